@@ -58,6 +58,8 @@ type Folder struct {
 	Messages    uint32
 	Unseen      uint32
 	Bytes       uint64
+	Tombstones  uint32   // how many are kept
+	PrunedUpTo  Sequence // tombstones up to this sequence, inclusive, may be gone: a client that last synchronised before it cannot be told what was expunged
 }
 
 // Content is what messages that are copies of each other share: the blob and what was parsed from it once, at delivery.
