@@ -1,0 +1,240 @@
+package message
+
+import (
+	"encoding/binary"
+
+	"mailreplica/internal/fault"
+)
+
+// Decode is the inverse of Encode. It accepts only what Parse could have made: every part lies inside its parent, and
+// every limit holds. The error is fault.Internal, for such bytes come from our own log or database.
+func Decode(b []byte) (*Summary, error) {
+	d := &decoder{b: b}
+	s := &Summary{}
+	switch {
+	case len(b) > encodedBytesMax:
+		d.fail("longer than %d bytes", encodedBytesMax)
+	case len(b) == 0:
+		d.fail("empty")
+	case b[0] != encodingVersion:
+		d.fail("version %d is not known", b[0])
+	default:
+		d.i = 1
+		s.Size = d.offset()
+		s.Envelope = d.envelope()
+		s.Root = d.part(0, s.Size, 1)
+		d.check(s.Root.HeaderStart == 0 && s.Root.end() == s.Size, "the top part is not the whole message")
+		d.check(d.i == len(b), "%d bytes are left over", len(b)-d.i)
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return s, nil
+}
+
+// decoder reads until the first error; after it, everything is zero.
+type decoder struct {
+	b         []byte
+	i         int
+	parts     int
+	addressed int
+	err       error
+}
+
+func (d *decoder) fail(format string, args ...any) {
+	if d.err == nil {
+		d.err = fault.New(fault.Internal, "message summary: "+format, args...)
+	}
+	d.i = len(d.b)
+}
+
+func (d *decoder) check(ok bool, format string, args ...any) {
+	if !ok {
+		d.fail(format, args...)
+	}
+}
+
+func (d *decoder) number() uint64 {
+	n, size := binary.Uvarint(d.b[d.i:])
+	if size <= 0 {
+		d.fail("cut off in a number")
+		return 0
+	}
+	d.i += size
+	return n
+}
+
+// offset is a number of bytes or lines in the message.
+func (d *decoder) offset() int64 {
+	n := d.number()
+	if n > messageBytesMax {
+		d.fail("offset %d is not possible", n)
+		return 0
+	}
+	return int64(n)
+}
+
+// count is a number of things that take at least a byte each.
+func (d *decoder) count(limit int, what string) int {
+	n := d.number()
+	if n > uint64(limit) || n > uint64(len(d.b)-d.i) {
+		d.fail("%d %s are too many", n, what)
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) text() string {
+	n := d.number()
+	if n&1 == 1 {
+		if n/2 >= uint64(len(dictionary)) {
+			d.fail("word %d is not in the dictionary", n/2)
+			return ""
+		}
+		return dictionary[n/2]
+	}
+	n /= 2
+	if n > uint64(len(d.b)-d.i) {
+		d.fail("cut off in a text")
+		return ""
+	}
+	s := string(d.b[d.i : d.i+int(n)])
+	d.i += int(n)
+	return s
+}
+
+// needed is a text that is never empty.
+func (d *decoder) needed(what string) string {
+	s := d.text()
+	d.check(s != "", "%s is empty", what)
+	return s
+}
+
+func (d *decoder) envelope() Envelope {
+	flags := d.number()
+	d.check(flags&^envelopeBitsAll == 0, "envelope flags %#x are not known", flags)
+	v := Envelope{Empty: EnvelopeField(flags) & fieldsAll}
+	for _, to := range []*string{&v.Date, &v.Subject, &v.InReplyTo, &v.MessageID} {
+		*to = d.text()
+	}
+	v.From = d.addresses()
+	v.Sender, v.ReplyTo = v.From, v.From
+	if flags&senderIsFrom == 0 {
+		v.Sender = d.addresses()
+	}
+	if flags&replyToIsFrom == 0 {
+		v.ReplyTo = d.addresses()
+	}
+	v.To = d.addresses()
+	v.Cc = d.addresses()
+	v.Bcc = d.addresses()
+	return v
+}
+
+func (d *decoder) addresses() []Address {
+	n := d.count(decodedAddressesMax-d.addressed, "addresses")
+	if n == 0 {
+		return nil
+	}
+	d.addressed += n
+	list := make([]Address, 0, n)
+	for range n {
+		group := d.number()
+		d.check(group <= uint64(GroupEnd), "group mark %d is not known", group)
+		list = append(list, Address{
+			Group: GroupMark(group), Name: d.text(), Route: d.text(), Mailbox: d.text(), Host: d.text(),
+		})
+		if d.err != nil {
+			return nil
+		}
+	}
+	return list
+}
+
+func (d *decoder) params() []Param {
+	n := d.count(paramsMax+1, "parameters") // one more: the default charset
+	if n == 0 {
+		return nil
+	}
+	params := make([]Param, 0, n)
+	for range n {
+		params = append(params, Param{d.needed("a parameter's name"), d.text()})
+	}
+	return params
+}
+
+// part reads a part that must lie between two offsets.
+func (d *decoder) part(from, to int64, depth int) Part {
+	d.parts++
+	d.check(depth <= nestingPartsMax, "parts are nested deeper than %d", nestingPartsMax)
+	d.check(d.parts <= decodedPartsMax, "more than %d parts", decodedPartsMax)
+	if d.err != nil {
+		return Part{}
+	}
+	flags := d.number()
+	d.check(flags&^partBitsAll == 0, "part flags %#x are not known", flags)
+	var p Part
+	d.partTexts(&p, flags)
+	p.HeaderStart = from + d.offset()
+	p.HeaderSize = d.offset()
+	p.BodyStart = p.HeaderStart + p.HeaderSize
+	p.BodySize = d.offset()
+	p.Lines = d.offset()
+	d.check(p.end() <= to, "a part ends behind its parent")
+	d.check(p.Lines <= p.BodySize, "a part has more lines than bytes")
+	if flags&partHasChildren != 0 {
+		d.children(&p, depth)
+	}
+	if flags&partHasMessage != 0 {
+		d.check(flags&partHasChildren == 0, "a message has children")
+		p.Message = &Embedded{Envelope: d.envelope()}
+		p.Message.Root = d.part(p.BodyStart, p.end(), depth+1)
+		root := &p.Message.Root
+		d.check(root.HeaderStart == p.BodyStart && root.end() == p.end(), "a message does not fill its part")
+	}
+	return p
+}
+
+func (d *decoder) partTexts(p *Part, flags uint64) {
+	p.Type = d.needed("a type")
+	p.Subtype = d.needed("a subtype")
+	p.Params = d.params()
+	p.Encoding = d.needed("an encoding")
+	if flags&partHasID != 0 {
+		p.ID = d.needed("an id")
+	}
+	if flags&partHasDescription != 0 {
+		p.Description = d.needed("a description")
+	}
+	if flags&partHasDisposition != 0 {
+		p.Disposition = d.needed("a disposition")
+		p.DispositionParams = d.params()
+	}
+	if flags&partHasLanguage != 0 {
+		n := d.count(languagesMax, "languages")
+		d.check(n > 0, "languages are empty")
+		for range n {
+			p.Language = append(p.Language, d.needed("a language"))
+		}
+	}
+	if flags&partHasLocation != 0 {
+		p.Location = d.needed("a location")
+	}
+	if flags&partHasMD5 != 0 {
+		p.MD5 = d.needed("an MD5")
+	}
+}
+
+func (d *decoder) children(p *Part, depth int) {
+	n := d.count(decodedPartsMax-d.parts, "parts")
+	d.check(n > 0, "a multipart has no parts")
+	from := p.BodyStart
+	for range n {
+		if d.err != nil {
+			return
+		}
+		child := d.part(from, p.end(), depth+1)
+		from = child.end()
+		p.Children = append(p.Children, child)
+	}
+}
