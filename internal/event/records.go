@@ -52,6 +52,15 @@ func Decode(b []byte) (Record, error) {
 	return r, nil
 }
 
+// PeekKind is the kind of an encoded record without decoding it; 0 if it cannot be told. Whoever relies on it decodes the
+// record too.
+func PeekKind(b []byte) Kind {
+	if len(b) < 2 || b[0] != recordVersion || Kind(b[1]) > Delete {
+		return 0
+	}
+	return Kind(b[1])
+}
+
 // Split makes the records of a transaction out of its encoded change: parts of at most PartBytesMax bytes with one id and
 // one sequence (rule 10).
 func Split(r Record, payload []byte) []Record {

@@ -130,6 +130,8 @@ func (c *codec) folder(f *mailbox.Folder) {
 	number(c, &f.Messages)
 	number(c, &f.Unseen)
 	number(c, &f.Bytes)
+	number(c, &f.Tombstones)
+	c.sequence(&f.PrunedUpTo)
 }
 
 func (c *codec) content(t *mailbox.Content) {

@@ -72,7 +72,7 @@ func message(uid mailbox.UID) mailbox.Message {
 func folder() mailbox.Folder {
 	return mailbox.Folder{
 		ID: 2, Name: "Archive/日本", UIDValidity: 1<<32 - 1, UIDNext: 20001, HighestSeq: 299, SpecialUse: `\Archive`,
-		Messages: 20000, Unseen: 17, Bytes: 1 << 40,
+		Messages: 20000, Unseen: 17, Bytes: 1 << 40, Tombstones: 250, PrunedUpTo: 12,
 	}
 }
 
