@@ -1,0 +1,169 @@
+// Package broker owns the embedded event log: one broker that speaks the Kafka protocol, run as its own process on
+// machines that have no Kafka. It is franz-go's kfake with a data directory.
+//
+// It must not know what the records mean. What kfake does not do by itself, and why it matters here, is in DESIGN.md.
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"mailreplica/internal/fault"
+)
+
+// ListenDefault is where the embedded broker listens if nothing else is said.
+const ListenDefault = "127.0.0.10:9092"
+
+// Config says where a broker keeps its data and where it listens.
+type Config struct {
+	Listen     string // IP:port, the address that clients are told too; default ListenDefault; port 0 takes a free one
+	DataDir    string // empty: in memory, for tests
+	SyncWrites bool   // fsync every batch before it is confirmed
+	Logger     *slog.Logger
+	Ready      func(address string) // called once, when clients are answered; may be nil
+}
+
+// Broker is a running broker.
+type Broker struct {
+	config  Config
+	address string
+	cluster *kfake.Cluster
+	lock    *os.File
+	failed  chan error // receives the one error that ends the broker
+	stop    func()     // ends retention
+	closing sync.Once
+}
+
+// Run runs a broker until ctx ends or the broker can no longer keep what it confirms. It refuses a data directory that
+// another process uses (fault.Exists) and an address that is taken (fault.Invalid).
+func Run(ctx context.Context, config Config) error {
+	b, err := Start(config)
+	if err != nil {
+		return err
+	}
+	if config.Ready != nil {
+		config.Ready(b.Address())
+	}
+	select {
+	case <-ctx.Done():
+		b.Close()
+		return nil
+	case err := <-b.failed:
+		// Not closed: the cluster's only goroutine is held, so that nothing is confirmed any more. The process ends.
+		return err
+	}
+}
+
+// Start starts a broker in this process.
+func Start(config Config) (*Broker, error) {
+	if config.Listen == "" {
+		config.Listen = ListenDefault
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	address, err := netip.ParseAddrPort(config.Listen)
+	if err != nil || address.Addr().IsUnspecified() {
+		return nil, fault.New(fault.Invalid, "%q is no address that the broker can give to clients (IP:port)", config.Listen)
+	}
+	b := &Broker{config: config, failed: make(chan error, 1), stop: func() {}}
+	if config.DataDir != "" {
+		if b.lock, err = lockDir(config.DataDir); err != nil {
+			return nil, err
+		}
+	}
+	listener, err := net.Listen("tcp", config.Listen)
+	if err != nil {
+		b.unlock()
+		return nil, fault.Wrap(fault.Invalid, err, "the broker cannot listen on %s", config.Listen).
+			WithHint("another broker may be running; stop it, or choose another address")
+	}
+	b.address = listener.Addr().String()
+	if err := b.startCluster(listener); err != nil {
+		listener.Close()
+		b.unlock()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Broker) startCluster(listener net.Listener) error {
+	options := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
+		kfake.ClusterID(newClusterID()), // one that is on disk already wins
+		kfake.WithLogger(clusterLogger{b}),
+		kfake.BrokerConfigs(map[string]string{
+			"log.segment.bytes":      strconv.Itoa(segmentBytes),
+			"log.cleaner.backoff.ms": strconv.FormatInt(kfakeRetentionNever.Milliseconds(), 10),
+		}),
+	}
+	if dir := b.config.DataDir; dir != "" {
+		options = append(options, kfake.DataDir(dir))
+		if b.config.SyncWrites {
+			options = append(options, kfake.SyncWrites())
+		}
+	}
+	cluster, err := kfake.NewCluster(options...)
+	if err != nil {
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the broker's data in %s cannot be read", b.config.DataDir)
+	}
+	b.cluster = cluster
+	if b.config.DataDir != "" {
+		if err := forgetSequences(b.config.DataDir); err != nil {
+			cluster.Close()
+			return err
+		}
+		b.stop = b.startRetention()
+	}
+	return nil
+}
+
+// Address is where the broker listens, as IP:port.
+func (b *Broker) Address() string { return b.address }
+
+// Cluster is the fake cluster itself, for tests that inject faults.
+func (b *Broker) Cluster() *kfake.Cluster { return b.cluster }
+
+// Close stops the broker cleanly.
+func (b *Broker) Close() {
+	b.closing.Do(func() {
+		b.stop()
+		b.cluster.Close()
+		b.unlock()
+	})
+}
+
+func (b *Broker) unlock() {
+	if b.lock != nil {
+		b.lock.Close()
+	}
+}
+
+// forgetSequences removes the producers' sequence numbers that a clean stop left, once they are loaded. kfake writes
+// them only at a clean stop; after the next crash they would be stale, and it would refuse batches of producers that
+// went on meanwhile. Without the file it takes any first sequence.
+func forgetSequences(dir string) error {
+	err := os.Remove(filepath.Join(dir, "seq_windows.json"))
+	if err != nil && !os.IsNotExist(err) {
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the broker's data in %s cannot be changed", dir)
+	}
+	return nil
+}
+
+// newClusterID is a random id of the form that Kafka uses.
+func newClusterID() string {
+	var id [16]byte
+	rand.Read(id[:])
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
