@@ -1,0 +1,60 @@
+package mailstore
+
+import (
+	"context"
+	"io"
+
+	"mailreplica/internal/blob"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/message"
+)
+
+// StoreBody puts a message's bytes into the primary volume, durably, and parses them on the way; only then may a change
+// name them (design section 4, step 1). Kinds: VolumeUnavailable, or the reader's own error.
+func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMessage, error) {
+	volume, ok := m.volumes[m.primary]
+	if !ok {
+		return mailbox.NewMessage{}, fault.New(fault.VolumeUnavailable, "the primary volume %q is not configured", m.primary)
+	}
+	w, err := volume.Create(ctx)
+	if err != nil {
+		return mailbox.NewMessage{}, err
+	}
+	summary, err := message.Parse(&tee{from: r, to: w})
+	if err != nil {
+		_ = w.Abort() // nothing names it; what is left of it is swept
+		return mailbox.NewMessage{}, err
+	}
+	name, size, err := w.Commit(ctx)
+	if err != nil {
+		return mailbox.NewMessage{}, err
+	}
+	return mailbox.NewMessage{Volume: m.primary, Blob: name, Size: uint64(size), Summary: summary.Encode()}, nil
+}
+
+// tee hands on what it reads, and tells the two kinds of failure apart: a reader's error stays its own, a writer's is the
+// volume's.
+type tee struct {
+	from io.Reader
+	to   io.Writer
+}
+
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.from.Read(p)
+	if n > 0 {
+		if _, werr := t.to.Write(p[:n]); werr != nil {
+			return 0, fault.Wrap(fault.VolumeUnavailable, werr, "the message could not be written to its volume")
+		}
+	}
+	return n, err
+}
+
+// OpenBody opens the bytes of a message. Kinds: VolumeUnavailable, NotFound.
+func (m *Mailstore) OpenBody(ctx context.Context, c mailbox.Content) (blob.Blob, error) {
+	volume, ok := m.volumes[c.Volume]
+	if !ok {
+		return nil, fault.New(fault.VolumeUnavailable, "volume %q is not configured on %s", c.Volume, m.self)
+	}
+	return volume.Open(ctx, c.Blob)
+}

@@ -1,0 +1,238 @@
+package mailstore
+
+import (
+	"context"
+
+	"mailreplica/internal/event"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/metadata"
+	"mailreplica/internal/protocol"
+)
+
+// Replicate makes the log decide for the account from now on: mode opening, fsynced, then Open, read back (rule 6). It is
+// repeated after a crash, and does nothing for an account that the log decides for already.
+func (a *Account) Replicate(ctx context.Context, stream protocol.Stream) error {
+	return a.enter(ctx, func(ctx context.Context) error {
+		for {
+			c := a.Copy()
+			if c.IsOpen() {
+				return nil
+			}
+			if c.Mode == protocol.Opening {
+				stream = c.Stream
+			}
+			if err := a.m.streams.Follow(ctx, stream.Partition); err != nil {
+				return err
+			}
+			record, c, err := a.beginOpening(ctx, stream)
+			if err != nil {
+				return err
+			}
+			if _, err := a.ride(c, &pending{Pending: protocol.Pending{Records: []event.Record{record}}}); err != nil {
+				return err
+			}
+			if c := a.Copy(); c.Condition != protocol.Complete {
+				return fault.New(fault.Unusable, "the account's copy is %s", c.Condition)
+			}
+		}
+	})
+}
+
+func (a *Account) beginOpening(ctx context.Context, stream protocol.Stream) (event.Record, *protocol.Copy, error) {
+	a.state.Lock()
+	defer a.state.Unlock()
+	c := a.Copy().Clone()
+	record, err := c.BeginOpening(stream)
+	if err != nil {
+		return record, c, err
+	}
+	if err := a.save(ctx, c); err != nil {
+		return record, c, err
+	}
+	a.live = true
+	return record, c, nil
+}
+
+// save commits and publishes a state that no record decided, fsynced. The caller holds state.
+func (a *Account) save(ctx context.Context, c *protocol.Copy) error {
+	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error { return tx.SaveCopy(a.mailboxID, c) })
+	if err == nil {
+		a.copy.Store(c)
+	}
+	return err
+}
+
+// control appends a record about the account itself and waits until it has been read back. It is computed anew when
+// another record takes its sequence. needed says whether there is anything to say at all.
+func (a *Account) control(
+	ctx context.Context, kind event.Kind, mailstore string, needed func(*protocol.Copy) bool,
+) (id event.ID, err error) {
+	err = a.enter(ctx, func(context.Context) error {
+		for {
+			c := a.Copy()
+			if !needed(c) {
+				return nil
+			}
+			if err := a.mayWrite(c); err != nil {
+				return err
+			}
+			if err := c.MayControl(true); err != nil {
+				return err
+			}
+			record := c.Next(kind)
+			record.Mailstore = mailstore
+			id = record.ID
+			won, err := a.ride(c, &pending{Pending: protocol.Pending{Records: []event.Record{record}}})
+			if err != nil || won {
+				return err
+			}
+		}
+	})
+	return id, err
+}
+
+// Join lets a mailstore begin one attempt at a copy, and returns the attempt's id. A snapshot may be given once it returns.
+func (a *Account) Join(ctx context.Context, mailstore string) (event.ID, error) {
+	return a.control(ctx, event.Join, mailstore, func(c *protocol.Copy) bool { return true })
+}
+
+// Leave makes a mailstore's copy count no more. The last one closes the account: this database commits from then on.
+func (a *Account) Leave(ctx context.Context, mailstore string) error {
+	_, err := a.control(ctx, event.Leave, mailstore, func(c *protocol.Copy) bool {
+		_, member := c.Members[mailstore]
+		return c.IsOpen() && member && mailstore != c.Self
+	})
+	return err
+}
+
+// Pause makes the journal commit instead of the log.
+func (a *Account) Pause(ctx context.Context) error {
+	_, err := a.control(ctx, event.Pause, "", func(c *protocol.Copy) bool { return c.Mode != protocol.Paused })
+	return err
+}
+
+// Resume publishes the journal, one transaction after another, and makes the log commit again (rule 11). Clients' changes
+// go on meanwhile, into the journal.
+func (a *Account) Resume(ctx context.Context) error {
+	for {
+		left, err := a.publish(ctx)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			break
+		}
+	}
+	_, err := a.control(ctx, event.Resume, "", func(c *protocol.Copy) bool { return c.Mode == protocol.Paused })
+	if fault.Is(err, fault.Busy) && a.Copy().Journal > 0 { // a change slipped in between
+		return a.Resume(ctx)
+	}
+	return err
+}
+
+// publish appends a burst of journalled transactions and says how many are left.
+func (a *Account) publish(ctx context.Context) (left int, err error) {
+	err = a.enter(ctx, func(ctx context.Context) error {
+		for range journalBurst {
+			c := a.Copy()
+			if err := a.mayWrite(c); err != nil {
+				return err
+			}
+			if c.Mode != protocol.Paused || c.Journal == 0 {
+				return nil
+			}
+			records, err := a.journalHead(ctx)
+			if err != nil {
+				return err
+			}
+			if _, err := a.ride(c, &pending{Pending: protocol.Pending{Records: records}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return a.Copy().Journal, err
+}
+
+func (a *Account) journalHead(ctx context.Context) (records []event.Record, err error) {
+	err = a.m.store.View(ctx, func(v *metadata.View) error {
+		entry, ok, err := v.JournalHead(a.mailboxID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Internal, "account %s counts journalled changes that its journal does not hold", a.id)
+		}
+		record, err := event.Decode(entry.Record)
+		records = event.Split(record, record.Payload)
+		return err
+	})
+	return records, err
+}
+
+// Fence makes this copy the account's primary in the given epoch (rule 9), and returns when the Fence has been read back.
+// The caller has read the stream to its end just before. Repeating a Fence that was accepted does nothing.
+func (a *Account) Fence(ctx context.Context, operation string, epoch uint64, acceptLoss bool) error {
+	return a.enter(ctx, func(context.Context) error {
+		for {
+			c := a.Copy()
+			if c.IsPrimary() && c.Epoch == epoch {
+				return nil
+			}
+			if c.Epoch+1 != epoch {
+				return fault.New(fault.Busy, "another promotion came first: the account's home is %s in epoch %d", c.Primary, c.Epoch)
+			}
+			record, err := c.FenceRecord(operation, acceptLoss)
+			if err != nil {
+				return err
+			}
+			if _, err := a.ride(c, &pending{Pending: protocol.Pending{Records: []event.Record{record}}}); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// Delete ends the account and all its copies: by a record where the log decides, else by removing this one.
+func (a *Account) Delete(ctx context.Context) error {
+	if !a.Copy().IsOpen() {
+		return a.enter(ctx, func(ctx context.Context) error { return a.Remove(ctx) })
+	}
+	if a.Copy().Mode == protocol.Paused {
+		if err := a.Resume(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := a.control(ctx, event.Delete, "", func(*protocol.Copy) bool { return !a.isRemoved() })
+	return err
+}
+
+// Remove removes this copy's rows from this mailstore, whatever the log says. No other copy notices.
+func (a *Account) Remove(ctx context.Context) error {
+	a.state.Lock()
+	defer a.state.Unlock()
+	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error { return tx.RemoveMailbox(a.mailboxID) })
+	if err != nil {
+		return err
+	}
+	a.dispose(fault.New(fault.NotFound, "the account's copy on %s was removed", a.m.self))
+	return nil
+}
+
+// dispose drops a copy whose rows are gone.
+func (a *Account) dispose(reason error) {
+	c := a.Copy().Clone()
+	c.Condition = protocol.Initialising
+	a.copy.Store(c)
+	a.mu.Lock()
+	a.removed = true
+	a.mu.Unlock()
+	a.m.forget(a)
+	a.endSessions(reason)
+}
+
+func (a *Account) isRemoved() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.removed
+}

@@ -1,0 +1,130 @@
+package mailstore
+
+import (
+	"context"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/metadata"
+	"mailreplica/internal/protocol"
+)
+
+// MissPosition makes the copy a gap, because records of its stream are gone that it had not read (rule 2).
+func (a *Account) MissPosition(ctx context.Context) error {
+	a.state.Lock()
+	c := a.Copy().Clone()
+	c.MissPosition()
+	var err error
+	if c.Condition != a.Copy().Condition {
+		err = a.save(ctx, c)
+	}
+	a.state.Unlock()
+	if err == nil && c.Condition == protocol.Gap {
+		a.mu.Lock()
+		a.settle(c, nil)
+		a.mu.Unlock()
+		a.endSessions(c.MayServe(true))
+		a.m.notify(a.id)
+	}
+	return err
+}
+
+// GoLive makes a copy that has caught up complete; the live reader of its stream, which the caller holds still, judges
+// records for it from now on.
+func (a *Account) GoLive(ctx context.Context) error {
+	a.state.Lock()
+	defer a.state.Unlock()
+	c := a.Copy().Clone()
+	if c.Condition != protocol.CatchingUp {
+		return fault.New(fault.Unusable, "the copy became %s while it was catching up", c.Condition)
+	}
+	c.Condition = protocol.Complete
+	if err := a.save(ctx, c); err != nil {
+		return err
+	}
+	a.live = true
+	return nil
+}
+
+// Loading is a copy that is being made from a snapshot. Its rows are seen by nobody before Finish.
+type Loading struct {
+	m         *Mailstore
+	copy      *protocol.Copy
+	mailboxID int64
+}
+
+// Load begins to make a copy anew from a snapshot, and removes what this mailstore held of the account: never a copy that
+// is the primary by its own word (design section 5), unless it lost its journal's race and was deposed.
+func (m *Mailstore) Load(ctx context.Context, c *protocol.Copy) (*Loading, error) {
+	if a, ok := m.Account(c.Account); ok {
+		if a.Copy().IsPrimary() {
+			return nil, fault.New(fault.Denied, "the copy on %s is the account's primary by its own word and is not overwritten", m.self)
+		}
+		if err := a.Remove(ctx); err != nil {
+			return nil, err
+		}
+	}
+	l := &Loading{m: m, copy: c.Clone()}
+	l.copy.Condition = protocol.Initialising
+	err := m.store.Update(ctx, metadata.Lazy, func(tx *metadata.Tx) (err error) {
+		if old, ok, err := tx.Mailbox(c.Account); err != nil {
+			return err
+		} else if ok { // left by an attempt that broke off
+			if err := tx.RemoveMailbox(old.ID); err != nil {
+				return err
+			}
+		}
+		l.mailboxID, err = tx.CreateMailbox(l.copy)
+		return err
+	})
+	return l, err
+}
+
+// Rows loads one chunk of rows.
+func (l *Loading) Rows(ctx context.Context, rows []any) error {
+	return l.m.store.Update(ctx, metadata.Lazy, func(tx *metadata.Tx) error { return tx.LoadRows(l.mailboxID, rows) })
+}
+
+// Finish checks the rows against the snapshot's header, fsyncs them (rule 7) and registers the copy, catching up.
+func (l *Loading) Finish(ctx context.Context, header mailbox.Header) (*Account, error) {
+	l.copy.Condition = protocol.CatchingUp
+	err := l.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
+		digest, err := mailbox.FullDigest(tx.Rows(l.mailboxID))
+		if err != nil {
+			return err
+		}
+		if digest != header.Digest {
+			return fault.New(fault.Unusable, "the snapshot's rows have digest %s, its header says %s", digest, header.Digest)
+		}
+		return tx.SaveCopy(l.mailboxID, l.copy)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.m.register(l.mailboxID, l.copy), nil
+}
+
+// Abort removes what was loaded.
+func (l *Loading) Abort(ctx context.Context) error {
+	return l.m.store.Update(ctx, metadata.Lazy, func(tx *metadata.Tx) error { return tx.RemoveMailbox(l.mailboxID) })
+}
+
+// Snapshot reads one copy's state and rows at one sequence, for package replica's snapshot and for audits.
+func (m *Mailstore) Snapshot(ctx context.Context, id account.ID, fn func(metadata.Mailbox, mailbox.Scanner) error) error {
+	return m.store.View(ctx, func(v *metadata.View) error {
+		row, ok, err := v.Mailbox(id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.NotFound, "%s holds no copy of account %s", m.self, id)
+		}
+		return fn(row, v.Rows(row.ID))
+	})
+}
+
+// Journal yields the records of a copy's journal, oldest first.
+func (a *Account) Journal(ctx context.Context, yield func(metadata.JournalEntry) bool) error {
+	return a.m.store.View(ctx, func(v *metadata.View) error { return v.Journal(a.mailboxID, yield) })
+}

@@ -1,0 +1,121 @@
+package mailstore
+
+import (
+	"time"
+
+	"mailreplica/internal/event"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/protocol"
+)
+
+// pending is the account's one transaction in flight.
+type pending struct {
+	protocol.Pending
+	delta   *mailbox.Delta // what the change does to the rows, as computed here; nil for other records
+	settled chan bool      // has room for one: whether it won
+}
+
+// ride appends a transaction and stays with it until a record that decides it has been read (rule 4). An append whose
+// outcome is in doubt is repeated, byte for byte, however long that takes; waiters give up by themselves. It returns
+// early only when the mailstore closes, and then everything is in doubt.
+func (a *Account) ride(c *protocol.Copy, p *pending) (won bool, err error) {
+	ctx := a.m.ctx
+	p.settled = make(chan bool, 1)
+	if !a.begin(c, p) {
+		return false, nil
+	}
+	defer a.end(p)
+	values := make([][]byte, len(p.Records))
+	for i := range p.Records {
+		values[i] = p.Records[i].Encode()
+	}
+	for {
+		failed := a.append(c.Stream.Partition, values)
+		timer := time.NewTimer(repeatAfter)
+		select {
+		case won := <-p.settled:
+			timer.Stop()
+			return won, nil
+		case <-timer.C:
+		case appendErr := <-failed:
+			a.m.logger.Warn("an append is in doubt and will be repeated", "account", a.id, "record", p.Records[0].Kind,
+				"epoch", p.Records[0].Epoch, "sequence", p.Records[0].Sequence, "error", appendErr)
+			timer.Reset(repeatAfterFailure)
+			select {
+			case won := <-p.settled:
+				timer.Stop()
+				return won, nil
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return false, fault.Wrap(fault.LogUnavailable, ctx.Err(), "the event log did not confirm in time")
+		}
+	}
+}
+
+// append sends the parts of a transaction. The channel has a value if one failed; success is told by reading.
+func (a *Account) append(stream int32, values [][]byte) <-chan error {
+	failed := make(chan error, len(values))
+	for _, value := range values {
+		a.m.streams.Append(stream, event.Key(a.id), value, func(err error) {
+			if err != nil {
+				failed <- err
+			}
+		})
+	}
+	return failed
+}
+
+// begin makes p the transaction in flight, unless the copy that it follows is no longer the published one: a record read
+// between computing and this moment may have taken its sequence, and nobody would tell.
+func (a *Account) begin(c *protocol.Copy, p *pending) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.Copy() != c {
+		return false
+	}
+	a.pending = p
+	return true
+}
+
+func (a *Account) end(p *pending) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pending == p {
+		a.pending = nil
+	}
+}
+
+// settle tells the transaction in flight what has been read: the verdicts of a batch, after which the copy is c.
+func (a *Account) settle(c *protocol.Copy, verdicts []protocol.Verdict) {
+	p := a.pending
+	if p == nil {
+		return
+	}
+	for _, v := range verdicts {
+		if settled, won := p.Settle(c, v); settled && won {
+			a.pending = nil
+			p.settled <- true
+			return
+		}
+	}
+	if settled, _ := p.Settle(c, protocol.Verdict{}); settled {
+		a.pending = nil
+		p.settled <- false
+	}
+}
+
+// deltaOf is the delta that the transaction in flight computed, if it is the record's.
+func (a *Account) deltaOf(id event.ID) *mailbox.Delta {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pending != nil && a.pending.Records[0].ID == id {
+		return a.pending.delta
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package peer
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+)
+
+// Client asks other mailstores. Every failure to reach one is HomeUnreachable; what a mailstore answers keeps its kind.
+type Client struct {
+	http   *http.Client
+	token  string
+	scheme string
+}
+
+// NewClient makes a client that presents the peer token. Without a TLS configuration it speaks plain HTTP.
+func NewClient(token string, config *tls.Config) *Client {
+	scheme := "http"
+	if config != nil {
+		scheme = "https"
+	}
+	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
+	return &Client{token: token, scheme: scheme, http: &http.Client{Transport: &http.Transport{
+		DialContext: dialer.DialContext, TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
+	}}}
+}
+
+// Status asks for the state of copies.
+func (c *Client) Status(ctx context.Context, addr string, ids []account.ID) (s Status, err error) {
+	body, err := c.post(ctx, addr, "/v1/status", nil, ids)
+	if err != nil {
+		return s, err
+	}
+	defer body.Close()
+	return s, decode(body, &s)
+}
+
+// Snapshot asks for a copy of an account. The caller reads the stream to its end and closes it.
+func (c *Client) Snapshot(ctx context.Context, addr string, id account.ID, destination string) (io.ReadCloser, error) {
+	return c.post(ctx, addr, "/v1/snapshot", url.Values{"account": {id.String()}, "destination": {destination}}, nil)
+}
+
+// Fence asks a mailstore to take accounts over; tell is called for each as it is decided.
+func (c *Client) Fence(ctx context.Context, addr string, request FenceRequest, tell func(FenceResult)) error {
+	body, err := c.post(ctx, addr, "/v1/fence", nil, request)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	lines := json.NewDecoder(bufio.NewReader(body))
+	for {
+		var result FenceResult
+		err := lines.Decode(&result)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fault.Wrap(fault.HomeUnreachable, err, "the mailstore at %s broke off its answer", addr)
+		}
+		tell(result)
+	}
+}
+
+// Nudge makes a mailstore look at the directory now.
+func (c *Client) Nudge(ctx context.Context, addr string) error {
+	return c.discard(c.post(ctx, addr, "/v1/nudge", nil, nil))
+}
+
+// SetService starts or stops a service of a mailstore.
+func (c *Client) SetService(ctx context.Context, addr, name string, run bool) error {
+	verb := "stop"
+	if run {
+		verb = "start"
+	}
+	return c.discard(c.post(ctx, addr, "/v1/service", url.Values{"name": {name}, "do": {verb}}, nil))
+}
+
+func (c *Client) discard(body io.ReadCloser, err error) error {
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// post sends a request and returns the body of a good answer.
+func (c *Client) post(ctx context.Context, addr, path string, query url.Values, v any) (io.ReadCloser, error) {
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "the request to %s cannot be encoded", addr)
+	}
+	where := url.URL{Scheme: c.scheme, Host: addr, Path: path, RawQuery: query.Encode()}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, where.String(), bytes.NewReader(encoded))
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "%q is not a mailstore's address", addr)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fault.Wrap(fault.HomeUnreachable, err, "the mailstore at %s does not answer", addr)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
+	defer response.Body.Close()
+	var failure Failure
+	if err := decode(response.Body, &failure); err != nil || failure.Error == "" {
+		return nil, fault.New(fault.HomeUnreachable, "the mailstore at %s answers %s", addr, response.Status)
+	}
+	return nil, fault.New(fault.ParseKind(failure.Kind), "%s", failure.Error)
+}
+
+func decode(r io.Reader, v any) error {
+	if err := json.NewDecoder(io.LimitReader(r, responseBytesMax)).Decode(v); err != nil {
+		return fault.Wrap(fault.HomeUnreachable, err, "the mailstore's answer cannot be read")
+	}
+	return nil
+}

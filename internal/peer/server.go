@@ -1,0 +1,143 @@
+package peer
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+)
+
+// Failure is the body of every answer that is not 200.
+type Failure struct {
+	Kind  string // of fault
+	Error string
+}
+
+// Handler answers the other mailstores. Only requests that present the token are heard.
+func Handler(service Service, token string, logger *slog.Logger) http.Handler {
+	s := &server{service: service, logger: logger}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/status", s.status)
+	mux.HandleFunc("POST /v1/snapshot", s.snapshot)
+	mux.HandleFunc("POST /v1/fence", s.fence)
+	mux.HandleFunc("POST /v1/nudge", s.nudge)
+	mux.HandleFunc("POST /v1/service", s.setService)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		want := "Bearer " + token
+		if token == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
+			fail(w, http.StatusUnauthorized, fault.New(fault.Denied, "the peer token is missing or wrong"))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, requestBytesMax)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+type server struct {
+	service Service
+	logger  *slog.Logger
+}
+
+func fail(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(Failure{Kind: fault.KindOf(err).String(), Error: fault.Message(err)}) // the peer has gone
+}
+
+func (s *server) answer(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		s.logger.Warn("a peer's request failed", "error", err)
+		fail(w, http.StatusConflict, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the peer has gone
+}
+
+func read(r *http.Request, v any) error {
+	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+		return fault.Wrap(fault.Invalid, err, "the request cannot be read")
+	}
+	return nil
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) {
+	var ids []account.ID
+	if err := read(r, &ids); err != nil {
+		s.answer(w, nil, err)
+		return
+	}
+	status, err := s.service.Status(r.Context(), ids)
+	s.answer(w, status, err)
+}
+
+// snapshot streams. A failure after the first byte ends the connection without an end of the stream, so that the reader
+// notices; one before it is an answer.
+func (s *server) snapshot(w http.ResponseWriter, r *http.Request) {
+	id, err := account.ParseID(r.URL.Query().Get("account"))
+	if err != nil {
+		s.answer(w, nil, err)
+		return
+	}
+	destination := r.URL.Query().Get("destination")
+	out := &counting{w: w}
+	err = s.service.Give(r.Context(), id, destination, out)
+	switch {
+	case err != nil && out.n == 0:
+		s.answer(w, nil, err)
+	case err != nil:
+		s.logger.Warn("a snapshot broke off", "account", id, "destination", destination, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+type counting struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// fence streams one line an account, as each is decided.
+func (s *server) fence(w http.ResponseWriter, r *http.Request) {
+	var request FenceRequest
+	err := read(r, &request)
+	if err == nil && len(request.Accounts) > AccountsMax {
+		err = fault.New(fault.TooLarge, "%d accounts in one request; the limit is %d", len(request.Accounts), AccountsMax)
+	}
+	if err != nil {
+		s.answer(w, nil, err)
+		return
+	}
+	lines := json.NewEncoder(w)
+	flush := http.NewResponseController(w)
+	told := 0
+	err = s.service.Fence(r.Context(), request, func(result FenceResult) {
+		told++
+		err := errors.Join(lines.Encode(result), flush.Flush())
+		if err != nil {
+			s.logger.Warn("the result of a fence could not be told", "account", result.Account, "error", err)
+		}
+	})
+	if err != nil && told == 0 {
+		s.answer(w, nil, err)
+	}
+}
+
+func (s *server) nudge(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, struct{}{}, s.service.Nudge(r.Context()))
+}
+
+func (s *server) setService(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	s.answer(w, struct{}{}, s.service.SetService(r.Context(), q.Get("name"), q.Get("do") == "start"))
+}
