@@ -28,7 +28,7 @@ func TestParseSharedMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 			parse(t, string(b))
-			parse(t, crlf(string(b)))
+			parse(t, withCRLF(string(b)))
 		})
 	}
 }

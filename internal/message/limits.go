@@ -19,7 +19,7 @@ const (
 	decodedPartsMax     = 2 * partsMax     // each multipart without parts is given one
 	decodedAddressesMax = addressesMax + 2 // the last one may bring the end of its group
 	messageBytesMax     = 1 << 50          // plausibility of stored offsets
-	readBufferBytes     = 64 << 10
+	readBufferBytes     = 16 << 10
 	wordBytesMax        = 64 << 10 // of one decoded RFC 2047 word
 	whitespaceBytesHeld = 1 << 10  // of a run of blanks in quoted-printable that may turn out to end its line
 )

@@ -9,8 +9,13 @@ import (
 	"mailreplica/internal/message"
 )
 
-// crlf makes a message of a literal: its line ends become CRLF.
-func crlf(s string) string { return strings.ReplaceAll(strings.TrimPrefix(s, "\n"), "\n", "\r\n") }
+// crlf makes a message of a literal: its line ends become CRLF, and a leading one goes.
+func crlf(s string) string { return withCRLF(strings.TrimPrefix(s, "\n")) }
+
+// withCRLF makes all line ends CRLF.
+func withCRLF(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n")
+}
 
 func parse(t testing.TB, s string) *message.Summary {
 	t.Helper()

@@ -20,19 +20,21 @@ const (
 // part of a message that is no multipart is number 1.
 func (s *Summary) PartAt(path []int) (*Part, bool) {
 	part := &s.Root
+	top := true // part is the top level of a message
 	for i, n := range path {
-		rest := len(path) - i - 1
 		switch {
 		case part.IsMultipart():
 			if n < 1 || n > len(part.Children) {
 				return nil, false
 			}
-			part = &part.Children[n-1]
-		case n != 1 || rest > 0 && part.Message == nil:
+			part, top = &part.Children[n-1], false
+		case top && n == 1:
+			top = false
+		default:
 			return nil, false
 		}
-		if rest > 0 && part.Message != nil {
-			part = &part.Message.Root // numbers go on inside the message
+		if part.Message != nil && i < len(path)-1 {
+			part, top = &part.Message.Root, true // numbers go on inside the message
 		}
 	}
 	return part, true
