@@ -1,0 +1,258 @@
+// Package dir is a volume in a directory: on a disk of one machine, or on a filesystem that all mailstores share.
+//
+// Layout: volume.json is the marker, blobs/xx/NAME are the blobs, where xx are the first two digits of NAME, and tmp
+// holds what is being written. All access goes through one handle on the directory, taken when the volume is opened: a
+// name cannot lead out of it, and a filesystem that is mounted over it or taken away is noticed instead of followed.
+package dir
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"syscall"
+	"time"
+
+	"mailreplica/internal/blob"
+	"mailreplica/internal/fault"
+)
+
+const (
+	markerName   = "volume.json"
+	markerLayout = 1
+	blobsName    = "blobs"
+	tmpName      = "tmp"
+	fanOut       = 256
+
+	// leftoverAge is how old a temporary file is before it is taken for the leftover of a crash. Several mailstores
+	// write to one volume; none of them writes a blob for that long.
+	leftoverAge = 24 * time.Hour
+)
+
+// Volume is a volume in a directory.
+type Volume struct {
+	path string
+	id   string
+	root *os.Root
+	dirs [fanOut]*os.File // blobs/xx, held open to be synced
+	sync *group
+}
+
+var _ blob.Volume = (*Volume)(nil)
+
+type marker struct {
+	ID     string `json:"id"`
+	Layout int    `json:"layout"`
+}
+
+// Open opens the volume with this id in a directory. A directory that does not exist is made, and becomes the volume.
+// One that exists must have the volume's marker: without it Open fails with fault.VolumeUnavailable, because it is most
+// likely the empty mount point of a filesystem that is not mounted. Create makes a volume in an existing directory.
+func Open(path string, id string) (*Volume, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := makeVolume(path, id); err != nil {
+			return nil, err
+		}
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, unavailable(err, "volume %s: %s cannot be opened", id, path)
+	}
+	v := &Volume{path: path, id: id, root: root}
+	if err := v.open(); err != nil {
+		v.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// Create makes a volume in an existing directory that is empty, or was left half made by Create, and opens it. It is for
+// an operator who says that this is the right place.
+func Create(path string, id string) (*Volume, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, unavailable(err, "volume %s: %s cannot be opened", id, path)
+	}
+	defer root.Close()
+	if err := makeLayout(root, path, id); err != nil {
+		return nil, err
+	}
+	return Open(path, id)
+}
+
+// Close ends the use of the volume; no other method is running or called after it.
+func (v *Volume) Close() {
+	for _, dir := range v.dirs {
+		if dir != nil {
+			dir.Close()
+		}
+	}
+	v.root.Close()
+}
+
+// ID implements blob.Volume.
+func (v *Volume) ID() string { return v.id }
+
+func (v *Volume) open() error {
+	if err := v.checkMarker(); err != nil {
+		return err
+	}
+	for i := range v.dirs {
+		dir, err := v.root.Open(path.Join(blobsName, shardName(i)))
+		if err != nil {
+			return unavailable(err, "volume %s: %s is not complete", v.id, v.path)
+		}
+		v.dirs[i] = dir
+	}
+	v.sync = newGroup(func(shard int) error { return v.dirs[shard].Sync() })
+	return v.removeLeftovers(time.Now().Add(-leftoverAge))
+}
+
+// checkMarker makes sure that the directory is the volume, and answers.
+func (v *Volume) checkMarker() error {
+	content, err := v.root.ReadFile(markerName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return unavailable(err, "volume %s: %s has no %s", v.id, v.path, markerName).
+			WithHint("mount the filesystem of the volume; to make a new volume there, use powerstore doCreateVolume")
+	}
+	if err != nil {
+		return unavailable(err, "volume %s: %s cannot be read", v.id, v.path)
+	}
+	var found marker
+	if err := json.Unmarshal(content, &found); err != nil {
+		return unavailable(err, "volume %s: %s in %s cannot be understood", v.id, markerName, v.path)
+	}
+	if found.ID != v.id || found.Layout != markerLayout {
+		return unavailable(nil, "%s holds volume %s in layout %d, not volume %s in layout %d",
+			v.path, found.ID, found.Layout, v.id, markerLayout).WithHint("mount the right filesystem there")
+	}
+	return nil
+}
+
+// Open implements blob.Volume.
+func (v *Volume) Open(ctx context.Context, name string) (blob.Blob, error) {
+	if err := v.check(ctx, name); err != nil {
+		return nil, err
+	}
+	file, err := v.root.Open(blobPath(name))
+	if err != nil {
+		return nil, v.failed(err, "opening blob %s", name)
+	}
+	stat, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, v.failed(err, "opening blob %s", name)
+	}
+	return &openBlob{volume: v, file: file, size: stat.Size()}, nil
+}
+
+// Remove implements blob.Volume.
+func (v *Volume) Remove(ctx context.Context, name string) error {
+	if err := v.check(ctx, name); err != nil {
+		return err
+	}
+	if err := v.root.Remove(blobPath(name)); err != nil {
+		if err := v.failed(err, "removing blob %s", name); !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// List implements blob.Volume.
+func (v *Volume) List(ctx context.Context, after string, fn func(blob.Info) error) error {
+	for shard := range fanOut {
+		if last := shardName(shard) + "g"; last < after {
+			continue // every name there is smaller: "g" is greater than any digit
+		}
+		names, err := v.namesOf(shard)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if name <= after || blob.CheckName(name) != nil {
+				continue
+			}
+			if ctx.Err() != nil {
+				return fault.Wrap(fault.Interrupted, ctx.Err(), "listing volume %s: interrupted", v.id)
+			}
+			stat, err := v.root.Lstat(blobPath(name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed meanwhile
+			}
+			if err != nil {
+				return v.failed(err, "listing blob %s", name)
+			}
+			if err := fn(blob.Info{Name: name, Size: stat.Size(), Modified: stat.ModTime()}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *Volume) namesOf(shard int) ([]string, error) {
+	dir, err := v.root.Open(path.Join(blobsName, shardName(shard)))
+	if err != nil {
+		return nil, v.failed(err, "listing volume %s", v.id)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, v.failed(err, "listing volume %s", v.id)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (v *Volume) check(ctx context.Context, name string) error {
+	if err := blob.CheckName(name); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fault.Wrap(fault.Interrupted, ctx.Err(), "volume %s: interrupted", v.id)
+	}
+	return nil
+}
+
+// failed gives an error of the filesystem its kind. "No such file" is NotFound only if the volume is there to say so.
+func (v *Volume) failed(err error, format string, args ...any) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := v.checkMarker(); err != nil {
+			return err
+		}
+		return fault.Wrap(fault.NotFound, err, "volume %s has no such blob", v.id)
+	case errors.Is(err, syscall.EFBIG):
+		return fault.Wrap(fault.TooLarge, err, "volume %s does not take a blob of that size", v.id)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return unavailable(err, "volume %s is full", v.id).WithHint("free space on the volume's filesystem")
+	}
+	return unavailable(err, format, args...)
+}
+
+func unavailable(err error, format string, args ...any) *fault.Error {
+	return fault.Wrap(fault.VolumeUnavailable, err, format, args...)
+}
+
+// openBlob is a file; a removed file stays readable while it is open.
+type openBlob struct {
+	volume *Volume
+	file   *os.File
+	size   int64
+}
+
+func (b *openBlob) Size() int64  { return b.size }
+func (b *openBlob) Close() error { return b.file.Close() }
+
+func (b *openBlob) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := b.file.ReadAt(p, offset)
+	var failed *fs.PathError
+	if errors.As(err, &failed) { // io.EOF stays what it is
+		err = unavailable(err, "reading from volume %s", b.volume.id)
+	}
+	return n, err
+}
