@@ -1,0 +1,260 @@
+package directory
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+)
+
+// Kind tells accounts from distribution lists, which share the names.
+type Kind string
+
+// The kinds.
+const (
+	User Kind = "user"
+	List Kind = "list"
+)
+
+// Status is what an administrator set an account to.
+type Status string
+
+// The statuses: locked receives but cannot log in; maintenance and closed do neither, for a while and for good.
+const (
+	Active      Status = "active"
+	Locked      Status = "locked"
+	Maintenance Status = "maintenance"
+	Closed      Status = "closed"
+)
+
+// ParseStatus reads a status; anything else is Invalid.
+func ParseStatus(s string) (Status, error) {
+	switch status := Status(strings.ToLower(s)); status {
+	case Active, Locked, Maintenance, Closed:
+		return status, nil
+	}
+	return "", fault.New(fault.Invalid, "%q is not a status: want active, locked, maintenance or closed", s)
+}
+
+// Account is a user, or a distribution list.
+type Account struct {
+	ID           account.ID
+	Name         string // local@domain, as account.ParseName gives it
+	Kind         Kind
+	PasswordHash string // of package credential; empty: nobody can log in
+	Status       Status
+	MailHost     string // FQDN of the home; empty for a list
+	Epoch        uint64 // of the log, as MailHost
+	GlobalAdmin  bool
+	ClusterID    string   // of the event log that the account was opened in; empty: none
+	TopicID      [16]byte // as ClusterID
+	Stream       int32    // partition of that topic; -1: none
+	Paused       bool     // wish: replication is to pause
+	Deleting     bool     // wish: the account is to end; its name is still taken
+	Created      time.Time
+	Version      int64
+}
+
+// NewAccount is what CreateAccount is told.
+type NewAccount struct {
+	Name         string
+	PasswordHash string
+	MailHost     string // empty: the mailstore with the fewest accounts
+	GlobalAdmin  bool
+	Status       Status // empty: active
+}
+
+// CreateAccount makes an account with a new id. A name that an account or a list has, also one that is being deleted,
+// is Exists; an unknown mailstore is NotFound.
+func (d *Directory) CreateAccount(ctx context.Context, n NewAccount) (Account, error) {
+	a := Account{Name: n.Name, Kind: User, PasswordHash: n.PasswordHash, MailHost: n.MailHost, GlobalAdmin: n.GlobalAdmin,
+		Status: n.Status}
+	if a.Status == "" {
+		a.Status = Active
+	}
+	if _, err := ParseStatus(string(a.Status)); err != nil {
+		return Account{}, err
+	}
+	return d.create(ctx, a)
+}
+
+// CreateList makes a distribution list: a name that is no account, so that commands can refuse it as what it is.
+func (d *Directory) CreateList(ctx context.Context, name string) (Account, error) {
+	return d.create(ctx, Account{Name: name, Kind: List, Status: Active})
+}
+
+func (d *Directory) create(ctx context.Context, a Account) (Account, error) {
+	name, err := account.ParseName(a.Name)
+	if err != nil {
+		return Account{}, err
+	}
+	a.ID, a.Name, a.Stream = account.NewID(), name, -1
+	var made Account
+	err = d.store.write(ctx, func(t *tx) error {
+		made = a
+		made.Created = t.now.UTC().Truncate(time.Millisecond)
+		if taken, found, err := t.accountByName(name); err != nil {
+			return err
+		} else if found {
+			return nameTaken(taken)
+		}
+		if err := t.chooseHome(&made); err != nil {
+			return err
+		}
+		var err error
+		if made.Version, err = t.next(); err != nil {
+			return err
+		}
+		return t.putAccount(made)
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	return made, nil
+}
+
+func nameTaken(by Account) error {
+	switch {
+	case by.Deleting:
+		return fault.New(fault.Exists, "the account %s is still being deleted", by.Name).
+			WithHint("the name is free when every copy has been removed; core getAllOperations shows the deletion")
+	case by.Kind == List:
+		return fault.New(fault.Exists, "there is a distribution list %s already", by.Name)
+	}
+	return fault.New(fault.Exists, "there is an account %s already", by.Name)
+}
+
+// chooseHome checks the mailstore asked for, or takes the one with the fewest accounts, the first of several.
+func (t *tx) chooseHome(a *Account) error {
+	if a.Kind == List {
+		return nil
+	}
+	if a.MailHost != "" {
+		return t.mustKnowMailstore(a.MailHost)
+	}
+	found, err := t.row(`SELECT m.fqdn FROM mailstores m LEFT JOIN accounts a ON a.mail_host = m.fqdn
+		GROUP BY m.fqdn ORDER BY COUNT(a.id), m.fqdn LIMIT 1`, nil, &a.MailHost)
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "there is no mailstore yet").WithHint("start a mailstore first")
+	}
+	return err
+}
+
+// Account gives an account or a list by id; an unknown one is NotFound.
+func (d *Directory) Account(ctx context.Context, id account.ID) (Account, error) {
+	var a Account
+	err := d.store.read(ctx, func(q *query) (err error) {
+		a, err = q.mustKnowAccount(id)
+		return err
+	})
+	return a, err
+}
+
+// AccountByName gives an account or a list by name, in the spelling of account.ParseName; an unknown one is NotFound.
+func (d *Directory) AccountByName(ctx context.Context, name string) (Account, error) {
+	var a Account
+	err := d.store.read(ctx, func(q *query) (err error) {
+		a, err = q.mustKnowName(name)
+		return err
+	})
+	return a, err
+}
+
+// Filter chooses accounts. Every field that is set must hold; of a list, one entry must.
+type Filter struct {
+	Kind     Kind
+	MailHost []string
+	Domains  []string
+	Statuses []Status
+	Replica  []string // mailstores that are to hold a replica
+	Admins   bool     // global administrators only
+	Deleting *bool
+	After    string // names after this one, for pages
+	Limit    int    // 0: all
+}
+
+// Accounts gives the accounts and lists that the filter chooses, by name.
+func (d *Directory) Accounts(ctx context.Context, f Filter) ([]Account, error) {
+	text, args := f.sql()
+	var all []Account
+	err := d.store.read(ctx, func(q *query) (err error) {
+		all, err = rows(q, scanAccount, text, args...)
+		return err
+	})
+	return all, err
+}
+
+func (f Filter) sql() (string, []any) {
+	conditions, args := []string{"name > ?"}, []any{f.After}
+	add := func(condition string, values ...any) {
+		conditions, args = append(conditions, condition), append(args, values...)
+	}
+	if f.Kind != "" {
+		add("kind = ?", string(f.Kind))
+	}
+	if len(f.MailHost) > 0 {
+		add("mail_host IN ("+marks(len(f.MailHost))+")", anys(f.MailHost)...)
+	}
+	if len(f.Domains) > 0 {
+		any := strings.Repeat(" OR name LIKE ? ESCAPE '!'", len(f.Domains))[len(" OR "):]
+		patterns := make([]string, len(f.Domains))
+		for i, domain := range f.Domains {
+			patterns[i] = "%@" + likeEscape.Replace(strings.ToLower(domain))
+		}
+		add("("+any+")", anys(patterns)...)
+	}
+	if len(f.Statuses) > 0 {
+		add("status IN ("+marks(len(f.Statuses))+")", anys(f.Statuses)...)
+	}
+	if len(f.Replica) > 0 {
+		add("id IN (SELECT account_id FROM replicas WHERE mailstore IN ("+marks(len(f.Replica))+"))", anys(f.Replica)...)
+	}
+	if f.Admins {
+		add("global_admin = 1")
+	}
+	if f.Deleting != nil {
+		add("deleting = ?", *f.Deleting)
+	}
+	text := "SELECT " + accountColumns + " FROM accounts WHERE " + strings.Join(conditions, " AND ") + " ORDER BY name"
+	if f.Limit > 0 {
+		text, args = text+" LIMIT ?", append(args, f.Limit)
+	}
+	return text, args
+}
+
+// likeEscape makes a text of a LIKE pattern that matches only itself.
+var likeEscape = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
+
+func marks(n int) string { return strings.Repeat("?, ", n)[:3*n-2] }
+
+func anys[T ~string](values []T) []any {
+	all := make([]any, len(values))
+	for i, v := range values {
+		all[i] = string(v)
+	}
+	return all
+}
+
+// CountByHome gives the number of accounts, lists aside, that each mailstore is home of.
+func (d *Directory) CountByHome(ctx context.Context) (map[string]int, error) {
+	type home struct {
+		fqdn  string
+		count int
+	}
+	var homes []home
+	err := d.store.read(ctx, func(q *query) (err error) {
+		homes, err = rows(q, func(row scanner) (home, error) {
+			var h home
+			err := row.Scan(&h.fqdn, &h.count)
+			return h, err
+		}, `SELECT m.fqdn, COUNT(a.id) FROM mailstores m LEFT JOIN accounts a ON a.mail_host = m.fqdn GROUP BY m.fqdn`)
+		return err
+	})
+	counts := make(map[string]int, len(homes))
+	for _, h := range homes {
+		counts[h.fqdn] = h.count
+	}
+	return counts, err
+}

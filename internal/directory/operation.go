@@ -1,0 +1,210 @@
+package directory
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"mailreplica/internal/fault"
+)
+
+// OperationState is where a long-running operation stands.
+type OperationState string
+
+// The states. Interrupted is an operation whose mailstore was shut down; it is run on when that mailstore starts again.
+const (
+	Queued      OperationState = "queued"
+	Running     OperationState = "running"
+	Interrupted OperationState = "interrupted"
+	Successful  OperationState = "successful"
+	Failed      OperationState = "failed"
+	Stopped     OperationState = "stopped"
+	RemovedOp   OperationState = "removed"
+)
+
+// Finished reports whether the state is the operation's last.
+func (s OperationState) Finished() bool {
+	return s == Successful || s == Failed || s == Stopped || s == RemovedOp
+}
+
+// Limits of an operation.
+const (
+	OperationItemsMax      = 1_000_000
+	OperationParametersMax = 1 << 20 // bytes
+	MessageBytesMax        = 1024    // of an item, of an operation's error
+	itemsRowsMax           = 2048    // in one write or page
+)
+
+// Operation is a long-running command. Its items are read apart.
+type Operation struct {
+	ID            string // UUID
+	Type          string // e.g. promoteAccounts
+	Host          string // FQDN of the mailstore that runs it
+	State         OperationState
+	Total         int // items
+	Done          int // items that are successful or failed
+	Failed        int
+	Parameters    json.RawMessage
+	Error         string // what ended it as a whole
+	StopRequested bool
+	Created       time.Time
+	Updated       time.Time
+	Finished      time.Time // zero until then
+}
+
+// ItemState is where one account of an operation stands.
+type ItemState string
+
+// The states of an item.
+const (
+	ItemQueued     ItemState = "queued"
+	ItemSuccessful ItemState = "successful"
+	ItemFailed     ItemState = "failed"
+)
+
+// OperationItem is one account of an operation.
+type OperationItem struct {
+	Position int    // from 0, its place among the operation's items
+	Account  string // name or id, as the command was told
+	State    ItemState
+	Message  string
+}
+
+const operationColumns = `id, type, host, state, total, done, failed, parameters, error, stop_requested, created_at,
+	updated_at, finished_at`
+
+// CreateOperation stores a queued operation with its items. It is seen by others when the last item is stored.
+func (d *Directory) CreateOperation(ctx context.Context, op Operation, accounts []string) (Operation, error) {
+	if len(accounts) > OperationItemsMax {
+		return Operation{}, fault.New(fault.TooLarge, "%d accounts: an operation takes at most %d", len(accounts), OperationItemsMax)
+	}
+	if len(op.Parameters) > OperationParametersMax {
+		return Operation{}, fault.New(fault.TooLarge, "the parameters have more than %d bytes", OperationParametersMax)
+	}
+	if len(op.Parameters) == 0 {
+		op.Parameters = json.RawMessage("{}")
+	}
+	op.ID, op.State, op.Total, op.Done, op.Failed = newID(), Queued, len(accounts), 0, 0
+	for start := 0; start < len(accounts); start += itemsRowsMax {
+		part := accounts[start:min(start+itemsRowsMax, len(accounts))]
+		err := d.store.write(ctx, func(t *tx) error { return t.insertItems(op.ID, start, part) })
+		if err != nil {
+			return Operation{}, err // rows without an operation are pruned
+		}
+	}
+	err := d.store.write(ctx, func(t *tx) error {
+		op.Created = t.now.UTC().Truncate(time.Millisecond)
+		op.Updated = op.Created
+		_, err := t.exec("INSERT INTO operations ("+operationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			op.ID, op.Type, op.Host, string(op.State), op.Total, op.Done, op.Failed, string(op.Parameters), op.Error,
+			op.StopRequested, millis(op.Created), millis(op.Updated), millis(op.Finished))
+		return err
+	})
+	return op, err
+}
+
+func (t *tx) insertItems(operation string, start int, accounts []string) error {
+	insert, err := t.sql.PrepareContext(t.ctx,
+		"INSERT INTO operation_items (operation_id, position, account, state, message) VALUES (?, ?, ?, ?, '')")
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	for i, name := range accounts {
+		if _, err := insert.ExecContext(t.ctx, operation, start+i, name, string(ItemQueued)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Operation gives one operation; an unknown one is NotFound.
+func (d *Directory) Operation(ctx context.Context, id string) (Operation, error) {
+	var op Operation
+	err := d.store.read(ctx, func(q *query) (err error) {
+		op, err = q.operation(id)
+		return err
+	})
+	return op, err
+}
+
+func (q *query) operation(id string) (Operation, error) {
+	found, err := rows(q, scanOperation, "SELECT "+operationColumns+" FROM operations WHERE id = ?", id)
+	if err != nil {
+		return Operation{}, err
+	}
+	if len(found) == 0 {
+		return Operation{}, fault.New(fault.NotFound, "there is no operation %s", id).
+			WithHint("core getAllOperations lists the operations")
+	}
+	return found[0], nil
+}
+
+// OperationFilter chooses operations; empty fields choose all.
+type OperationFilter struct {
+	Host       string
+	Unfinished bool
+	Limit      int // newest first; 0: all that are kept
+}
+
+// Operations gives operations, the newest first.
+func (d *Directory) Operations(ctx context.Context, f OperationFilter) ([]Operation, error) {
+	text, args := "SELECT "+operationColumns+" FROM operations WHERE 1 = 1", []any{}
+	if f.Host != "" {
+		text, args = text+" AND host = ?", append(args, f.Host)
+	}
+	if f.Unfinished {
+		text += " AND finished_at = 0"
+	}
+	text += " ORDER BY created_at DESC, id"
+	if f.Limit > 0 {
+		text, args = text+" LIMIT ?", append(args, f.Limit)
+	}
+	var all []Operation
+	err := d.store.read(ctx, func(q *query) (err error) {
+		all, err = rows(q, scanOperation, text, args...)
+		return err
+	})
+	return all, err
+}
+
+// ItemFilter chooses items of an operation.
+type ItemFilter struct {
+	State ItemState // empty: every state
+	From  int       // first position
+	Limit int       // at most 2048, which is also the default
+}
+
+// OperationItems gives a page of an operation's items, by position.
+func (d *Directory) OperationItems(ctx context.Context, id string, f ItemFilter) ([]OperationItem, error) {
+	if f.Limit <= 0 || f.Limit > itemsRowsMax {
+		f.Limit = itemsRowsMax
+	}
+	text, args := `SELECT position, account, state, message FROM operation_items
+		WHERE operation_id = ? AND position >= ?`, []any{id, f.From}
+	if f.State != "" {
+		text, args = text+" AND state = ?", append(args, string(f.State))
+	}
+	text, args = text+" ORDER BY position LIMIT ?", append(args, f.Limit)
+	var all []OperationItem
+	err := d.store.read(ctx, func(q *query) (err error) {
+		all, err = rows(q, func(row scanner) (OperationItem, error) {
+			var item OperationItem
+			err := row.Scan(&item.Position, &item.Account, &item.State, &item.Message)
+			return item, err
+		}, text, args...)
+		return err
+	})
+	return all, err
+}
+
+func scanOperation(row scanner) (Operation, error) {
+	var op Operation
+	var parameters string
+	var created, updated, finished int64
+	err := row.Scan(&op.ID, &op.Type, &op.Host, &op.State, &op.Total, &op.Done, &op.Failed, &parameters, &op.Error,
+		&op.StopRequested, &created, &updated, &finished)
+	op.Parameters = json.RawMessage(parameters)
+	op.Created, op.Updated, op.Finished = fromMillis(created), fromMillis(updated), fromMillis(finished)
+	return op, err
+}

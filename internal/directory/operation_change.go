@@ -1,0 +1,131 @@
+package directory
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"mailreplica/internal/fault"
+)
+
+// ItemResult is what came of one item.
+type ItemResult struct {
+	Position int
+	State    ItemState
+	Message  string
+}
+
+// RecordProgress stores results of items and the state (Running or Interrupted) of an operation that has not finished,
+// and gives the operation with its counts, and whether a stop was asked for. Repeating a result changes nothing. An
+// operation that has finished is left as it is, and given.
+func (d *Directory) RecordProgress(ctx context.Context, id string, state OperationState, results []ItemResult) (Operation, error) {
+	if state.Finished() {
+		return Operation{}, fault.New(fault.Internal, "progress of an operation that is %s", state)
+	}
+	for {
+		part := results[:min(len(results), itemsRowsMax)]
+		results = results[len(part):]
+		op, err := d.recordProgress(ctx, id, state, part)
+		if err != nil || len(results) == 0 {
+			return op, err
+		}
+	}
+}
+
+func (d *Directory) recordProgress(ctx context.Context, id string, state OperationState, results []ItemResult) (Operation, error) {
+	var op Operation
+	err := d.store.write(ctx, func(t *tx) (err error) {
+		if op, err = t.operation(id); err != nil || op.State.Finished() {
+			return err
+		}
+		op.State = state
+		if err := t.putResults(&op, results); err != nil {
+			return err
+		}
+		return t.putOperation(&op)
+	})
+	return op, err
+}
+
+// putResults stores results and counts those that are new.
+func (t *tx) putResults(op *Operation, results []ItemResult) error {
+	for _, r := range results {
+		met, err := t.exec(`UPDATE operation_items SET state = ?, message = ?
+			WHERE operation_id = ? AND position = ? AND state = ?`,
+			string(r.State), clip(r.Message, MessageBytesMax), op.ID, r.Position, string(ItemQueued))
+		if err != nil {
+			return err
+		}
+		if met == 0 || r.State == ItemQueued {
+			continue
+		}
+		op.Done++
+		if r.State == ItemFailed {
+			op.Failed++
+		}
+	}
+	return nil
+}
+
+// FinishOperation stores an operation's last state, and its one notification, made by notify from the final counts. An
+// operation that has finished is left as it is, without a notification, and false is reported.
+func (d *Directory) FinishOperation(ctx context.Context, id string, state OperationState, problem string,
+	notify func(Operation) Notification) (Operation, bool, error) {
+	if !state.Finished() {
+		return Operation{}, false, fault.New(fault.Internal, "an operation that ends as %s", state)
+	}
+	var op Operation
+	finished := false
+	err := d.store.write(ctx, func(t *tx) (err error) {
+		finished = false
+		if op, err = t.operation(id); err != nil || op.State.Finished() {
+			return err
+		}
+		op.State, op.Error, op.Finished = state, clip(problem, MessageBytesMax), t.now
+		if err := t.putOperation(&op); err != nil {
+			return err
+		}
+		finished = true
+		n := notify(op)
+		n.Operation = id
+		return t.insertNotification(&n)
+	})
+	return op, finished && err == nil, err
+}
+
+// RequestStop asks the mailstore that runs an operation to stop it. One that has finished is Invalid.
+func (d *Directory) RequestStop(ctx context.Context, id string) (Operation, error) {
+	var op Operation
+	err := d.store.write(ctx, func(t *tx) (err error) {
+		if op, err = t.operation(id); err != nil {
+			return err
+		}
+		if op.State.Finished() {
+			return fault.New(fault.Invalid, "the operation %s is %s", id, op.State)
+		}
+		op.StopRequested = true
+		return t.putOperation(&op)
+	})
+	return op, err
+}
+
+// putOperation writes what may change of an operation.
+func (t *tx) putOperation(op *Operation) error {
+	op.Updated = t.now
+	_, err := t.exec(`UPDATE operations SET state = ?, done = ?, failed = ?, error = ?, stop_requested = ?, updated_at = ?,
+		finished_at = ? WHERE id = ?`, string(op.State), op.Done, op.Failed, op.Error, op.StopRequested,
+		millis(op.Updated), millis(op.Finished), op.ID)
+	return err
+}
+
+// clip shortens a text to what a row may hold, at a character's border.
+func clip(s string, bytesMax int) string {
+	if len(s) <= bytesMax {
+		return s
+	}
+	const mark = "…"
+	end := bytesMax - len(mark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
+}

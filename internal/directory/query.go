@@ -1,0 +1,111 @@
+package directory
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// query is a transaction that reads.
+type query struct {
+	ctx context.Context
+	sql *sql.Tx
+}
+
+// tx is one caller's part of a transaction that writes.
+type tx struct {
+	query
+	now     time.Time
+	version int64
+}
+
+// next is the number that every row written by this caller gets: one more than any other's, so that those who follow
+// see it whole or not at all.
+func (t *tx) next() (int64, error) {
+	if t.version != 0 {
+		return t.version, nil
+	}
+	if _, err := t.exec("UPDATE counters SET value = value + 1 WHERE name = ?", counterVersion); err != nil {
+		return 0, err
+	}
+	version, err := t.counter(counterVersion)
+	if err != nil {
+		return 0, err
+	}
+	t.version = version
+	return version, nil
+}
+
+// exec runs a statement and gives the number of rows it met.
+func (t *tx) exec(text string, args ...any) (int64, error) {
+	result, err := t.sql.ExecContext(t.ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// put updates the row that a statement names, or inserts it where there is none: the upserts of the engines differ.
+func (t *tx) put(update string, updateArgs []any, insert string, insertArgs []any) error {
+	rows, err := t.exec(update, updateArgs...)
+	if err != nil || rows > 0 {
+		return err
+	}
+	_, err = t.exec(insert, insertArgs...)
+	return err
+}
+
+func (q *query) counter(name string) (int64, error) {
+	var value int64
+	_, err := q.row("SELECT value FROM counters WHERE name = ?", []any{name}, &value)
+	return value, err
+}
+
+func (q *query) meta(name string) (string, error) {
+	var value string
+	_, err := q.row("SELECT value FROM meta WHERE name = ?", []any{name}, &value)
+	return value, err
+}
+
+func (t *tx) setMeta(name, value string) error {
+	return t.put("UPDATE meta SET value = ? WHERE name = ?", []any{value, name},
+		"INSERT INTO meta (name, value) VALUES (?, ?)", []any{name, value})
+}
+
+// row reads one row into dest, and reports whether there is one.
+func (q *query) row(text string, args []any, dest ...any) (bool, error) {
+	err := q.sql.QueryRowContext(q.ctx, text, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// count reads one number.
+func (q *query) count(text string, args ...any) (int, error) {
+	var n int
+	_, err := q.row(text, args, &n)
+	return n, err
+}
+
+// scanner is a row that can be read: *sql.Rows.
+type scanner interface{ Scan(dest ...any) error }
+
+// rows reads every row of a statement with scan.
+func rows[T any](q *query, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
+	found, err := q.sql.QueryContext(q.ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	var all []T
+	for found.Next() {
+		one, err := scan(found)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, found.Err()
+}

@@ -1,0 +1,217 @@
+package directory
+
+import (
+	"context"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+)
+
+// ReplicasMax is how many replicas an account may have.
+const ReplicasMax = 16
+
+// ReplicaState is what is known of a replica.
+type ReplicaState string
+
+// The states. A replica begins as initialising.
+const (
+	Initialising ReplicaState = "initialising"
+	Available    ReplicaState = "available"
+	Unavailable  ReplicaState = "unavailable"
+	Diverged     ReplicaState = "diverged"
+	Gap          ReplicaState = "gap"
+)
+
+// ParseReplicaState reads a state; anything else is Invalid.
+func ParseReplicaState(s string) (ReplicaState, error) {
+	switch state := ReplicaState(s); state {
+	case Initialising, Available, Unavailable, Diverged, Gap:
+		return state, nil
+	}
+	return "", fault.New(fault.Invalid, "%q is not a state of a replica", s)
+}
+
+// Replica is the wish that a mailstore holds a copy of an account, and what is known of that copy.
+type Replica struct {
+	AccountID account.ID
+	Mailstore string // FQDN
+	Priority  int    // the lowest is promoted first
+	State     ReplicaState
+	Removing  bool // wish: the copy is to end; the row goes when its Leave is in the log
+	UpdatedAt time.Time
+	Version   int64
+}
+
+// PutReplica wishes for a replica, or for another priority of one that is there. It is refused for a list, an account
+// that is being deleted (Invalid), an unknown mailstore (NotFound), the account's home (Invalid). A replica that was
+// to be removed is wished for anew, and begins anew as initialising.
+func (d *Directory) PutReplica(ctx context.Context, id account.ID, mailstore string, priority int) (Replica, error) {
+	var r Replica
+	err := d.store.write(ctx, func(t *tx) error {
+		a, err := t.mustKnowAccount(id)
+		if err != nil {
+			return err
+		}
+		if err := t.mayHoldReplica(a, mailstore); err != nil {
+			return err
+		}
+		old, found, err := t.replica(id, mailstore)
+		if err != nil {
+			return err
+		}
+		r = old
+		switch {
+		case !found || old.Removing:
+			r = Replica{AccountID: id, Mailstore: mailstore, Priority: priority, State: Initialising}
+		case old.Priority == priority:
+			return nil
+		}
+		r.Priority = priority
+		return t.writeReplica(&r)
+	})
+	return r, err
+}
+
+func (t *tx) mayHoldReplica(a Account, mailstore string) error {
+	switch {
+	case a.Kind == List:
+		return fault.New(fault.Invalid, "%s is a distribution list", a.Name)
+	case a.Deleting:
+		return fault.New(fault.Invalid, "the account %s is being deleted", a.Name)
+	case a.MailHost == mailstore:
+		return fault.New(fault.Invalid, "%s is the home of %s", mailstore, a.Name).WithHint("choose another mailstore")
+	}
+	if err := t.mustKnowMailstore(mailstore); err != nil {
+		return err
+	}
+	others, err := t.count("SELECT COUNT(*) FROM replicas WHERE account_id = ? AND mailstore <> ?", a.ID[:], mailstore)
+	if err == nil && others >= ReplicasMax {
+		err = fault.New(fault.TooLarge, "%s has %d replicas, the most there may be", a.Name, ReplicasMax)
+	}
+	return err
+}
+
+// RemoveReplica wishes that a replica ends. The row stays, marked, until FinishRemoveReplica; the mailstore that holds
+// the copy need not be there. No such replica is NotFound.
+func (d *Directory) RemoveReplica(ctx context.Context, id account.ID, mailstore string) error {
+	return d.changeReplica(ctx, id, mailstore, func(r *Replica) error {
+		r.Removing = true
+		return nil
+	})
+}
+
+// FinishRemoveReplica deletes a replica whose Leave is in the log. One that is no longer to be removed is Busy: it was
+// wished for anew meanwhile, and must be initialised. One that is gone is no error.
+func (d *Directory) FinishRemoveReplica(ctx context.Context, id account.ID, mailstore string) error {
+	return d.store.write(ctx, func(t *tx) error {
+		r, found, err := t.replica(id, mailstore)
+		if err != nil || !found {
+			return err
+		}
+		if !r.Removing {
+			return fault.New(fault.Busy, "the replica on %s was wished for anew", mailstore)
+		}
+		return t.deleteReplica(id, mailstore)
+	})
+}
+
+// SetReplicaState records what is known of a replica. No such replica is NotFound.
+func (d *Directory) SetReplicaState(ctx context.Context, id account.ID, mailstore string, state ReplicaState) error {
+	if _, err := ParseReplicaState(string(state)); err != nil {
+		return err
+	}
+	return d.changeReplica(ctx, id, mailstore, func(r *Replica) error {
+		r.State = state
+		return nil
+	})
+}
+
+func (d *Directory) changeReplica(ctx context.Context, id account.ID, mailstore string, f func(*Replica) error) error {
+	return d.store.write(ctx, func(t *tx) error {
+		before, found, err := t.replica(id, mailstore)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return fault.New(fault.NotFound, "there is no replica of %s on %s", id, mailstore)
+		}
+		after := before
+		if err := f(&after); err != nil || after == before {
+			return err
+		}
+		return t.writeReplica(&after)
+	})
+}
+
+// Replicas gives an account's replicas, the one to be promoted first at the front.
+func (d *Directory) Replicas(ctx context.Context, id account.ID) ([]Replica, error) {
+	var all []Replica
+	err := d.store.read(ctx, func(q *query) (err error) {
+		all, err = q.replicas(id)
+		return err
+	})
+	return all, err
+}
+
+// ReplicasOn gives the replicas on a mailstore.
+func (d *Directory) ReplicasOn(ctx context.Context, mailstore string) ([]Replica, error) {
+	var all []Replica
+	err := d.store.read(ctx, func(q *query) (err error) {
+		all, err = rows(q, scanReplica,
+			"SELECT "+replicaColumns+" FROM replicas WHERE mailstore = ? ORDER BY account_id", mailstore)
+		return err
+	})
+	return all, err
+}
+
+const replicaColumns = "account_id, mailstore, priority, state, removing, updated_at, version"
+
+func (q *query) replicas(id account.ID) ([]Replica, error) {
+	return rows(q, scanReplica,
+		"SELECT "+replicaColumns+" FROM replicas WHERE account_id = ? ORDER BY priority, mailstore", id[:])
+}
+
+func (q *query) replica(id account.ID, mailstore string) (Replica, bool, error) {
+	found, err := rows(q, scanReplica,
+		"SELECT "+replicaColumns+" FROM replicas WHERE account_id = ? AND mailstore = ?", id[:], mailstore)
+	if err != nil || len(found) == 0 {
+		return Replica{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// writeReplica puts a row with this transaction's version and time.
+func (t *tx) writeReplica(r *Replica) (err error) {
+	if r.Version, err = t.next(); err != nil {
+		return err
+	}
+	r.UpdatedAt = t.now.UTC().Truncate(time.Millisecond)
+	return t.putReplica(*r)
+}
+
+func (t *tx) putReplica(r Replica) error {
+	values := []any{r.Priority, string(r.State), r.Removing, millis(r.UpdatedAt), r.Version, r.AccountID[:], r.Mailstore}
+	return t.put(`UPDATE replicas SET priority = ?, state = ?, removing = ?, updated_at = ?, version = ?
+		WHERE account_id = ? AND mailstore = ?`, values,
+		`INSERT INTO replicas (priority, state, removing, updated_at, version, account_id, mailstore)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, values)
+}
+
+func (t *tx) deleteReplica(id account.ID, mailstore string) error {
+	if _, err := t.exec("DELETE FROM replicas WHERE account_id = ? AND mailstore = ?", id[:], mailstore); err != nil {
+		return err
+	}
+	return t.noteRemoved(removedReplica, replicaKey(id, mailstore))
+}
+
+func scanReplica(row scanner) (Replica, error) {
+	var r Replica
+	var id []byte
+	var updated int64
+	if err := row.Scan(&id, &r.Mailstore, &r.Priority, &r.State, &r.Removing, &updated, &r.Version); err != nil {
+		return r, err
+	}
+	r.UpdatedAt = fromMillis(updated)
+	return r, into(&r.AccountID, id, nil)
+}
