@@ -190,6 +190,11 @@ func (b *batch) judge(tx *metadata.Tx, share *judged, record event.Record, e eve
 	share.copy.Stream.LeaderEpoch = e.LeaderEpoch
 	if v.Left || v.Deleted {
 		share.removed = true
+		if v.Deleted {
+			if err := tx.SetValue(endedKey(record.Account), []byte(b.m.self)); err != nil {
+				return err
+			}
+		}
 		return tx.RemoveMailbox(share.account.mailboxID)
 	}
 	if v.FromJournal {
@@ -264,10 +269,7 @@ func (b *batch) publish() {
 		if len(share.verdicts) == 0 && share.copy.Condition == before.Condition {
 			continue
 		}
-		a.mu.Lock()
-		a.copy.Store(share.copy)
-		a.settle(share.copy, share.verdicts)
-		a.mu.Unlock()
+		a.show(share.copy, share.verdicts)
 		switch {
 		case share.removed:
 			a.dispose(fault.New(fault.NotFound, "the account's copy on %s was removed", b.m.self))

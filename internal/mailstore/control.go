@@ -57,9 +57,17 @@ func (a *Account) beginOpening(ctx context.Context, stream protocol.Stream) (eve
 func (a *Account) save(ctx context.Context, c *protocol.Copy) error {
 	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error { return tx.SaveCopy(a.mailboxID, c) })
 	if err == nil {
-		a.copy.Store(c)
+		a.show(c, nil)
 	}
 	return err
+}
+
+// show publishes a committed state and answers the transaction in flight, if it is decided by that. The caller holds state.
+func (a *Account) show(c *protocol.Copy, verdicts []protocol.Verdict) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.copy.Store(c)
+	a.settle(c, verdicts)
 }
 
 // control appends a record about the account itself and waits until it has been read back. It is computed anew when
@@ -196,7 +204,7 @@ func (a *Account) Fence(ctx context.Context, operation string, epoch uint64, acc
 // Delete ends the account and all its copies: by a record where the log decides, else by removing this one.
 func (a *Account) Delete(ctx context.Context) error {
 	if !a.Copy().IsOpen() {
-		return a.enter(ctx, func(ctx context.Context) error { return a.Remove(ctx) })
+		return a.enter(ctx, a.endHere)
 	}
 	if a.Copy().Mode == protocol.Paused {
 		if err := a.Resume(ctx); err != nil {
@@ -204,6 +212,22 @@ func (a *Account) Delete(ctx context.Context) error {
 		}
 	}
 	_, err := a.control(ctx, event.Delete, "", func(*protocol.Copy) bool { return !a.isRemoved() })
+	return err
+}
+
+// endHere ends an account without replicas, and remembers that it did.
+func (a *Account) endHere(ctx context.Context) error {
+	a.state.Lock()
+	defer a.state.Unlock()
+	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
+		if err := tx.SetValue(endedKey(a.id), []byte(a.m.self)); err != nil {
+			return err
+		}
+		return tx.RemoveMailbox(a.mailboxID)
+	})
+	if err == nil {
+		a.dispose(fault.New(fault.NotFound, "the account was deleted"))
+	}
 	return err
 }
 
@@ -223,10 +247,10 @@ func (a *Account) Remove(ctx context.Context) error {
 func (a *Account) dispose(reason error) {
 	c := a.Copy().Clone()
 	c.Condition = protocol.Initialising
-	a.copy.Store(c)
 	a.mu.Lock()
 	a.removed = true
 	a.mu.Unlock()
+	a.show(c, nil)
 	a.m.forget(a)
 	a.endSessions(reason)
 }

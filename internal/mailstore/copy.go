@@ -21,9 +21,6 @@ func (a *Account) MissPosition(ctx context.Context) error {
 	}
 	a.state.Unlock()
 	if err == nil && c.Condition == protocol.Gap {
-		a.mu.Lock()
-		a.settle(c, nil)
-		a.mu.Unlock()
 		a.endSessions(c.MayServe(true))
 		a.m.notify(a.id)
 	}
@@ -128,3 +125,52 @@ func (m *Mailstore) Snapshot(ctx context.Context, id account.ID, fn func(metadat
 func (a *Account) Journal(ctx context.Context, yield func(metadata.JournalEntry) bool) error {
 	return a.m.store.View(ctx, func(v *metadata.View) error { return v.Journal(a.mailboxID, yield) })
 }
+
+// Reseed makes the copy the primary by decree, in an epoch above all others, committed by this database until it is
+// opened again. It is for a copy whose log is lost.
+func (a *Account) Reseed(ctx context.Context, epoch uint64) error {
+	a.state.Lock()
+	defer a.state.Unlock()
+	c := a.Copy().Clone()
+	if err := c.Reseed(epoch); err != nil {
+		return err
+	}
+	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
+		if err := tx.ClearJournal(a.mailboxID); err != nil {
+			return err
+		}
+		return tx.SaveCopy(a.mailboxID, c)
+	})
+	if err != nil {
+		return err
+	}
+	a.show(c, nil)
+	a.live = true
+	return nil
+}
+
+// GiveWay makes a primary in gap or diverged a copy of another mailstore's, so that it can be copied anew.
+func (a *Account) GiveWay(ctx context.Context, primary string, epoch uint64) error {
+	a.state.Lock()
+	defer a.state.Unlock()
+	c := a.Copy().Clone()
+	if err := c.GiveWay(primary, epoch); err != nil {
+		return err
+	}
+	if err := a.save(ctx, c); err != nil {
+		return err
+	}
+	go a.m.notify(a.id)
+	return nil
+}
+
+// HasEnded reports whether this mailstore read the account's Delete.
+func (m *Mailstore) HasEnded(ctx context.Context, id account.ID) (ended bool, err error) {
+	err = m.store.View(ctx, func(v *metadata.View) error {
+		_, ended, err = v.Value(endedKey(id))
+		return err
+	})
+	return ended, err
+}
+
+func endedKey(id account.ID) string { return "ended/" + id.String() }

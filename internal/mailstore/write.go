@@ -18,9 +18,9 @@ type request struct {
 	ctx     context.Context
 	change  func(*mailbox.Draft) error
 	control func(context.Context) error
-	err     error         // of the last computation; told when the transaction is decided
-	done    chan error    // has room for one
-	gone    atomic.Bool   // the waiter has been told a temporary failure; it must not be computed anew
+	err     error       // of the last computation; told when the transaction is decided
+	done    chan error  // has room for one
+	gone    atomic.Bool // the waiter has been told a temporary failure; it must not be computed anew
 }
 
 // errStale says that a change was computed against rows that are not the ones it would follow; it is computed anew.
@@ -278,7 +278,7 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 	if err != nil {
 		return batch, err
 	}
-	a.copy.Store(c)
+	a.show(c, nil)
 	a.wakeSessions()
 	return batch, nil
 }

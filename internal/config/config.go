@@ -1,0 +1,255 @@
+// Package config owns the configuration file of a mailstore: one struct, its defaults, and its validation. What all
+// mailstores share (brokers, for instance) is not here but in the directory, set with carbonio config set global.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"mailreplica/internal/fault"
+)
+
+// fileBytesMax bounds a configuration file.
+const fileBytesMax = 1 << 20
+
+// Config is the configuration of one mailstore.
+type Config struct {
+	FQDN      string `yaml:"fqdn"`      // name of the mailstore
+	Data      string `yaml:"data"`      // folder of its database and of what it exports
+	Directory string `yaml:"directory"` // path of the directory's SQLite file, shared by the mailstores of this machine
+
+	Listen        Listen   `yaml:"listen"`
+	Tokens        Tokens   `yaml:"tokens"`
+	TLS           TLS      `yaml:"tls"`
+	Volumes       []Volume `yaml:"volumes"`
+	PrimaryVolume string   `yaml:"primaryVolume"`
+	Log           Log      `yaml:"log"`
+	IMAP          IMAP     `yaml:"imap"`
+	LMTP          LMTP     `yaml:"lmtp"`
+	LogLevel      string   `yaml:"logLevel"` // debug, info, warn or error
+}
+
+// Listen holds the addresses that the mailstore listens on, host:port. An empty one is not listened on, but for the peer and
+// admin addresses, without which a mailstore is of no use.
+type Listen struct {
+	LMTP  string `yaml:"lmtp"`
+	IMAP  string `yaml:"imap"`
+	IMAPS string `yaml:"imaps"` // implicit TLS
+	Admin string `yaml:"admin"`
+	Peer  string `yaml:"peer"`
+}
+
+// Tokens names the files that hold the tokens of the admin and of the peer API; nobody but the owner may read them.
+type Tokens struct {
+	Admin string `yaml:"admin"`
+	Peer  string `yaml:"peer"`
+}
+
+// TLS names certificate and key in PEM. With them, IMAP and LMTP offer STARTTLS, and the admin and peer APIs speak HTTPS.
+type TLS struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	CA          string `yaml:"ca"` // that other mailstores' certificates are checked against; empty: the system's
+}
+
+// Volume is a place for blobs. Centralised says that every mailstore reaches the same one at its own path.
+type Volume struct {
+	Name        string `yaml:"name"`
+	Path        string `yaml:"path"`
+	Centralised bool   `yaml:"centralised"`
+}
+
+// Log says how the event log is used. Its brokers are a global setting.
+type Log struct {
+	Topic          string `yaml:"topic"`
+	Streams        int32  `yaml:"streams"`     // partitions of the topic, if it has to be made
+	Replication    int16  `yaml:"replication"` // of the topic, if it has to be made
+	RetentionHours int    `yaml:"retentionHours"`
+	LingerMs       int    `yaml:"lingerMs"`
+}
+
+// IMAP limits IMAP sessions.
+type IMAP struct {
+	AllowPlaintext   bool  `yaml:"allowPlaintext"` // passwords without TLS, from loopback addresses only
+	MessageBytesMax  int64 `yaml:"messageBytesMax"`
+	SessionsMax      int   `yaml:"sessionsMax"`
+	IdleTimeoutSec   int   `yaml:"idleTimeoutSec"`
+	LoginAttemptsMax int   `yaml:"loginAttemptsMax"`
+}
+
+// LMTP limits deliveries.
+type LMTP struct {
+	MessageBytesMax int64 `yaml:"messageBytesMax"`
+	RecipientsMax   int   `yaml:"recipientsMax"`
+	SessionsMax     int   `yaml:"sessionsMax"`
+}
+
+// Default is a configuration with every default, and without what has none.
+func Default() Config {
+	return Config{
+		Log:      Log{Topic: "mailreplica-events", Streams: 16, Replication: 3, RetentionHours: 14 * 24, LingerMs: 1},
+		IMAP:     IMAP{MessageBytesMax: 64 << 20, SessionsMax: 20_000, IdleTimeoutSec: 30 * 60, LoginAttemptsMax: 10},
+		LMTP:     LMTP{MessageBytesMax: 64 << 20, RecipientsMax: 1_000, SessionsMax: 1_000},
+		LogLevel: "info",
+	}
+}
+
+// Load reads a configuration file. Relative paths in it are relative to its folder. Every error is Invalid and names the
+// file and what to do.
+func Load(path string) (Config, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return Config{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read", path)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, fileBytesMax))
+	if err != nil {
+		return Config{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read", path)
+	}
+	c, err := Parse(data)
+	if err != nil {
+		return Config{}, fault.Wrap(fault.Invalid, errors.Unwrap(err), "%s: %s", path, fault.Message(err))
+	}
+	c.resolve(filepath.Dir(path))
+	return c, nil
+}
+
+// Parse reads a configuration; an unknown key is an error, for it is a misspelt one.
+func Parse(data []byte) (Config, error) {
+	c := Default()
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, fault.Wrap(fault.Invalid, err, "%s", firstLine(err))
+	}
+	c.FQDN = strings.ToLower(c.FQDN)
+	return c, c.validate()
+}
+
+func firstLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// resolve makes paths absolute.
+func (c *Config) resolve(dir string) {
+	paths := []*string{&c.Data, &c.Directory, &c.Tokens.Admin, &c.Tokens.Peer, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.CA}
+	for i := range c.Volumes {
+		paths = append(paths, &c.Volumes[i].Path)
+	}
+	for _, path := range paths {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+}
+
+func (c *Config) validate() error {
+	required := []struct{ key, value string }{
+		{"fqdn", c.FQDN}, {"data", c.Data}, {"directory", c.Directory}, {"listen.admin", c.Listen.Admin},
+		{"listen.peer", c.Listen.Peer}, {"tokens.admin", c.Tokens.Admin}, {"tokens.peer", c.Tokens.Peer},
+		{"primaryVolume", c.PrimaryVolume}, {"log.topic", c.Log.Topic},
+	}
+	for _, r := range required {
+		if r.value == "" {
+			return fault.New(fault.Invalid, "%s is not set", r.key)
+		}
+	}
+	listened := []struct{ key, addr string }{
+		{"lmtp", c.Listen.LMTP}, {"imap", c.Listen.IMAP}, {"imaps", c.Listen.IMAPS}, {"admin", c.Listen.Admin}, {"peer", c.Listen.Peer},
+	}
+	for _, l := range listened {
+		if _, _, err := net.SplitHostPort(l.addr); l.addr != "" && err != nil {
+			return fault.New(fault.Invalid, "listen.%s: %q is not host:port", l.key, l.addr)
+		}
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		return fault.New(fault.Invalid, "tls.certificate and tls.key go together")
+	}
+	if c.Listen.IMAPS != "" && c.TLS.Certificate == "" {
+		return fault.New(fault.Invalid, "listen.imaps needs tls.certificate and tls.key")
+	}
+	if err := c.validateNumbers(); err != nil {
+		return err
+	}
+	return c.validateVolumes()
+}
+
+func (c *Config) validateNumbers() error {
+	positive := []struct {
+		key   string
+		value int64
+	}{
+		{"log.streams", int64(c.Log.Streams)}, {"log.replication", int64(c.Log.Replication)},
+		{"log.retentionHours", int64(c.Log.RetentionHours)}, {"imap.messageBytesMax", c.IMAP.MessageBytesMax},
+		{"imap.sessionsMax", int64(c.IMAP.SessionsMax)}, {"imap.idleTimeoutSec", int64(c.IMAP.IdleTimeoutSec)},
+		{"imap.loginAttemptsMax", int64(c.IMAP.LoginAttemptsMax)}, {"lmtp.messageBytesMax", c.LMTP.MessageBytesMax},
+		{"lmtp.recipientsMax", int64(c.LMTP.RecipientsMax)}, {"lmtp.sessionsMax", int64(c.LMTP.SessionsMax)},
+	}
+	for _, p := range positive {
+		if p.value <= 0 {
+			return fault.New(fault.Invalid, "%s is %d; it must be greater than 0", p.key, p.value)
+		}
+	}
+	if c.Log.LingerMs < 0 {
+		return fault.New(fault.Invalid, "log.lingerMs is %d; it must not be negative", c.Log.LingerMs)
+	}
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+		return nil
+	}
+	return fault.New(fault.Invalid, "logLevel is %q; want debug, info, warn or error", c.LogLevel)
+}
+
+func (c *Config) validateVolumes() error {
+	names := map[string]bool{}
+	for _, v := range c.Volumes {
+		if v.Name == "" || v.Path == "" {
+			return fault.New(fault.Invalid, "every volume needs a name and a path")
+		}
+		if names[v.Name] {
+			return fault.New(fault.Invalid, "two volumes are named %q", v.Name)
+		}
+		names[v.Name] = true
+	}
+	if !names[c.PrimaryVolume] {
+		return fault.New(fault.Invalid, "primaryVolume is %q, but no volume has that name", c.PrimaryVolume)
+	}
+	return nil
+}
+
+// Centralised reports whether the primary volume is one that every mailstore reaches.
+func (c *Config) Centralised() bool {
+	for _, v := range c.Volumes {
+		if v.Name == c.PrimaryVolume {
+			return v.Centralised
+		}
+	}
+	return false
+}
+
+// ReadToken reads a token from its file, which others must not be able to read.
+func ReadToken(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "the token file %s cannot be read", path)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fault.New(fault.Invalid, "the token file %s can be read by others", path).WithHint("chmod 600 %s", path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "the token file %s cannot be read", path)
+	}
+	token := strings.TrimSpace(string(data))
+	if len(token) < 16 || len(token) > 512 {
+		return "", fault.New(fault.Invalid, "the token in %s has %d bytes; want 16 to 512", path, len(token))
+	}
+	return token, nil
+}

@@ -1,0 +1,136 @@
+// Package promotion owns the making of a replica into the primary (design section 6): choosing it, the fence, the switch of
+// the directory, and the stored operation by which thousands of accounts are promoted, watched, and taken up again after a
+// crash.
+package promotion
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailstore"
+	"mailreplica/internal/peer"
+)
+
+// Limits of taking over.
+const (
+	readToEndWait   = 15 * time.Second
+	fenceWait       = 15 * time.Second
+	fencesAtOnceMax = 2_000 // accounts whose fences are in flight
+)
+
+// Agent is what taking over asks of the readers of streams.
+type Agent interface {
+	// ReadToEnd returns when the streams have been read to the ends that they had when it was called.
+	ReadToEnd(ctx context.Context, streams []int32) error
+}
+
+// Switch tells the directory of a new primary.
+type Switch interface {
+	TellHome(ctx context.Context, a *mailstore.Account) error
+}
+
+// Taker takes accounts over for this mailstore.
+type Taker struct {
+	Mailstore *mailstore.Mailstore
+	Agent     Agent
+	Switch    Switch
+	Logger    *slog.Logger
+}
+
+// Take makes this mailstore the primary of the accounts of a request: it reads their streams to the end once, appends
+// their fences side by side, and tells of each when its Fence has been read back (rule 9). tell is called by one goroutine
+// at a time. A request that is repeated takes the same epochs, and finds done what was done.
+func (t *Taker) Take(ctx context.Context, request peer.FenceRequest, tell func(peer.FenceResult)) error {
+	taken, streams := t.sort(request, tell)
+	if len(taken) == 0 {
+		return nil
+	}
+	reading, cancel := context.WithTimeout(ctx, readToEndWait)
+	defer cancel()
+	if err := t.Agent.ReadToEnd(reading, streams); err != nil {
+		return err
+	}
+	slots := make(chan struct{}, fencesAtOnceMax)
+	results := make(chan peer.FenceResult)
+	var fences sync.WaitGroup
+	go func() {
+		for i := range taken {
+			slots <- struct{}{}
+			fences.Go(func() {
+				results <- t.takeOne(ctx, request, taken[i])
+				<-slots
+			})
+		}
+		fences.Wait()
+		close(results)
+	}()
+	for result := range results {
+		tell(result)
+	}
+	return nil
+}
+
+type takeable struct {
+	account *mailstore.Account
+	epoch   uint64
+}
+
+// sort tells at once of accounts that cannot be taken, and gives the others with the streams they live in.
+func (t *Taker) sort(request peer.FenceRequest, tell func(peer.FenceResult)) ([]takeable, []int32) {
+	var taken []takeable
+	var streams []int32
+	seen := map[int32]bool{}
+	for _, asked := range request.Accounts {
+		a, ok := t.Mailstore.Account(asked.Account)
+		if !ok {
+			tell(failed(asked.Account, asked.Epoch, fault.New(fault.Unusable, "%s holds no replica of the account", t.Mailstore.Self())))
+			continue
+		}
+		c := a.Copy()
+		one := takeable{account: a, epoch: asked.Epoch}
+		if one.epoch == 0 {
+			one.epoch = c.Epoch + 1
+		}
+		if !c.IsPrimary() || c.Epoch != one.epoch {
+			if err := c.MayFence(request.AcceptLoss); err != nil && !fault.Is(err, fault.Paused) {
+				tell(failed(asked.Account, one.epoch, err))
+				continue
+			}
+		}
+		taken = append(taken, one)
+		if number := c.Stream.Partition; !seen[number] && number >= 0 {
+			seen[number] = true
+			streams = append(streams, number)
+		}
+	}
+	return taken, streams
+}
+
+func (t *Taker) takeOne(ctx context.Context, request peer.FenceRequest, one takeable) peer.FenceResult {
+	fencing, cancel := context.WithTimeoutCause(ctx, fenceWait,
+		fault.New(fault.LogUnavailable, "the event log did not confirm the fence within %s; it may yet come to be", fenceWait))
+	defer cancel()
+	id := one.account.ID()
+	if err := one.account.Fence(fencing, request.Operation, one.epoch, request.AcceptLoss); err != nil {
+		return failed(id, one.epoch, err)
+	}
+	t.Logger.Info("promoted", "account", id, "epoch", one.epoch, "operation", request.Operation)
+	if err := t.Switch.TellHome(ctx, one.account); err != nil {
+		// The account is promoted all the same; the loop that keeps the directory in order repeats this.
+		t.Logger.Warn("the directory was not told of a promotion yet", "account", id, "error", err)
+	}
+	return peer.FenceResult{Account: id, Epoch: one.epoch}
+}
+
+func failed(id [16]byte, epoch uint64, err error) peer.FenceResult {
+	text := fault.Message(err)
+	var known *fault.Error
+	if !errors.As(err, &known) {
+		text = err.Error()
+	}
+	return peer.FenceResult{Account: id, Epoch: epoch, Kind: fault.KindOf(err).String(), Error: text}
+}

@@ -1,0 +1,32 @@
+package protocol
+
+import (
+	"mailreplica/internal/event"
+	"mailreplica/internal/fault"
+)
+
+// Reseed makes a copy whose log is lost the primary by an operator's decree, in an epoch above every one that was. What
+// it has journalled is in its rows and stays there. It commits by itself until it is opened again.
+func (c *Copy) Reseed(epoch uint64) error {
+	if c.Condition == Initialising || c.Condition == CatchingUp {
+		return fault.New(fault.Unusable, "the copy on %s is %s and cannot be the seed of others", c.Self, c.Condition)
+	}
+	if epoch <= c.Epoch {
+		return fault.New(fault.Busy, "the copy on %s is in epoch %d already", c.Self, c.Epoch)
+	}
+	c.Condition, c.Mode, c.Primary, c.Epoch = Complete, Local, c.Self, epoch
+	c.Members, c.Journal, c.parts = map[string]event.ID{}, 0, nil
+	c.Stream = Stream{Partition: -1}
+	c.Sequence, c.HeadID = c.Committed, c.CommittedID
+	return nil
+}
+
+// GiveWay ends the claim of a primary that has lost the log, after another copy was declared the primary in a later epoch.
+// A primary in good order is deposed by a Fence, never by this.
+func (c *Copy) GiveWay(primary string, epoch uint64) error {
+	if c.Condition != Gap && c.Condition != Diverged || epoch <= c.Epoch || primary == c.Self {
+		return fault.New(fault.Denied, "the copy on %s is %s in epoch %d and does not give way", c.Self, c.Condition, c.Epoch)
+	}
+	c.Primary = primary
+	return nil
+}
