@@ -23,7 +23,7 @@ func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMess
 	}
 	summary, err := message.Parse(&tee{from: r, to: w})
 	if err != nil {
-		_ = w.Abort() // nothing names it; what is left of it is swept
+		w.Abort()
 		return mailbox.NewMessage{}, err
 	}
 	name, size, err := w.Commit(ctx)

@@ -217,7 +217,7 @@ func fold(rows mailbox.Reader, batch []*request) (*mailbox.Draft, []*request, er
 		}
 		n, spoilt := 0, false
 		for _, r := range batch {
-			if n > 0 && d.SizeEstimate() > foldedBytesMax {
+			if n > 0 && d.EncodedSizeEstimate() > foldedBytesMax {
 				break
 			}
 			n++

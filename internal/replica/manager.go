@@ -26,23 +26,13 @@ const (
 	streamsPerSet     = 4                // streams over which accounts with the same mailstores are spread
 )
 
-// Wishes is the mailstore's own copy of the directory, which answers without it.
-type Wishes interface {
-	Account(id account.ID) (directory.Account, bool)
-	Replicas(id account.ID) []directory.Replica
-	Deleted(id account.ID) bool
-	Mailstore(fqdn string) (directory.Mailstore, bool)
-	// Concerning are the accounts that have their home or a replica on the mailstore.
-	Concerning(fqdn string) []account.ID
-}
-
 // Manager makes this mailstore's copies what the directory wishes, and the directory know what the log decided. Everything
 // it does can be done again: it looks at an account, takes the next step, and looks again when something changes.
 type Manager struct {
 	self   string
 	m      *mailstore.Mailstore
 	agent  *Agent
-	wishes Wishes
+	wishes *directory.Copy // answers without the directory
 	dir    *directory.Directory
 	peers  *peer.Client
 	logger *slog.Logger
@@ -63,7 +53,7 @@ type Manager struct {
 type ManagerConfig struct {
 	Mailstore *mailstore.Mailstore
 	Agent     *Agent
-	Wishes    Wishes
+	Wishes    *directory.Copy
 	Directory *directory.Directory
 	Peers     *peer.Client
 	ExportDir string
@@ -96,8 +86,11 @@ func (r *Manager) LookAtAll() {
 	for _, a := range r.m.All() {
 		r.Look(a.ID())
 	}
-	for _, id := range r.wishes.Concerning(r.self) {
-		r.Look(id)
+	for _, replica := range r.wishes.ReplicasOn(r.self) {
+		r.Look(replica.AccountID)
+	}
+	for _, wish := range r.wishes.Accounts(func(a *directory.Account) bool { return a.MailHost == r.self }) {
+		r.Look(wish.ID)
 	}
 }
 
@@ -175,7 +168,7 @@ func (r *Manager) reconcile(ctx context.Context, id account.ID) error {
 	a, held := r.m.Account(id)
 	wish, known := r.wishes.Account(id)
 	if !known {
-		if held && r.wishes.Deleted(id) {
+		if held && r.wishes.IsDeleted(id) {
 			return a.Remove(ctx)
 		}
 		return nil
