@@ -9,6 +9,7 @@ const (
 	paramsMax           = 100              // of one header field
 	paramValueBytesMax  = 4 << 10          // then the value is cut
 	tokenBytesMax       = 127              // of a type, an encoding, a parameter's name (RFC 4288 4.2 allows 127)
+	dateBytesMax        = 128              // of a Date header that is understood
 	languagesMax        = 32               // of one Content-Language
 	boundaryBytesMax    = 256              // RFC 2046 allows 70; beyond this limit a multipart is not opened
 	fieldBytesMax       = 128 << 10        // of one header field's value; the rest is not looked at

@@ -37,6 +37,7 @@ func checkSummary(t testing.TB, s string, summary *message.Summary) {
 		t.Fatalf("the top part is not the whole message: %+v", root)
 	}
 	checkPart(t, s, &summary.Root)
+	checkTexts(t, reflect.ValueOf(*summary))
 	decoded, err := message.Decode(summary.Encode())
 	if err != nil {
 		t.Fatalf("Decode of Encode: %v", err)
@@ -45,6 +46,29 @@ func checkSummary(t testing.TB, s string, summary *message.Summary) {
 		t.Fatalf("Decode of Encode:\ngot  %+v\nwant %+v", decoded, summary)
 	}
 	checkSections(t, summary, &summary.Root, nil)
+}
+
+// checkTexts checks that no text can break a line of a protocol.
+func checkTexts(t testing.TB, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.String:
+		if strings.ContainsAny(v.String(), "\r\n") {
+			t.Fatalf("a text holds a line end: %q", v.String())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			checkTexts(t, v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			checkTexts(t, v.Index(i))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			checkTexts(t, v.Elem())
+		}
+	}
 }
 
 // checkPart checks that a part has its defaults, and that what is in it lies in its body, in order.

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"net/url"
 	"strconv"
 	"strings"
@@ -188,5 +187,5 @@ func decodeExtended(value string, hasCharset bool) string {
 	if err != nil {
 		return value
 	}
-	return string(bytes.Trim([]byte(decoded), blanks))
+	return decoded
 }

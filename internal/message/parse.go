@@ -162,13 +162,9 @@ func (p *parser) delimiter(index int, closing bool) {
 	p.state = inDelimiter
 }
 
-// bodyEnd is where a body ends that a boundary at offset follows, and the LFs before that.
-func (p *parser) bodyEnd() (end, endLines int64) {
-	if p.eol == 0 {
-		return p.offset, p.lines
-	}
-	return p.offset - p.eol, p.lines - 1
-}
+// bodyEnd is where a body ends that a boundary at offset follows, and the LFs before that. A line came before, for the
+// boundary was named in one.
+func (p *parser) bodyEnd() (end, endLines int64) { return p.offset - p.eol, p.lines - 1 }
 
 // endHeaders ends a header that is cut off, and the empty ones of the messages that were to begin there.
 func (p *parser) endHeaders(end, endLines int64) {

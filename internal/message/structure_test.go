@@ -86,6 +86,8 @@ func TestStructure(t *testing.T) {
 			"Content-Type: text/html\n\nx\n--a bc--", "multipart/mixed (text/html)"},
 		{"boundary in percents", "Content-Type: multipart/mixed; boundary*=us-ascii'en'a%20b\n\n--a b\n" +
 			"Content-Type: text/html\n\nx\n--a b--", "multipart/mixed (text/html)"},
+		{"boundary in pieces and percents", "Content-Type: multipart/mixed; boundary*1=c; boundary*0*=''a%20\n\n--a c\n" +
+			"Content-Type: text/html\n\nx\n--a c--", "multipart/mixed (text/html)"},
 		{"no type", "Content-Type:\n\nx", "text/plain"},
 		{"type without subtype", "Content-Type: pdf\n\nx", "text/plain"},
 		{"multipart without subtype", "Content-Type: multipart; boundary=b\n\n--b\n\nx\n--b--", "multipart/mixed (text/plain)"},
