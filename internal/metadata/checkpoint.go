@@ -1,0 +1,89 @@
+package metadata
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
+
+// SQLite's write-ahead log is copied into the database by checkpoints. Left to itself, SQLite does that inside commits. Here
+// a goroutine of its own does, beside writers and readers. Under load it never quite catches up, so the log would grow for
+// ever; when it is long, the commit loop finishes the rest between two groups and has the log begin anew. Views older than
+// the log's end prevent that: then it goes on growing and the store says so.
+const (
+	walPages        = 2_000  // 8 MiB: copy in the background
+	walRestartPages = 16_000 // 64 MiB: begin anew
+)
+
+type checkpointer struct {
+	logger *slog.Logger
+	c      *conn
+	due    chan struct{} // capacity 1
+	done   chan struct{}
+	mu     sync.Mutex // one checkpoint at a time: another would fail, not wait
+}
+
+func (k *checkpointer) open(ctx context.Context, s *Store) (err error) {
+	k.logger, k.due, k.done = s.logger, make(chan struct{}, 1), s.closing
+	k.c, err = s.connect(ctx, s.writers)
+	return err
+}
+
+func (k *checkpointer) close() error { return k.c.close() }
+
+func (k *checkpointer) loop() {
+	for {
+		select {
+		case <-k.due:
+			k.mu.Lock()
+			_, _, err := k.c.checkpoint("passive")
+			k.mu.Unlock()
+			if err != nil {
+				k.logger.Error("the write-ahead log could not be copied into the mailstore's database", "error", err)
+			}
+		case <-k.done:
+			return
+		}
+	}
+}
+
+// afterCommit runs in the commit loop.
+func (k *checkpointer) afterCommit(s *Store) {
+	if s.writer == nil {
+		return
+	}
+	pages, copied, err := s.writer.checkpoint("noop")
+	if err != nil {
+		k.logger.Error("the write-ahead log of the mailstore's database cannot be measured", "error", err)
+		return
+	}
+	if pages < s.restarted {
+		s.restarted = 0
+	}
+	if pages-copied >= walPages {
+		select {
+		case k.due <- struct{}{}:
+		default:
+		}
+	}
+	if pages-s.restarted < walRestartPages {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if pages, copied, err = s.writer.checkpoint("restart"); err != nil {
+		k.logger.Error("the write-ahead log of the mailstore's database cannot begin anew", "error", err)
+	}
+	s.restarted = pages
+	if copied < pages {
+		k.logger.Warn("the write-ahead log of the mailstore's database grows: a reader has held a snapshot for long",
+			"pages", pages, "copied", copied)
+	}
+}
+
+// checkpoint says how many pages the write-ahead log has, and how many of them the database has.
+func (c *conn) checkpoint(mode string) (pages, copied int64, err error) {
+	var blocked int64
+	_, err = c.one("PRAGMA wal_checkpoint("+mode+")", nil, &blocked, &pages, &copied)
+	return pages, copied, err
+}

@@ -1,0 +1,153 @@
+package metadata
+
+import (
+	"mailreplica/internal/event"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+)
+
+// Position says how far a stream was read.
+type Position struct {
+	ClusterID   string
+	TopicID     [16]byte
+	Stream      int32
+	Offset      int64 // next to read
+	LeaderEpoch int32
+}
+
+// JournalEntry is a transaction that this mailstore committed while replication was paused.
+type JournalEntry struct {
+	Sequence mailbox.Sequence
+	ID       event.ID
+	Record   []byte // as it will be appended
+}
+
+// syncedSetting is a setting whose value changes only so that something is written, see Store.end.
+const syncedSetting = "synced"
+
+// Positions are all positions, by cluster, topic and stream.
+func (v *View) Positions() ([]Position, error) {
+	const query = `SELECT cluster_id, topic_id, partition_number, next_offset, leader_epoch FROM stream_position
+		ORDER BY cluster_id, topic_id, partition_number`
+	var all []Position
+	err := v.each(query, nil, func(cur *cursor) (bool, error) {
+		var p Position
+		var cluster, topic []byte
+		if err := cur.scan(&cluster, &topic, &p.Stream, &p.Offset, &p.LeaderEpoch); err != nil {
+			return false, err
+		}
+		p.ClusterID = string(cluster)
+		if copy(p.TopicID[:], topic) != len(p.TopicID) {
+			return false, fault.New(fault.DatabaseUnavailable, "the position of a stream is damaged")
+		}
+		all = append(all, p)
+		return true, nil
+	})
+	return all, err
+}
+
+// SetPosition stores how far a stream was read.
+func (tx *Tx) SetPosition(p Position) error {
+	return tx.put(positions, []any{[]byte(p.ClusterID), p.TopicID[:], int64(p.Stream), p.Offset, int64(p.LeaderEpoch)})
+}
+
+// RemovePosition forgets a stream. The position's offset does not matter.
+func (tx *Tx) RemovePosition(p Position) error {
+	const remove = "DELETE FROM stream_position WHERE cluster_id = ? AND topic_id = ? AND partition_number = ?"
+	_, err := tx.exec(remove, []byte(p.ClusterID), p.TopicID[:], int64(p.Stream))
+	return err
+}
+
+// JournalHead is the entry of a mailbox's journal with the lowest sequence.
+func (v *View) JournalHead(mailboxID int64) (head JournalEntry, found bool, err error) {
+	err = v.Journal(mailboxID, func(e JournalEntry) bool {
+		head, found = e, true
+		return false
+	})
+	return head, found, err
+}
+
+// Journal yields a mailbox's journal, ascending by sequence, until yield returns false.
+func (v *View) Journal(mailboxID int64, yield func(JournalEntry) bool) error {
+	if err := v.exists(mailboxID); err != nil {
+		return err
+	}
+	const query = "SELECT seq, record_id, record FROM journal WHERE mailbox_id = ? ORDER BY seq"
+	return v.each(query, []any{mailboxID}, func(cur *cursor) (bool, error) {
+		var seq int64
+		var id []byte
+		var e JournalEntry
+		if err := cur.scan(&seq, &id, &e.Record); err != nil {
+			return false, err
+		}
+		e.Sequence = mailbox.Sequence(seq)
+		if copy(e.ID[:], id) != len(e.ID) {
+			return false, fault.New(fault.DatabaseUnavailable, "the journal of mailbox %d is damaged", mailboxID)
+		}
+		return yield(e), nil
+	})
+}
+
+// AppendJournal adds an entry to a mailbox's journal. A sequence that is there already is a broken invariant.
+func (tx *Tx) AppendJournal(mailboxID int64, e JournalEntry) error {
+	if err := tx.exists(mailboxID); err != nil {
+		return tx.note(err)
+	}
+	const insert = "INSERT INTO journal (mailbox_id, seq, record_id, record) VALUES (?, ?, ?, ?)"
+	_, err := tx.exec(insert, mailboxID, int64(e.Sequence), e.ID[:], notNil(e.Record))
+	return err
+}
+
+// RemoveJournal removes the entry of a sequence, if there is one.
+func (tx *Tx) RemoveJournal(mailboxID int64, sequence mailbox.Sequence) error {
+	_, err := tx.exec("DELETE FROM journal WHERE mailbox_id = ? AND seq = ?", mailboxID, int64(sequence))
+	return err
+}
+
+// ClearJournal removes all entries.
+func (tx *Tx) ClearJournal(mailboxID int64) error {
+	_, err := tx.exec("DELETE FROM journal WHERE mailbox_id = ?", mailboxID)
+	return err
+}
+
+// Recent is the lowest UID of a folder that no session has claimed: messages from it on are \Recent for the next one.
+func (v *View) Recent(mailboxID int64, folder mailbox.ItemID) (mailbox.UID, error) {
+	if err := v.exists(mailboxID); err != nil {
+		return 0, err
+	}
+	uid := int64(1)
+	const query = "SELECT uid FROM recent WHERE mailbox_id = ? AND folder_id = ?"
+	_, err := v.one(query, []any{mailboxID, int64(folder)}, &uid)
+	return mailbox.UID(uid), err
+}
+
+// ClaimRecent gives the messages below upTo to the session that asks. It never takes a claim back.
+func (tx *Tx) ClaimRecent(mailboxID int64, folder mailbox.ItemID, upTo mailbox.UID) error {
+	now, err := tx.Recent(mailboxID, folder)
+	if err != nil || upTo <= now {
+		return err
+	}
+	return tx.put(recents, []any{mailboxID, int64(folder), int64(upTo)})
+}
+
+// Value is a setting of this mailstore.
+func (v *View) Value(key string) (value []byte, found bool, err error) {
+	found, err = v.one("SELECT content FROM setting WHERE name = ?", []any{settingName(key)}, &value)
+	return value, found, err
+}
+
+// SetValue stores a setting.
+func (tx *Tx) SetValue(key string, value []byte) error {
+	return tx.put(settings, []any{settingName(key), notNil(value)})
+}
+
+// settingName keeps the callers' settings apart from the store's own.
+func settingName(key string) []byte { return []byte("." + key) }
+
+// notNil is b, but never the nil slice, which would be written as NULL.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

@@ -1,0 +1,192 @@
+package metadata
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/event"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/protocol"
+)
+
+// Mailbox is one account's mailbox as this mailstore holds it.
+type Mailbox struct {
+	ID     int64 // local to this database, never used twice
+	Copy   protocol.Copy
+	Header mailbox.Header
+}
+
+const (
+	copyColumns = `self_mailstore, condition_code, mode_code, epoch, primary_mailstore, members, cluster_id, topic_id,
+		partition_number, leader_epoch, head_sequence, head_record, next_offset, committed, committed_record, journal_count`
+	headerColumns = `last_sequence, next_item_id, next_uid_validity, messages, total_bytes, digest`
+
+	selectMailbox = "SELECT mailbox_id, account_id, " + copyColumns + ", " + headerColumns + " FROM mailbox"
+)
+
+// Mailboxes are all mailboxes, by id.
+func (v *View) Mailboxes() ([]Mailbox, error) {
+	var all []Mailbox
+	err := v.each(selectMailbox+" ORDER BY mailbox_id", nil, func(cur *cursor) (bool, error) {
+		m, err := scanMailbox(cur.scan)
+		all = append(all, m)
+		return true, err
+	})
+	return all, err
+}
+
+// Mailbox is the mailbox of an account.
+func (v *View) Mailbox(id account.ID) (Mailbox, bool, error) {
+	return v.mailbox(" WHERE account_id = ?", id[:])
+}
+
+// MailboxByID is the mailbox with an id.
+func (v *View) MailboxByID(id int64) (Mailbox, bool, error) {
+	return v.mailbox(" WHERE mailbox_id = ?", id)
+}
+
+func (v *View) mailbox(where string, key any) (m Mailbox, found bool, err error) {
+	err = v.each(selectMailbox+where, []any{key}, func(cur *cursor) (bool, error) {
+		var err error
+		m, err = scanMailbox(cur.scan)
+		found = err == nil
+		return false, err
+	})
+	return m, found, err
+}
+
+// exists says NotFound of a mailbox that was removed: its rows may be half gone.
+func (v *View) exists(mailboxID int64) error {
+	if v.alive == mailboxID && mailboxID != 0 {
+		return v.usable()
+	}
+	var one int64
+	found, err := v.one("SELECT 1 FROM mailbox WHERE mailbox_id = ?", []any{mailboxID}, &one)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return noMailbox(mailboxID)
+	}
+	v.alive = mailboxID
+	return nil
+}
+
+func noMailbox(mailboxID int64) error {
+	return fault.New(fault.NotFound, "mailbox %d does not exist on this mailstore", mailboxID)
+}
+
+func scanMailbox(scan func(...any) error) (Mailbox, error) {
+	var (
+		m                                        Mailbox
+		id, self, primary, members, cluster      []byte
+		topic, head, committed, digest           []byte
+		epoch, nextItemID, usageMessages, usageB int64
+		headSequence, committedSequence, last    int64
+	)
+	c, h := &m.Copy, &m.Header
+	err := scan(&m.ID, &id, &self, &c.Condition, &c.Mode, &epoch, &primary, &members, &cluster, &topic,
+		&c.Stream.Partition, &c.Stream.LeaderEpoch, &headSequence, &head, &c.NextOffset, &committedSequence, &committed,
+		&c.Journal, &last, &nextItemID, &h.NextUIDValidity, &usageMessages, &usageB, &digest)
+	if err != nil {
+		return m, err
+	}
+	c.Self, c.Primary, c.Stream.ClusterID = string(self), string(primary), string(cluster)
+	c.Epoch, c.Sequence, c.Committed = uint64(epoch), mailbox.Sequence(headSequence), mailbox.Sequence(committedSequence)
+	h.Sequence, h.NextItemID = mailbox.Sequence(last), mailbox.ItemID(nextItemID)
+	h.Messages, h.Bytes = uint64(usageMessages), uint64(usageB)
+	var sum [16]byte
+	whole := copy(c.Account[:], id) == 16 && copy(c.Stream.TopicID[:], topic) == 16 && copy(c.HeadID[:], head) == 16 &&
+		copy(c.CommittedID[:], committed) == 16 && copy(sum[:], digest) == 16
+	h.Digest = mailbox.DigestFromBytes(sum)
+	if c.Members, err = decodeMembers(members); err != nil || !whole {
+		return m, fault.Wrap(fault.DatabaseUnavailable, err, "the row of mailbox %d is damaged", m.ID)
+	}
+	return m, nil
+}
+
+func copyValues(c *protocol.Copy) []any {
+	return []any{
+		[]byte(c.Self), int64(c.Condition), int64(c.Mode), int64(c.Epoch), []byte(c.Primary), encodeMembers(c.Members),
+		[]byte(c.Stream.ClusterID), c.Stream.TopicID[:], int64(c.Stream.Partition), int64(c.Stream.LeaderEpoch),
+		int64(c.Sequence), c.HeadID[:], c.NextOffset, int64(c.Committed), c.CommittedID[:], int64(c.Journal),
+	}
+}
+
+func headerValues(h mailbox.Header) []any {
+	digest := h.Digest.Bytes()
+	return []any{
+		int64(h.Sequence), int64(h.NextItemID), int64(h.NextUIDValidity), int64(h.Messages), int64(h.Bytes), digest[:],
+	}
+}
+
+// CreateMailbox makes an empty mailbox for an account and gives its id. Exists if the account has one.
+func (tx *Tx) CreateMailbox(c *protocol.Copy) (int64, error) {
+	if _, found, err := tx.Mailbox(c.Account); err != nil || found {
+		return 0, firstOf(err, fault.New(fault.Exists, "account %s has a mailbox on this mailstore already", c.Account))
+	}
+	const insert = "INSERT INTO mailbox (account_id, " + copyColumns + ", " + headerColumns + `) VALUES
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	values := append([]any{c.Account[:]}, copyValues(c)...)
+	values = append(values, headerValues(mailbox.EmptyHeader())...)
+	if _, err := tx.exec(insert, values...); err != nil {
+		return 0, err
+	}
+	var id int64
+	_, err := tx.one("SELECT mailbox_id FROM mailbox WHERE account_id = ?", []any{c.Account[:]}, &id)
+	return id, err
+}
+
+// SaveCopy stores what was judged of the account's log.
+func (tx *Tx) SaveCopy(mailboxID int64, c *protocol.Copy) error {
+	const update = `UPDATE mailbox SET self_mailstore = ?, condition_code = ?, mode_code = ?, epoch = ?,
+		primary_mailstore = ?, members = ?, cluster_id = ?, topic_id = ?, partition_number = ?, leader_epoch = ?,
+		head_sequence = ?, head_record = ?, next_offset = ?, committed = ?, committed_record = ?, journal_count = ?
+		WHERE mailbox_id = ?`
+	n, err := tx.exec(update, append(copyValues(c), mailboxID)...)
+	if err == nil && n == 0 {
+		return tx.note(noMailbox(mailboxID))
+	}
+	return err
+}
+
+func (tx *Tx) saveHeader(mailboxID int64, h mailbox.Header) error {
+	const update = `UPDATE mailbox SET last_sequence = ?, next_item_id = ?, next_uid_validity = ?, messages = ?,
+		total_bytes = ?, digest = ? WHERE mailbox_id = ?`
+	n, err := tx.exec(update, append(headerValues(h), mailboxID)...)
+	if err == nil && n == 0 {
+		return tx.note(noMailbox(mailboxID))
+	}
+	return err
+}
+
+// encodeMembers is, for each member in the order of names, the length of its name, its name, and its Join.
+func encodeMembers(members map[string]event.ID) []byte {
+	b := make([]byte, 0, len(members)*48)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		id := members[name]
+		b = binary.AppendUvarint(b, uint64(len(name)))
+		b = append(b, name...)
+		b = append(b, id[:]...)
+	}
+	return b
+}
+
+func decodeMembers(b []byte) (map[string]event.ID, error) {
+	members := map[string]event.ID{}
+	for len(b) > 0 {
+		length, n := binary.Uvarint(b)
+		if n <= 0 || length > uint64(len(b)-n) || len(b)-n-int(length) < len(event.ID{}) {
+			return nil, fmt.Errorf("members end in the middle of an entry")
+		}
+		b = b[n:]
+		name := string(b[:length])
+		members[name] = event.ID(b[length : length+16])
+		b = b[length+16:]
+	}
+	return members, nil
+}

@@ -1,0 +1,80 @@
+package metadata
+
+import (
+	"context"
+)
+
+// RemoveMailbox removes a mailbox. With its row it is gone, and its account may get another one at once; its other rows,
+// however many, are removed bit by bit afterwards, by the sweep, which also goes on with what a process that died had begun.
+func (tx *Tx) RemoveMailbox(mailboxID int64) error {
+	n, err := tx.exec("DELETE FROM mailbox WHERE mailbox_id = ?", mailboxID)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return tx.note(noMailbox(mailboxID))
+	}
+	tx.alive, tx.removed = 0, true
+	_, err = tx.exec("INSERT INTO removal (mailbox_id) VALUES (?)", mailboxID)
+	return err
+}
+
+// sweepRows is how many rows one transaction of the sweep removes: few enough that no writer notices.
+const sweepRows = 1000
+
+func (s *Store) wakeSweep() {
+	select {
+	case s.sweep <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Store) sweepLoop() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	for {
+		select {
+		case <-s.sweep:
+			for more := true; more; {
+				var err error
+				if more, err = s.sweepSome(ctx); err != nil {
+					if !s.isClosing() {
+						s.logger.Error("rows of removed mailboxes stay for now", "error", err)
+					}
+					break
+				}
+			}
+		case <-s.closing:
+			return
+		}
+	}
+}
+
+func (s *Store) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// sweepSome removes some rows of one removed mailbox, and says whether there may be more.
+func (s *Store) sweepSome(ctx context.Context) (more bool, err error) {
+	err = s.Update(ctx, Lazy, func(tx *Tx) error {
+		var id int64
+		more, err = tx.one("SELECT mailbox_id FROM removal ORDER BY mailbox_id LIMIT 1", nil, &id)
+		if err != nil || !more {
+			return err
+		}
+		for _, t := range mailboxTables {
+			n, err := tx.exec(s.dialect.deleteSome(t), id, int64(sweepRows))
+			if err != nil || n > 0 {
+				return err
+			}
+		}
+		_, err := tx.exec("DELETE FROM removal WHERE mailbox_id = ?", id)
+		return err
+	})
+	return more, err
+}

@@ -1,0 +1,91 @@
+package metadata
+
+import (
+	"embed"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mailreplica/internal/fault"
+)
+
+//go:embed migrations
+var migrationFiles embed.FS
+
+// The tables whose rows are put and removed by key. They are descriptions and never change.
+var (
+	folders = &table{"folder", []string{"mailbox_id", "folder_id"}, []string{"name", "uid_validity", "uid_next",
+		"highest_seq", "special_use", "messages", "unseen", "total_bytes", "tombstones", "pruned_up_to"}}
+	contents = &table{"content", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "summary"}}
+	messages = &table{"message", []string{"mailbox_id", "folder_id", "uid"}, []string{"item_id", "content_id", "modseq",
+		"internal_date", "date_zone", "size", "system_flags", "keywords"}}
+	tombstones    = &table{"tombstone", []string{"mailbox_id", "folder_id", "uid"}, []string{"seq"}}
+	subscriptions = &table{"subscription", []string{"mailbox_id", "name"}, nil}
+	deliveries    = &table{"delivery", []string{"mailbox_id", "delivery_key"}, []string{"seq"}}
+	recents       = &table{"recent", []string{"mailbox_id", "folder_id"}, []string{"uid"}}
+	journals      = &table{"journal", []string{"mailbox_id", "seq"}, []string{"record_id", "record"}}
+	positions     = &table{"stream_position", []string{"cluster_id", "topic_id", "partition_number"},
+		[]string{"next_offset", "leader_epoch"}}
+	settings = &table{"setting", []string{"name"}, []string{"content"}}
+
+	// mailboxTables are all tables whose rows belong to a mailbox, the mailbox's own row excepted.
+	mailboxTables = []*table{messages, contents, tombstones, deliveries, folders, subscriptions, recents, journals}
+)
+
+// migrate brings the schema to this release's version, one numbered file and one transaction after the other. A file that
+// was released is never altered; what it made is fixed by another file.
+func migrate(c *conn, d dialect) error {
+	version, err := d.version(c)
+	if err != nil {
+		return err
+	}
+	files, err := migrationsOf(d)
+	if err != nil {
+		return err
+	}
+	if version > len(files) {
+		return fault.New(fault.DatabaseUnavailable, "the database has schema %d, this release knows %d at most", version,
+			len(files)).WithHint("run the newer release that wrote it")
+	}
+	for i, text := range files {
+		if i < version {
+			continue
+		}
+		if err := d.begin(c, Fsynced); err != nil {
+			return err
+		}
+		if err := c.script(text); err != nil {
+			return err
+		}
+		if _, err := c.exec("UPDATE schema_version SET version = ?", int64(i+1)); err != nil {
+			return err
+		}
+		if _, err := c.exec("COMMIT"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// migrationsOf are the texts of a dialect's migrations, the first bringing an empty schema to version 1.
+func migrationsOf(d dialect) ([]string, error) {
+	names, err := fs.Glob(migrationFiles, d.migrations()+"/*.sql")
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "migrations cannot be listed")
+	}
+	slices.Sort(names)
+	texts := make([]string, len(names))
+	for i, name := range names {
+		number, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], "_")
+		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
+			return nil, fault.New(fault.Internal, "migration %s is out of order", name)
+		}
+		text, err := migrationFiles.ReadFile(name)
+		if err != nil {
+			return nil, fault.Wrap(fault.Internal, err, "migration %s cannot be read", name)
+		}
+		texts[i] = string(text)
+	}
+	return texts, nil
+}

@@ -1,0 +1,167 @@
+package metadata
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	engine "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"mailreplica/internal/fault"
+)
+
+const (
+	databaseName = "metadata.db"
+
+	writerCacheBytes = 32 << 20
+	readerCacheBytes = 2 << 20
+	walKeptBytes     = 64 << 20 // what a write-ahead log that grew larger is cut back to
+	busyWaitMillis   = 250      // only checkpoints ever wait: nobody else writes
+
+	applicationID = 0x4d526d64 // "MRmd" in the file's header
+)
+
+// sqlite is the dialect of SQLite. Its database is a file in dir.
+type sqlite struct{ dir string }
+
+func (d sqlite) open(a access) (*sql.DB, error) {
+	path, err := filepath.Abs(filepath.Join(d.dir, databaseName))
+	if err != nil {
+		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the database's directory has no path")
+	}
+	pragmas := []string{
+		fmt.Sprintf("busy_timeout(%d)", busyWaitMillis),
+		"temp_store(memory)", // statements are undone from memory, not from files
+	}
+	if a == writing {
+		pragmas = append(pragmas, "journal_mode(wal)", "synchronous(normal)",
+			"wal_autocheckpoint(0)", // see checkpoint.go
+			fmt.Sprintf("journal_size_limit(%d)", walKeptBytes),
+			fmt.Sprintf("cache_size(-%d)", writerCacheBytes>>10))
+	} else {
+		pragmas = append(pragmas, "query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCacheBytes>>10))
+	}
+	file := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas, "_dqs": {"0"}}.Encode()}
+	db, err := sql.Open("sqlite", file.String())
+	if err != nil {
+		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the database cannot be opened")
+	}
+	return db, nil
+}
+
+func (sqlite) migrations() string { return "migrations/sqlite" }
+
+func (sqlite) version(c *conn) (int, error) {
+	var tables, version int64
+	const count = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
+	if _, err := c.one(count, nil, &tables); err != nil {
+		return 0, err
+	}
+	if tables > 0 {
+		_, err := c.one("SELECT version FROM schema_version", nil, &version)
+		return int(version), err
+	}
+	if _, err := c.one("SELECT count(*) FROM sqlite_schema", nil, &tables); err != nil {
+		return 0, err
+	}
+	if tables > 0 {
+		return 0, fault.New(fault.DatabaseUnavailable, "%s is not a mailstore's database", databaseName).
+			WithHint("another program made it: give the mailstore a data directory of its own")
+	}
+	return 0, c.script(fmt.Sprintf(`BEGIN IMMEDIATE; PRAGMA application_id = %d;
+		CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+		INSERT INTO schema_version VALUES (0); COMMIT`, applicationID))
+}
+
+// check looks at the tables that are small and that everything else depends on. A check of all rows reads the whole file.
+func (sqlite) check(c *conn) error {
+	for _, name := range []string{"mailbox", "stream_position", "setting", "removal"} {
+		var verdict string
+		if _, err := c.one("PRAGMA quick_check('"+name+"')", nil, &verdict); err != nil {
+			return err
+		}
+		if verdict != "ok" {
+			return fault.New(fault.DatabaseUnavailable, "the database is damaged: %s", verdict).
+				WithHint("set the data directory aside and let the mailboxes be copied anew")
+		}
+	}
+	return nil
+}
+
+// begin sets how the commit will be synced before the transaction begins: inside one it cannot be set any more.
+func (sqlite) begin(c *conn, d Durability) error {
+	if d != c.durability || !c.begun {
+		level := "normal"
+		if d == Fsynced {
+			level = "full"
+		}
+		if err := c.script("PRAGMA synchronous = " + level); err != nil {
+			return err
+		}
+		c.durability, c.begun = d, true
+	}
+	_, err := c.exec("BEGIN IMMEDIATE")
+	return err
+}
+
+func (sqlite) upsert(t *table, rows int) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO " + t.name + " (" + strings.Join(t.key, ", "))
+	for _, column := range t.columns {
+		b.WriteString(", " + column)
+	}
+	b.WriteString(") VALUES ")
+	row := "(?" + strings.Repeat(", ?", t.width()-1) + ")"
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(row)
+	}
+	b.WriteString(" ON CONFLICT (" + strings.Join(t.key, ", ") + ") DO ")
+	if len(t.columns) == 0 {
+		b.WriteString("NOTHING")
+		return b.String()
+	}
+	for i, column := range t.columns {
+		b.WriteString([]string{"UPDATE SET ", ", "}[min(i, 1)] + column + " = excluded." + column)
+	}
+	return b.String()
+}
+
+func (sqlite) deleteSome(t *table) string {
+	key := strings.Join(t.key, ", ")
+	return "DELETE FROM " + t.name + " WHERE (" + key + ") IN (SELECT " + key + " FROM " + t.name +
+		" WHERE mailbox_id = ? LIMIT ?)"
+}
+
+func (sqlite) explain(err error) (error, bool) {
+	var e *engine.Error
+	switch {
+	case err == nil:
+		return nil, false
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(fault.Interrupted, err, "interrupted"), false
+	case !errors.As(err, &e):
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database failed"), false
+	}
+	switch e.Code() & 0xff {
+	case codes.SQLITE_FULL:
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full"), false
+	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged"), false
+	case codes.SQLITE_CONSTRAINT, codes.SQLITE_ERROR, codes.SQLITE_MISUSE, codes.SQLITE_RANGE, codes.SQLITE_MISMATCH:
+		return fault.Wrap(fault.Internal, err, "the mailstore's database refused a statement"), false
+	case codes.SQLITE_INTERRUPT:
+		return fault.Wrap(fault.Interrupted, err, "interrupted"), false
+	}
+	// After a failed fsync the kernel may have dropped the pages it could not write, and the next fsync would succeed
+	// without them.
+	lost := e.Code() == codes.SQLITE_IOERR_FSYNC || e.Code() == codes.SQLITE_IOERR_DIR_FSYNC
+	return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database cannot be read or written"), lost
+}

@@ -1,0 +1,36 @@
+package metadata
+
+// Tx is a View that may write: it sees what it wrote. It must not be kept, nor used by several goroutines at once, and its
+// rows must not be written while they are iterated over.
+type Tx struct {
+	View
+
+	failed  error // of the first statement that failed: what the function did is undone whatever it returns
+	wrote   bool
+	removed bool // a mailbox: its rows wait for the sweep
+	unsure  bool // the savepoint could not be undone
+}
+
+// exec runs a statement and says how many rows it changed.
+func (tx *Tx) exec(query string, args ...any) (int64, error) {
+	if err := tx.usable(); err != nil {
+		return 0, err
+	}
+	tx.wrote = true
+	n, err := tx.c.exec(query, args...)
+	return n, tx.note(err)
+}
+
+// put puts rows of a table.
+func (tx *Tx) put(t *table, values []any) error {
+	if err := tx.usable(); err != nil || len(values) == 0 {
+		return err
+	}
+	tx.wrote = true
+	return tx.note(tx.c.put(t, values))
+}
+
+func (tx *Tx) note(err error) error {
+	tx.failed = firstOf(tx.failed, err)
+	return err
+}

@@ -1,0 +1,180 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"mailreplica/internal/fault"
+)
+
+// viewsMax is how many Views read at the same time; further ones wait. Each may hold a page cache of readerCacheBytes.
+const viewsMax = 64
+
+// View is one consistent snapshot of the database. It must not be kept, nor used by several goroutines at once.
+type View struct {
+	c    *conn
+	ctx  context.Context // nil inside a Tx: it is not interrupted half way
+	over bool
+
+	alive int64 // the mailbox that was last found to exist
+}
+
+// View runs fn on a snapshot that holds all that was committed when it was called. Many Views run in parallel, none waits
+// for a writer, but a View that lasts keeps the write-ahead log from being cut back. fn must not call View itself: when
+// all snapshots are taken, the inner call would wait for the outer.
+func (s *Store) View(ctx context.Context, fn func(*View) error) (err error) {
+	c, err := s.views.take(ctx)
+	if err != nil {
+		return err
+	}
+	v := &View{c: c, ctx: ctx}
+	sound := false
+	defer func() {
+		v.over = true
+		s.views.give(c, sound)
+	}()
+	if _, err := c.exec("BEGIN"); err != nil {
+		return err
+	}
+	err = fn(v)
+	_, end := c.exec("COMMIT")
+	sound = end == nil
+	return firstOf(err, end)
+}
+
+// viewPool keeps the connections that Views read by. They are opened as they are needed.
+type viewPool struct {
+	store *Store
+	slots chan struct{} // capacity viewsMax: one token a View
+
+	mu   sync.Mutex
+	idle []*conn
+}
+
+func (p *viewPool) open(s *Store) { p.store, p.slots = s, make(chan struct{}, viewsMax) }
+
+func (p *viewPool) take(ctx context.Context) (*conn, error) {
+	select {
+	case <-p.store.closing:
+		return nil, errClosed()
+	default:
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, interrupted(ctx)
+	case <-p.store.closing:
+		return nil, errClosed()
+	}
+	if c := p.pop(); c != nil {
+		return c, nil
+	}
+	c, err := p.store.connect(ctx, p.store.readers)
+	if err != nil {
+		<-p.slots
+		return nil, err
+	}
+	return c, nil
+}
+
+func (p *viewPool) pop() *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return nil
+	}
+	c := p.idle[len(p.idle)-1]
+	p.idle = p.idle[:len(p.idle)-1]
+	return c
+}
+
+// give takes a connection back; one that is not sound, after a panic or a failure, is closed.
+func (p *viewPool) give(c *conn, sound bool) {
+	if sound {
+		p.mu.Lock()
+		p.idle = append(p.idle, c)
+		p.mu.Unlock()
+	} else if err := c.close(); err != nil {
+		p.store.logger.Warn("a connection to the mailstore's database did not close cleanly", "error", err)
+	}
+	<-p.slots
+}
+
+// drain waits for all Views. No further one begins, for the store is closing.
+func (p *viewPool) drain() {
+	for range cap(p.slots) {
+		p.slots <- struct{}{}
+	}
+}
+
+func (p *viewPool) close() error {
+	var errs []error
+	for c := p.pop(); c != nil; c = p.pop() {
+		errs = append(errs, c.close())
+	}
+	return errors.Join(errs...)
+}
+
+// firstOf is the first error there is.
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// usable says why a View or Tx may not be asked any more, nil if it may.
+func (v *View) usable() error {
+	if v.over {
+		return fault.New(fault.Internal, "a database snapshot was used after its end")
+	}
+	if v.ctx != nil && v.ctx.Err() != nil {
+		return interrupted(v.ctx)
+	}
+	return nil
+}
+
+// one is conn.one for callers from outside.
+func (v *View) one(query string, args []any, dest ...any) (bool, error) {
+	if err := v.usable(); err != nil {
+		return false, err
+	}
+	return v.c.one(query, args, dest...)
+}
+
+// rowsBetweenChecks is how many rows are read before the context is looked at again.
+const rowsBetweenChecks = 1024
+
+// each runs a query and calls row for each of its rows until row says stop. row may ask the same View other questions.
+func (v *View) each(query string, args []any, row func(*cursor) (more bool, err error)) error {
+	if err := v.usable(); err != nil {
+		return err
+	}
+	cur, err := v.c.query(query, args...)
+	if err != nil {
+		return err
+	}
+	closed := false
+	defer func() { // after a panic of the caller's function too
+		if !closed {
+			_ = cur.close()
+		}
+	}()
+	for n := 1; cur.next(); n++ {
+		more, err := row(cur)
+		if err != nil || !more {
+			closed = true
+			return firstOf(err, cur.close())
+		}
+		if n%rowsBetweenChecks == 0 {
+			if err := v.usable(); err != nil {
+				return err
+			}
+		}
+	}
+	closed = true
+	return cur.close()
+}

@@ -1,0 +1,231 @@
+package metadata
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+
+	"mailreplica/internal/event"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+)
+
+// Write writes what a change does to the rows of a mailbox.
+func (tx *Tx) Write(mailboxID int64, d mailbox.Delta) error {
+	if err := tx.saveHeader(mailboxID, d.Header); err != nil {
+		return err
+	}
+	w := writer{tx: tx, id: mailboxID}
+	for _, folder := range d.RemovedFolders {
+		w.removeFolder(folder)
+	}
+	w.folders(d.Folders)
+	w.contents(d.Contents)
+	w.messages(d.Messages)
+	w.tombstones(d.Tombstones)
+	w.subscriptions(d.Subscriptions)
+	w.deliveries(d.Deliveries)
+	return w.err
+}
+
+// LoadRows puts many rows of a snapshot at once: values of mailbox.Header, Folder, Content, Message, Tombstone and Delivery,
+// and of event.Subscription. They need not be complete or in order; rows with the same key are replaced.
+func (tx *Tx) LoadRows(mailboxID int64, rows []any) error {
+	if err := tx.exists(mailboxID); err != nil {
+		return tx.note(err)
+	}
+	w := writer{tx: tx, id: mailboxID}
+	for len(rows) > 0 && w.err == nil {
+		switch row := rows[0].(type) {
+		case mailbox.Header:
+			w.err = tx.saveHeader(mailboxID, row)
+			rows = rows[1:]
+		case mailbox.Folder:
+			rows = load(&w, folders, rows, folderValues)
+		case mailbox.Content:
+			rows = load(&w, contents, rows, contentValues)
+		case mailbox.Message:
+			rows = load(&w, messages, rows, messageValues)
+		case mailbox.Tombstone:
+			rows = load(&w, tombstones, rows, tombstoneValues)
+		case mailbox.Delivery:
+			rows = load(&w, deliveries, rows, deliveryValues)
+		case event.Subscription:
+			rows = load(&w, subscriptions, rows, func(values []any, id int64, s *event.Subscription) []any {
+				return append(values, id, []byte(s.Name))
+			})
+		default:
+			return tx.note(fault.New(fault.Internal, "a %T is no row of a mailbox", row))
+		}
+	}
+	return w.err
+}
+
+// load puts the rows of one kind at the head of all, and gives the rest.
+func load[R any](w *writer, t *table, all []any, appendValues func([]any, int64, *R) []any) []any {
+	values := w.values[:0]
+	for len(all) > 0 {
+		row, ok := all[0].(R)
+		if !ok {
+			break
+		}
+		values = appendValues(values, w.id, &row)
+		all = all[1:]
+		if len(values) == putRowsMax*t.width() {
+			w.put(t, values)
+			values = values[:0]
+		}
+	}
+	w.put(t, values)
+	w.values = values
+	return all
+}
+
+// writer keeps the first error: after it, it does nothing.
+type writer struct {
+	tx     *Tx
+	id     int64
+	values []any
+	err    error
+}
+
+func (w *writer) put(t *table, values []any) {
+	if w.err == nil {
+		w.err = w.tx.put(t, values)
+	}
+}
+
+func (w *writer) exec(query string, args ...any) (n int64) {
+	if w.err == nil {
+		n, w.err = w.tx.exec(query, args...)
+	}
+	return n
+}
+
+func (w *writer) removeFolder(folder mailbox.ItemID) {
+	for _, query := range []string{
+		"DELETE FROM message WHERE mailbox_id = ? AND folder_id = ?",
+		"DELETE FROM tombstone WHERE mailbox_id = ? AND folder_id = ?",
+		"DELETE FROM recent WHERE mailbox_id = ? AND folder_id = ?",
+		deleteFolder,
+	} {
+		w.exec(query, w.id, int64(folder))
+	}
+}
+
+const (
+	deleteFolder = "DELETE FROM folder WHERE mailbox_id = ? AND folder_id = ?"
+
+	// updateFolder leaves the name, and so the index over it, alone.
+	updateFolder = `UPDATE folder SET uid_validity = ?, uid_next = ?, highest_seq = ?, special_use = ?, messages = ?,
+		unseen = ?, total_bytes = ?, tombstones = ?, pruned_up_to = ? WHERE mailbox_id = ? AND folder_id = ? AND name = ?`
+)
+
+// folders writes the folders' rows. Names are unique, and one change may give a folder the name that another gives up: so
+// all that are removed or renamed go first.
+func (w *writer) folders(rows map[mailbox.ItemID]*mailbox.Folder) {
+	var renamed []any
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		f := rows[id]
+		if f != nil {
+			n := w.exec(updateFolder, int64(f.UIDValidity), int64(f.UIDNext), int64(f.HighestSeq), []byte(f.SpecialUse),
+				int64(f.Messages), int64(f.Unseen), int64(f.Bytes), int64(f.Tombstones), int64(f.PrunedUpTo), w.id, int64(id),
+				[]byte(f.Name))
+			if n > 0 {
+				continue
+			}
+			renamed = folderValues(renamed, w.id, f)
+		}
+		w.exec(deleteFolder, w.id, int64(id))
+	}
+	w.put(folders, renamed)
+}
+
+func folderValues(values []any, mailboxID int64, f *mailbox.Folder) []any {
+	return append(values, mailboxID, int64(f.ID), []byte(f.Name), int64(f.UIDValidity), int64(f.UIDNext),
+		int64(f.HighestSeq), []byte(f.SpecialUse), int64(f.Messages), int64(f.Unseen), int64(f.Bytes), int64(f.Tombstones),
+		int64(f.PrunedUpTo))
+}
+
+func (w *writer) contents(rows map[mailbox.ItemID]*mailbox.Content) {
+	var put []any
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if c := rows[id]; c != nil {
+			put = contentValues(put, w.id, c)
+		} else {
+			w.exec("DELETE FROM content WHERE mailbox_id = ? AND content_id = ?", w.id, int64(id))
+		}
+	}
+	w.put(contents, put)
+}
+
+func contentValues(values []any, mailboxID int64, c *mailbox.Content) []any {
+	return append(values, mailboxID, int64(c.ID), []byte(c.Volume), []byte(c.Blob), notNil(c.Summary))
+}
+
+// sortedKeys are keys in the order in which their rows lie: written in that order they share pages.
+func sortedKeys[R any](rows map[mailbox.MessageKey]*R) []mailbox.MessageKey {
+	return slices.SortedFunc(maps.Keys(rows), func(a, b mailbox.MessageKey) int {
+		return cmp.Or(cmp.Compare(a.FolderID, b.FolderID), cmp.Compare(a.UID, b.UID))
+	})
+}
+
+func (w *writer) messages(rows map[mailbox.MessageKey]*mailbox.Message) {
+	const remove = "DELETE FROM message WHERE mailbox_id = ? AND folder_id = ? AND uid = ?"
+	var put []any
+	for _, key := range sortedKeys(rows) {
+		if m := rows[key]; m != nil {
+			put = messageValues(put, w.id, m)
+		} else {
+			w.exec(remove, w.id, int64(key.FolderID), int64(key.UID))
+		}
+	}
+	w.put(messages, put)
+}
+
+func (w *writer) tombstones(rows map[mailbox.MessageKey]*mailbox.Tombstone) {
+	const remove = "DELETE FROM tombstone WHERE mailbox_id = ? AND folder_id = ? AND uid = ?"
+	var put []any
+	for _, key := range sortedKeys(rows) {
+		if t := rows[key]; t != nil {
+			put = tombstoneValues(put, w.id, t)
+		} else {
+			w.exec(remove, w.id, int64(key.FolderID), int64(key.UID))
+		}
+	}
+	w.put(tombstones, put)
+}
+
+func tombstoneValues(values []any, mailboxID int64, t *mailbox.Tombstone) []any {
+	return append(values, mailboxID, int64(t.FolderID), int64(t.UID), int64(t.Sequence))
+}
+
+func (w *writer) subscriptions(rows map[string]bool) {
+	var put []any
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		if rows[name] {
+			put = append(put, w.id, []byte(name))
+		} else {
+			w.exec("DELETE FROM subscription WHERE mailbox_id = ? AND name = ?", w.id, []byte(name))
+		}
+	}
+	w.put(subscriptions, put)
+}
+
+func (w *writer) deliveries(rows map[mailbox.DeliveryKey]*mailbox.Delivery) {
+	keys := slices.SortedFunc(maps.Keys(rows), func(a, b mailbox.DeliveryKey) int { return bytes.Compare(a[:], b[:]) })
+	var put []any
+	for _, key := range keys {
+		if d := rows[key]; d != nil {
+			put = deliveryValues(put, w.id, d)
+		} else {
+			w.exec("DELETE FROM delivery WHERE mailbox_id = ? AND delivery_key = ?", w.id, key[:])
+		}
+	}
+	w.put(deliveries, put)
+}
+
+func deliveryValues(values []any, mailboxID int64, d *mailbox.Delivery) []any {
+	return append(values, mailboxID, d.Key[:], int64(d.Sequence))
+}
