@@ -45,6 +45,19 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	l, err := connect(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.openTopic(ctx); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// connect makes the client, which connects when it is first used.
+func connect(config Config) (*Log, error) {
 	l := &Log{config: config, contact: new(contact)}
 	options, err := config.options(l.contact)
 	if err != nil {
@@ -59,10 +72,6 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 		return nil, fault.Wrap(fault.Invalid, err, "the event log's settings are not usable")
 	}
 	l.admin = kadm.NewClient(l.client)
-	if err := l.openTopic(ctx); err != nil {
-		l.Close()
-		return nil, err
-	}
 	return l, nil
 }
 

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/eventlog/broker"
 	"mailreplica/internal/eventlog/broker/brokertest"
@@ -175,15 +173,4 @@ func TestBoundsWithoutBroker(t *testing.T) {
 	if l.Reachable() {
 		t.Error("the log is reachable without a broker")
 	}
-}
-
-// rawClient is a plain client, for what the package under test does not do.
-func rawClient(t testing.TB, address string) *kgo.Client {
-	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.DefaultProduceTopic("mail"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client
 }
