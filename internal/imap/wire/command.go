@@ -40,36 +40,27 @@ func noArguments(*parser) any { return nil }
 
 // parseCommand parses a framed command.
 func parseCommand(p *parser) (*Command, error) {
-	if p.atEnd() {
-		return nil, &SyntaxError{Text: "Empty command line"}
-	}
 	c := &Command{Tag: tagOf(p.text)}
+	if c.Tag == "" {
+		return nil, &SyntaxError{Text: "Expected a tag"}
+	}
 	p.tag()
 	p.space()
 	c.Name = p.keyword()
-	if c.Name == "UID" && p.err == nil {
+	if c.Name == "UID" {
 		p.space()
 		c.Name = "UID " + p.keyword()
 	}
-	if p.err == nil && p.peek() != ' ' && p.peek() != 0 {
-		p.fail("Unknown command")
+	parse, known := commands[c.Name]
+	if p.err != nil || !known || p.peek() != ' ' && p.peek() != 0 {
+		return nil, &SyntaxError{Tag: c.Tag, Text: "Unknown command"}
 	}
-	if p.err == nil {
-		if parse, known := commands[c.Name]; known {
-			c.Args = parse(p)
-			p.end()
-		} else {
-			p.fail("Unknown command")
-		}
+	c.Args = parse(p)
+	p.end()
+	if p.err != nil {
+		return nil, &SyntaxError{Tag: c.Tag, Text: "Error in " + c.Name + ": " + p.err.Text}
 	}
-	if p.err == nil {
-		return c, nil
-	}
-	p.err.Tag = c.Tag
-	if _, known := commands[c.Name]; known {
-		p.err.Text = "Error in " + c.Name + ": " + p.err.Text
-	}
-	return nil, p.err
+	return c, nil
 }
 
 // argument takes the space before a mailbox name, and the name.

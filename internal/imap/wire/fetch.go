@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,10 +37,11 @@ const (
 	FetchBinarySize  // BINARY.SIZE[part]
 )
 
-var fetchNames = map[string]FetchKind{
-	"FLAGS": FetchFlags, "INTERNALDATE": FetchInternalDate, "RFC822": FetchRFC822, "RFC822.SIZE": FetchRFC822Size,
-	"RFC822.HEADER": FetchRFC822Header, "RFC822.TEXT": FetchRFC822Text, "ENVELOPE": FetchEnvelope, "BODY": FetchBody,
-	"BODYSTRUCTURE": FetchBodyStructure, "UID": FetchUID, "MODSEQ": FetchModSeq,
+// fetchNames spells the items without a section.
+var fetchNames = [...]string{
+	FetchFlags: "FLAGS", FetchInternalDate: "INTERNALDATE", FetchRFC822: "RFC822", FetchRFC822Size: "RFC822.SIZE",
+	FetchRFC822Header: "RFC822.HEADER", FetchRFC822Text: "RFC822.TEXT", FetchEnvelope: "ENVELOPE", FetchBody: "BODY",
+	FetchBodyStructure: "BODYSTRUCTURE", FetchUID: "UID", FetchModSeq: "MODSEQ",
 }
 
 var fetchSectionNames = map[string]FetchItem{
@@ -149,11 +151,12 @@ func (p *parser) fetchItem() FetchItem {
 		}
 		return p.fetchSection(item)
 	}
-	kind, known := fetchNames[name]
-	if !known {
+	kind := slices.Index(fetchNames[:], name)
+	if kind <= 0 {
 		p.fail("Unknown item")
+		return FetchItem{}
 	}
-	return FetchItem{Kind: kind}
+	return FetchItem{Kind: FetchKind(kind)}
 }
 
 // fetchSection takes a section after its "[", and what follows it.
@@ -233,7 +236,7 @@ func (p *parser) headerFields() []string {
 
 // Label is the item's name in a response: without .PEEK, and of a partial only where it begins.
 func (i FetchItem) Label() string {
-	name := ""
+	var name string
 	switch i.Kind {
 	case FetchBodySection:
 		name = "BODY"
@@ -242,12 +245,7 @@ func (i FetchItem) Label() string {
 	case FetchBinarySize:
 		name = "BINARY.SIZE"
 	default:
-		for n, kind := range fetchNames {
-			if kind == i.Kind {
-				return n
-			}
-		}
-		return ""
+		return fetchNames[i.Kind]
 	}
 	b := append([]byte(name), '[')
 	b = i.Section.appendTo(b)

@@ -114,7 +114,7 @@ func parseHeader(line []byte) (h header, at int, err error) {
 	size, numErr := strconv.ParseUint(string(digits), 10, 63)
 	overflow := errors.Is(numErr, strconv.ErrRange)
 	switch {
-	case plus && (overflow || at < 0 && len(line) >= tailBytes && numErr == nil || at >= 0 && lengthLike(digits) && numErr != nil):
+	case plus && lengthLike(digits) && (at < 0 || numErr != nil): // at < 0: the header is longer than what was kept
 		return header{}, 0, &ProtocolError{Text: "Unreadable length of a literal"}
 	case at < 0, numErr != nil && !overflow:
 		return header{}, 0, nil
