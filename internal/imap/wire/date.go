@@ -56,7 +56,7 @@ func ParseInternalDate(s string) (time.Time, bool) {
 		s = "0" + s[1:]
 	}
 	hours, minutes := s[22:24], s[24:26]
-	if !digits(hours) || !digits(minutes) || hours > "23" || minutes > "59" {
+	if !digits(s[12:14]) || !digits(hours) || !digits(minutes) || hours > "23" || minutes > "59" {
 		return time.Time{}, false
 	}
 	t, err := time.Parse("02-Jan-2006 15:04:05", s[:20])
