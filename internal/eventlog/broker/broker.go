@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -109,6 +108,9 @@ func (b *Broker) startCluster(listener net.Listener) error {
 		}),
 	}
 	if dir := b.config.DataDir; dir != "" {
+		if err := rememberSequences(dir); err != nil {
+			return err
+		}
 		options = append(options, kfake.DataDir(dir))
 		if b.config.SyncWrites {
 			options = append(options, kfake.SyncWrites())
@@ -148,17 +150,6 @@ func (b *Broker) unlock() {
 	if b.lock != nil {
 		b.lock.Close()
 	}
-}
-
-// forgetSequences removes the producers' sequence numbers that a clean stop left, once they are loaded. kfake writes
-// them only at a clean stop; after the next crash they would be stale, and it would refuse batches of producers that
-// went on meanwhile. Without the file it takes any first sequence.
-func forgetSequences(dir string) error {
-	err := os.Remove(filepath.Join(dir, "seq_windows.json"))
-	if err != nil && !os.IsNotExist(err) {
-		return fault.Wrap(fault.DatabaseUnavailable, err, "the broker's data in %s cannot be changed", dir)
-	}
-	return nil
 }
 
 // newClusterID is a random id of the form that Kafka uses.
