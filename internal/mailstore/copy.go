@@ -86,6 +86,9 @@ func (l *Loading) Rows(ctx context.Context, rows []any) error {
 // Finish checks the rows against the snapshot's header, fsyncs them (rule 7) and registers the copy, catching up.
 func (l *Loading) Finish(ctx context.Context, header mailbox.Header) (*Account, error) {
 	l.copy.Condition = protocol.CatchingUp
+	if err := l.Rows(ctx, []any{header}); err != nil {
+		return nil, err
+	}
 	err := l.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		digest, err := mailbox.FullDigest(tx.Rows(l.mailboxID))
 		if err != nil {

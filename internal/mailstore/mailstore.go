@@ -98,9 +98,7 @@ func (m *Mailstore) Start(s Streams, o Observer) { m.streams, m.observe = s, o }
 // Close ends every session and waits until nothing is written any more. What is in doubt stays in doubt.
 func (m *Mailstore) Close() {
 	m.cancel()
-	for _, a := range m.All() {
-		a.endSessions(fault.New(fault.Interrupted, "%s is shutting down", m.self))
-	}
+	m.EndSessions()
 	m.riders.Wait()
 }
 
@@ -189,5 +187,12 @@ func (m *Mailstore) forget(a *Account) {
 func (m *Mailstore) notify(id account.ID) {
 	if m.observe != nil {
 		m.observe(id)
+	}
+}
+
+// EndSessions ends every session with a word, because the mailstore is shutting down.
+func (m *Mailstore) EndSessions() {
+	for _, a := range m.All() {
+		a.endSessions(fault.New(fault.Interrupted, "%s is shutting down", m.self))
 	}
 }

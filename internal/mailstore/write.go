@@ -184,9 +184,16 @@ func (a *Account) mayWrite(c *protocol.Copy) error {
 	return c.MayWrite(a.caughtUp(c))
 }
 
+// drafted is one transaction, computed and not committed.
+type drafted struct {
+	change mailbox.Change
+	delta  mailbox.Delta
+	empty  bool
+}
+
 // draft computes the changes of a batch against the rows at the copy's head, and returns the requests that found room in
 // it; the rest is put back.
-func (a *Account) draft(c *protocol.Copy, batch []*request) (d *mailbox.Draft, folded []*request, err error) {
+func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded []*request, err error) {
 	err = a.m.store.View(a.m.ctx, func(v *metadata.View) error {
 		rows := v.Rows(a.mailboxID)
 		header, err := rows.Header()
@@ -196,14 +203,22 @@ func (a *Account) draft(c *protocol.Copy, batch []*request) (d *mailbox.Draft, f
 		if header.Sequence != c.Committed {
 			return errStale
 		}
-		d, folded, err = fold(rows, batch)
+		var d *mailbox.Draft
+		if d, folded, err = fold(rows, batch); err != nil {
+			return err
+		}
+		if t.empty = d.Empty(); t.empty {
+			return nil
+		}
+		t.change, err = d.Change()
+		t.delta = d.Delta()
 		return err
 	})
 	if err != nil {
-		return nil, batch, err
+		return drafted{}, batch, err
 	}
 	a.putBack(batch[len(folded):])
-	return d, folded, nil
+	return t, folded, nil
 }
 
 // fold computes a batch as one transaction. A request that failed after it had changed something spoils the draft, which
@@ -248,17 +263,13 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 	if c.Mode == protocol.Log { // resumed in between
 		return batch, errStale
 	}
-	d, batch, err := a.draft(c, batch)
-	if err != nil || d.Empty() {
-		return batch, err
-	}
-	change, err := d.Change()
-	if err != nil {
+	t, batch, err := a.draft(c, batch)
+	if err != nil || t.empty {
 		return batch, err
 	}
 	record := c.Next(event.Change)
 	if c.Mode == protocol.Paused {
-		if record.Payload, err = event.EncodeChange(change); err != nil {
+		if record.Payload, err = event.EncodeChange(t.change); err != nil {
 			return batch, err
 		}
 	}
@@ -270,7 +281,7 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 				return err
 			}
 		}
-		if err := tx.Write(a.mailboxID, d.Delta()); err != nil {
+		if err := tx.Write(a.mailboxID, t.delta); err != nil {
 			return err
 		}
 		return tx.SaveCopy(a.mailboxID, c)
@@ -285,22 +296,17 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 
 // commitToLog appends the batch's transaction and waits until a record that decides its sequence has been read.
 func (a *Account) commitToLog(c *protocol.Copy, batch []*request) ([]*request, error) {
-	d, batch, err := a.draft(c, batch)
-	if err != nil || d.Empty() {
+	t, batch, err := a.draft(c, batch)
+	if err != nil || t.empty {
 		return batch, err
 	}
-	change, err := d.Change()
-	if err != nil {
-		return batch, err
-	}
-	payload, err := event.EncodeChange(change)
+	payload, err := event.EncodeChange(t.change)
 	if err != nil {
 		return batch, err
 	}
 	record := c.Next(event.Change)
-	delta := d.Delta()
 	won, err := a.ride(c, &pending{
-		Pending: protocol.Pending{Records: event.Split(record, payload)}, delta: &delta,
+		Pending: protocol.Pending{Records: event.Split(record, payload)}, delta: &t.delta,
 	})
 	if err == nil && !won {
 		err = errStale

@@ -127,10 +127,17 @@ func (r *Manager) work(ctx context.Context) {
 		if err := r.reconcile(ctx, id); err != nil && ctx.Err() == nil {
 			r.later(ctx, id, err)
 		} else {
-			r.mu.Lock()
-			delete(r.pauses, id)
-			r.mu.Unlock()
+			r.settled(id)
 		}
+	}
+}
+
+// settled forgets that an account failed, unless the step that it waits for is still under way.
+func (r *Manager) settled(id account.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.making[id] {
+		delete(r.pauses, id)
 	}
 }
 

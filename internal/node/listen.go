@@ -1,0 +1,47 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"mailreplica/internal/fault"
+	"mailreplica/internal/peer"
+)
+
+const headerReadWait = 10 * time.Second
+
+// listen opens every listener, so that a taken address is an error of the start.
+func (n *Node) listen(ctx context.Context) error {
+	return n.serveHTTP(ctx, "peer", n.config.Listen.Peer, peer.Handler(peerService{n}, n.tokens.peer, n.logger))
+}
+
+func (n *Node) open(ctx context.Context, what, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "cannot listen on %s for %s", addr, what).
+			WithHint("another process has the address, or the machine has not; see listen.%s", what)
+	}
+	return l, nil
+}
+
+func (n *Node) serveHTTP(ctx context.Context, what, addr string, handler http.Handler) error {
+	l, err := n.open(ctx, what, addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerReadWait}
+	n.loops.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.fail(fault.Wrap(fault.Internal, err, "the %s listener ended", what))
+		}
+	})
+	n.loops.Go(func() {
+		<-n.ctx.Done()
+		_ = server.Close() // connections in use are cut: the process ends
+	})
+	return nil
+}

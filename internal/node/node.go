@@ -1,0 +1,308 @@
+// Package node makes one mailstore out of its parts, starts it and stops it. It wires and decides nothing: tests and
+// cmd/mailstored run the same value.
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/blob"
+	"mailreplica/internal/blob/dir"
+	"mailreplica/internal/config"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/eventlog"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailstore"
+	"mailreplica/internal/metadata"
+	"mailreplica/internal/peer"
+	"mailreplica/internal/promotion"
+	"mailreplica/internal/replica"
+)
+
+const (
+	heartbeatEvery    = 2 * time.Second
+	registerRetry     = 500 * time.Millisecond
+	incarnationKey    = "incarnation"
+	firstPollWait     = 5 * time.Second
+	configNameBrokers = "brokers"
+)
+
+// Node is one running mailstore.
+type Node struct {
+	config config.Config
+	logger *slog.Logger
+	tokens struct{ admin, peer string }
+
+	store     *metadata.Store
+	mailstore *mailstore.Mailstore
+	directory *directory.Directory
+	copy      *directory.Copy
+	follower  *directory.Follower
+	agent     *replica.Agent
+	manager   *replica.Manager
+	taker     *promotion.Taker
+	peers     *peer.Client
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	loops   sync.WaitGroup
+	closers []func(context.Context) error // run last to first
+	failed  chan error                    // has the reason when the node must stop by itself
+
+	services sync.Mutex
+	stopped  map[string]bool // services that an operator stopped
+}
+
+// Start starts a mailstore and returns when it answers. The error says what is wrong with its configuration or its
+// surroundings; brokers and directory may be away.
+func Start(ctx context.Context, c config.Config, logger *slog.Logger) (*Node, error) {
+	n := &Node{config: c, logger: logger, failed: make(chan error, 1), stopped: map[string]bool{}}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	for _, step := range []func(context.Context) error{
+		n.readTokens, n.openStores, n.openDirectory, n.register, n.openParts, n.listen,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, n.Stop(ctx))
+		}
+	}
+	n.follow()
+	return n, nil
+}
+
+// Failed has the reason when the mailstore must stop by itself, for instance because another process took its name.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// Stop ends sessions with a word, and then everything else. It can be called at any time.
+func (n *Node) Stop(ctx context.Context) error {
+	n.cancel()
+	if n.mailstore != nil {
+		n.mailstore.EndSessions()
+	}
+	n.loops.Wait()
+	var problems []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		problems = append(problems, n.closers[i](ctx))
+	}
+	n.closers = nil
+	return errors.Join(problems...)
+}
+
+// atStop registers what ends a part; parts end in the opposite order of their making.
+func (n *Node) atStop(end func(context.Context) error) { n.closers = append(n.closers, end) }
+
+func (n *Node) readTokens(context.Context) (err error) {
+	if n.tokens.admin, err = config.ReadToken(n.config.Tokens.Admin); err != nil {
+		return err
+	}
+	n.tokens.peer, err = config.ReadToken(n.config.Tokens.Peer)
+	return err
+}
+
+func (n *Node) openStores(ctx context.Context) error {
+	if err := os.MkdirAll(n.config.Data, 0o700); err != nil {
+		return fault.Wrap(fault.Invalid, err, "the data folder %s cannot be made", n.config.Data)
+	}
+	volumes := map[string]blob.Volume{}
+	for _, v := range n.config.Volumes {
+		volume, err := dir.Open(v.Path, v.Name)
+		if err != nil {
+			return err
+		}
+		n.atStop(func(context.Context) error {
+			volume.Close()
+			return nil
+		})
+		volumes[v.Name] = volume
+	}
+	store, err := metadata.Open(ctx, n.config.Data, n.logger)
+	if err != nil {
+		return err
+	}
+	n.store = store
+	n.atStop(func(context.Context) error { return store.Close() })
+	n.mailstore, err = mailstore.Open(ctx, mailstore.Config{
+		Self: n.config.FQDN, Store: store, Volumes: volumes, PrimaryVolume: n.config.PrimaryVolume, Logger: n.logger,
+	})
+	return err
+}
+
+func (n *Node) openDirectory(ctx context.Context) (err error) {
+	if n.directory, err = directory.Open(directory.Options{Path: n.config.Directory}); err != nil {
+		return err
+	}
+	n.atStop(func(context.Context) error { return n.directory.Close() })
+	path := filepath.Join(n.config.Data, "directory-copy.db")
+	if n.copy, err = directory.OpenCopy(ctx, path, directory.Options{}); err != nil {
+		return err
+	}
+	n.atStop(func(context.Context) error { return n.copy.Close() })
+	n.follower = directory.NewFollower(directory.FollowerConfig{Directory: n.directory, Copy: n.copy})
+	return nil
+}
+
+// register makes the mailstore known, unless another process is alive under its name. A directory that is away is no reason
+// not to start, once it has been copied: the copy serves, and registering is tried again.
+func (n *Node) register(ctx context.Context) error {
+	self, err := n.registration(ctx)
+	if err != nil {
+		return err
+	}
+	err = n.directory.RegisterMailstore(ctx, self)
+	if fault.Is(err, fault.DirectoryUnavailable) && n.copy.Version() > 0 {
+		n.logger.Warn("starting without the directory", "error", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	n.loops.Go(func() { n.heartbeat(self) })
+	return nil
+}
+
+func (n *Node) registration(ctx context.Context) (directory.Mailstore, error) {
+	self := directory.Mailstore{
+		FQDN: n.config.FQDN, AdminAddr: n.config.Listen.Admin, PeerAddr: n.config.Listen.Peer,
+		LMTPAddr: n.config.Listen.LMTP, IMAPAddr: n.config.Listen.IMAP,
+	}
+	err := n.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
+		stored, ok, err := tx.Value(incarnationKey)
+		if err != nil {
+			return err
+		}
+		if ok {
+			self.Incarnation = string(stored)
+			return nil
+		}
+		self.Incarnation = account.NewID().String()
+		return tx.SetValue(incarnationKey, []byte(self.Incarnation))
+	})
+	return self, err
+}
+
+// heartbeat says that the mailstore is alive, and stops it when another process took its name over.
+func (n *Node) heartbeat(self directory.Mailstore) {
+	ticker := time.NewTicker(heartbeatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-n.ctx.Done():
+			return
+		}
+		err := n.directory.Heartbeat(n.ctx, self.FQDN, self.Incarnation)
+		if fault.Is(err, fault.NotFound) {
+			err = n.directory.RegisterMailstore(n.ctx, self)
+		}
+		if fault.Is(err, fault.Exists) {
+			n.fail(err)
+			return
+		}
+	}
+}
+
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default: // it is stopping already
+	}
+}
+
+func (n *Node) openParts(context.Context) error {
+	n.peers = peer.NewClient(n.tokens.peer, nil)
+	n.agent = replica.NewAgent(n.mailstore, n.store, n.logger)
+	n.manager = replica.NewManager(replica.ManagerConfig{
+		Mailstore: n.mailstore, Agent: n.agent, Wishes: n.copy, Directory: n.directory, Peers: n.peers,
+		ExportDir: filepath.Join(n.config.Data, "exports"), Logger: n.logger,
+	})
+	n.taker = &promotion.Taker{Mailstore: n.mailstore, Agent: n.agent, Switch: n.manager, Logger: n.logger}
+	n.mailstore.Start(n.agent, n.manager.Look)
+	n.atStop(func(context.Context) error {
+		n.agent.Close()
+		n.mailstore.Close()
+		return nil
+	})
+	return nil
+}
+
+// follow begins to act upon the directory, the first time before anything is served if the directory answers.
+func (n *Node) follow() {
+	n.atStop(func(context.Context) error { return nil })
+	cancel := n.follower.Subscribe(n.act)
+	n.loops.Go(func() {
+		<-n.ctx.Done()
+		cancel()
+	})
+	n.connect()
+	n.loops.Go(func() { n.follower.Run(n.ctx) })
+	n.loops.Go(func() { n.manager.Run(n.ctx) })
+}
+
+// act carries out what a change of the directory asks for. It is quick: the manager does the work.
+func (n *Node) act(e directory.Event) {
+	for _, change := range e.Accounts {
+		n.manager.Look(change.ID)
+		n.endSessions(change)
+	}
+	for _, id := range e.Replicas {
+		n.manager.Look(id)
+	}
+	for _, name := range e.Config {
+		if name == configNameBrokers {
+			n.loops.Go(n.connect)
+		}
+	}
+}
+
+// endSessions ends the sessions of an account whose status or password changed, or which is ending (design section 8).
+func (n *Node) endSessions(change directory.AccountChange) {
+	a, held := n.mailstore.Account(change.ID)
+	before, after := change.Before, change.After
+	switch {
+	case !held || before == nil:
+	case after == nil, after.Deleting:
+		a.EndSessions(fault.New(fault.NotFound, "the account was deleted"))
+	case before.Status != after.Status || before.PasswordHash != after.PasswordHash:
+		a.EndSessions(fault.New(fault.Interrupted, "the account's status or password changed"))
+	}
+}
+
+// connect makes the agent use the brokers that the directory names.
+func (n *Node) connect() {
+	n.services.Lock()
+	defer n.services.Unlock()
+	if n.stopped[serviceAgent] || n.ctx.Err() != nil {
+		return
+	}
+	list, _ := n.copy.Config(configNameBrokers)
+	if list == "" {
+		n.agent.Close()
+		return
+	}
+	brokers, err := eventlog.ParseBrokers(list)
+	if err != nil {
+		n.logger.Error("the global setting brokers cannot be used", "error", err)
+		return
+	}
+	n.agent.Connect(n.logConfig(brokers))
+}
+
+func (n *Node) logConfig(brokers []string) eventlog.Config {
+	l := n.config.Log
+	return eventlog.Config{
+		Brokers: brokers, Topic: l.Topic, Streams: l.Streams, Replication: l.Replication,
+		Retention: time.Duration(l.RetentionHours) * time.Hour, LingerMax: time.Duration(l.LingerMs) * time.Millisecond,
+		ClientID: "mailreplica/" + n.config.FQDN, Logger: n.logger,
+	}
+}
+
+// Mailstore is the set of copies that the node holds.
+func (n *Node) Mailstore() *mailstore.Mailstore { return n.mailstore }
+
+// Service is what the node offers to other mailstores.
+func (n *Node) Service() peer.Service { return peerService{n} }

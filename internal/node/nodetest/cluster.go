@@ -1,0 +1,176 @@
+// Package nodetest runs whole mailstores, with a broker and a directory, inside one test process.
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/config"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/eventlog/broker"
+	"mailreplica/internal/eventlog/broker/brokertest"
+	"mailreplica/internal/node"
+)
+
+// Cluster is some mailstores, mbox1.example.com and so on, that share a directory, a broker and a volume.
+type Cluster struct {
+	Broker    *broker.Broker
+	Directory *directory.Directory
+	Nodes     []*node.Node
+
+	t       testing.TB
+	folder  string
+	configs []config.Config
+}
+
+// Start starts a cluster of n mailstores with brokers configured. It ends with the test.
+func Start(t testing.TB, n int) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, folder: t.TempDir()}
+	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: "127.0.0.1:0"})
+	d, err := directory.Create(t.Context(), directory.Options{Path: filepath.Join(c.folder, "directory.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Directory = d
+	t.Cleanup(func() { _ = d.Close() })
+	if err := d.SetConfig(t.Context(), "brokers", c.Broker.Address()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"admin.token", "peer.token"} {
+		if err := os.WriteFile(filepath.Join(c.folder, name), []byte("0123456789abcdef-"+name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		c.configs = append(c.configs, c.configure(i))
+		c.Nodes = append(c.Nodes, nil)
+		c.StartNode(i)
+	}
+	t.Cleanup(func() {
+		for i := range c.Nodes {
+			c.StopNode(i)
+		}
+	})
+	return c
+}
+
+// Name is the FQDN of the i-th mailstore, from 0.
+func Name(i int) string { return fmt.Sprintf("mbox%d.example.com", i+1) }
+
+func (c *Cluster) configure(i int) config.Config {
+	cfg := config.Default()
+	cfg.FQDN, cfg.Data, cfg.Directory = Name(i), filepath.Join(c.folder, Name(i)), filepath.Join(c.folder, "directory.db")
+	cfg.Tokens = config.Tokens{Admin: filepath.Join(c.folder, "admin.token"), Peer: filepath.Join(c.folder, "peer.token")}
+	cfg.Volumes = []config.Volume{{Name: "blobs", Path: filepath.Join(c.folder, "blobs"), Centralised: true}}
+	cfg.PrimaryVolume, cfg.Log.Replication, cfg.Log.Streams = "blobs", 1, 4
+	cfg.Listen = config.Listen{Admin: c.freeAddress(), Peer: c.freeAddress(), IMAP: c.freeAddress(), LMTP: c.freeAddress()}
+	cfg.IMAP.AllowPlaintext = true
+	return cfg
+}
+
+func (c *Cluster) freeAddress() string {
+	c.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Config is the configuration of the i-th mailstore.
+func (c *Cluster) Config(i int) config.Config { return c.configs[i] }
+
+// StartNode starts the i-th mailstore, which must not be running.
+func (c *Cluster) StartNode(i int) {
+	c.t.Helper()
+	level := slog.LevelWarn
+	if testing.Verbose() {
+		level = slog.LevelInfo
+	}
+	logger := slog.New(slog.NewTextHandler(testLog{c.t}, &slog.HandlerOptions{Level: level})).With("mailstore", Name(i))
+	n, err := node.Start(c.t.Context(), c.configs[i], logger)
+	if err != nil {
+		c.t.Fatalf("starting %s: %v", Name(i), err)
+	}
+	c.Nodes[i] = n
+}
+
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	_, err := os.Stderr.Write(p)
+	return len(p), err
+}
+
+// StopNode stops the i-th mailstore, if it is running.
+func (c *Cluster) StopNode(i int) {
+	c.t.Helper()
+	if c.Nodes[i] == nil {
+		return
+	}
+	if err := c.Nodes[i].Stop(context.Background()); err != nil {
+		c.t.Errorf("stopping %s: %v", Name(i), err)
+	}
+	c.Nodes[i] = nil
+}
+
+// Account makes an account with its home on the i-th mailstore and waits until its mailbox is there.
+func (c *Cluster) Account(i int, name string) account.ID {
+	c.t.Helper()
+	a, err := c.Directory.CreateAccount(c.t.Context(), directory.NewAccount{Name: name, MailHost: Name(i)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.Eventually(fmt.Sprintf("mailbox of %s", name), func() bool {
+		_, ok := c.Nodes[i].Mailstore().Account(a.ID)
+		return ok
+	})
+	return a.ID
+}
+
+// Replicate wishes for a replica and waits until it is available.
+func (c *Cluster) Replicate(id account.ID, i, priority int) {
+	c.t.Helper()
+	if _, err := c.Directory.PutReplica(c.t.Context(), id, Name(i), priority); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Available(id, i)
+}
+
+// Available waits until the i-th mailstore has an available replica.
+func (c *Cluster) Available(id account.ID, i int) {
+	c.t.Helper()
+	c.Eventually(fmt.Sprintf("replica on %s", Name(i)), func() bool {
+		replicas, err := c.Directory.Replicas(c.t.Context(), id)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, r := range replicas {
+			if r.Mailstore == Name(i) && r.State == directory.Available {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// Eventually waits until done holds; it fails the test after a long while.
+func (c *Cluster) Eventually(what string, done func() bool) {
+	c.t.Helper()
+	const patience = 30 * time.Second
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	c.t.Fatalf("%s: not after %s", what, patience)
+}

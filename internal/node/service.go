@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"io"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/metadata"
+	"mailreplica/internal/peer"
+	"mailreplica/internal/protocol"
+)
+
+// The services that an operator can stop and start. Without its agent a mailstore confirms no change of a replicated
+// account.
+const serviceAgent = "agent"
+
+// peerService answers the other mailstores.
+type peerService struct{ n *Node }
+
+// Status implements peer.Service.
+func (s peerService) Status(ctx context.Context, ids []account.ID) (peer.Status, error) {
+	status := peer.Status{Mailstore: s.n.config.FQDN, Services: s.n.serviceStatus(), LogReachable: s.n.logReachable()}
+	err := s.n.store.View(ctx, func(v *metadata.View) error {
+		for _, id := range ids {
+			row, ok, err := v.Mailbox(id)
+			if err != nil {
+				return err
+			}
+			if ok {
+				status.Copies = append(status.Copies, copyStatus(row))
+			}
+		}
+		return nil
+	})
+	return status, err
+}
+
+func copyStatus(row metadata.Mailbox) peer.CopyStatus {
+	c, h := row.Copy, row.Header
+	return peer.CopyStatus{
+		Account: c.Account, MailboxID: row.ID, Sequence: c.Committed, ItemID: max(h.NextItemID, 1) - 1, Epoch: c.Epoch,
+		Primary: c.Primary, Condition: c.Condition.String(), Mode: c.Mode.String(), Journal: c.Journal,
+		Digest: h.Digest.String(), Messages: h.Messages, Bytes: h.Bytes,
+	}
+}
+
+// Give implements peer.Service.
+func (s peerService) Give(ctx context.Context, id account.ID, destination string, w io.Writer) error {
+	if _, known := s.n.copy.Mailstore(destination); !known {
+		return fault.New(fault.NotFound, "there is no mailstore %s", destination)
+	}
+	choose := func(ctx context.Context) (protocol.Stream, error) {
+		return s.n.manager.ChooseStream(ctx, id, destination)
+	}
+	return s.n.agent.Give(ctx, id, destination, choose, w)
+}
+
+// Fence implements peer.Service.
+func (s peerService) Fence(ctx context.Context, request peer.FenceRequest, tell func(peer.FenceResult)) error {
+	return s.n.taker.Take(ctx, request, tell)
+}
+
+// Nudge implements peer.Service.
+func (s peerService) Nudge(ctx context.Context) error { return s.n.follower.Poll(ctx) }
+
+// SetService implements peer.Service.
+func (s peerService) SetService(_ context.Context, name string, run bool) error {
+	if name != serviceAgent {
+		return fault.New(fault.NotFound, "there is no service %q; there is: %s", name, serviceAgent)
+	}
+	s.n.services.Lock()
+	s.n.stopped[name] = !run
+	if !run {
+		s.n.agent.Close()
+	}
+	s.n.services.Unlock()
+	s.n.connect()
+	return nil
+}
+
+func (n *Node) serviceStatus() []peer.ServiceStatus {
+	n.services.Lock()
+	defer n.services.Unlock()
+	status := peer.ServiceStatus{Name: serviceAgent, Running: !n.stopped[serviceAgent]}
+	identity, connected := n.agent.Identity()
+	switch {
+	case !status.Running:
+		status.Detail = "stopped by an operator"
+	case connected:
+		status.Detail = "reads the event log of cluster " + identity.ClusterID
+	default:
+		status.Detail = "no brokers are configured, or none answers"
+	}
+	return []peer.ServiceStatus{status}
+}
+
+func (n *Node) logReachable() bool {
+	log := n.agent.Log()
+	return log != nil && log.Reachable()
+}
