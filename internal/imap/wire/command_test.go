@@ -7,9 +7,18 @@ import (
 	"mailreplica/internal/imap/wire"
 )
 
-// TestCommands reads each input as one command. What the server saw is compared, without tag and name.
-func TestCommands(t *testing.T) {
-	for _, test := range []struct{ in, want string }{
+// grammar is input, each read as one command, and what the server saw.
+type grammar []struct{ in, want string }
+
+func (g grammar) check(t *testing.T) {
+	t.Helper()
+	for _, test := range g {
+		checkCommand(t, test.in, test.want)
+	}
+}
+
+func TestSessionCommands(t *testing.T) {
+	grammar{
 		{`noop`, `NOOP`},
 		{`CAPABILITY  `, `CAPABILITY`},
 		{`Logout`, `LOGOUT`},
@@ -27,7 +36,11 @@ func TestCommands(t *testing.T) {
 		{`UID`, bad},
 		{`UID NOOP`, bad},
 		{``, bad},
+	}.check(t)
+}
 
+func TestAuthentication(t *testing.T) {
+	grammar{
 		{`AUTHENTICATE plain`, `AUTHENTICATE Authenticate{Mechanism:"PLAIN"}`},
 		{`AUTHENTICATE PLAIN =`, `AUTHENTICATE Authenticate{Mechanism:"PLAIN" Initial:"" HasInitial:true}`},
 		{`AUTHENTICATE PLAIN AGEAYg==`, `AUTHENTICATE Authenticate{Mechanism:"PLAIN" Initial:"\x00a\x00b" HasInitial:true}`},
@@ -59,7 +72,11 @@ func TestCommands(t *testing.T) {
 		{`ID ` + `(` + strings.Repeat(`"a" "b" `, 31) + `)`, bad},
 		{`ENABLE condstore QRESYNC`, `ENABLE Enable{Capabilities:["CONDSTORE" "QRESYNC"]}`},
 		{`ENABLE`, bad},
+	}.check(t)
+}
 
+func TestSelect(t *testing.T) {
+	grammar{
 		{`SELECT inbox`, `SELECT Select{Mailbox:"INBOX"}`},
 		{`EXAMINE "a b"`, `EXAMINE Select{Mailbox:"a b" ReadOnly:true}`},
 		{`SELECT x (CONDSTORE)`, `SELECT Select{Mailbox:"x" CondStore:true}`},
@@ -67,7 +84,8 @@ func TestCommands(t *testing.T) {
 		{`SELECT x (QRESYNC (7 90 41,43:211))`, `SELECT Select{Mailbox:"x" QResync:QResync{UIDValidity:7 ModSeq:90 Known:41,43:211}}`},
 		{`SELECT x (CONDSTORE QRESYNC (7 90 1:9 (1,5 3,9)))`,
 			`SELECT Select{Mailbox:"x" CondStore:true QResync:QResync{UIDValidity:7 ModSeq:90 Known:1:9 MatchSeqs:1,5 MatchUIDs:3,9}}`},
-		{`SELECT x (QRESYNC (7 90 (1,5 3,9)))`, `SELECT Select{Mailbox:"x" QResync:QResync{UIDValidity:7 ModSeq:90 MatchSeqs:1,5 MatchUIDs:3,9}}`},
+		{`SELECT x (QRESYNC (7 90 (1,5 3,9)))`,
+			`SELECT Select{Mailbox:"x" QResync:QResync{UIDValidity:7 ModSeq:90 MatchSeqs:1,5 MatchUIDs:3,9}}`},
 		{`SELECT x (QRESYNC (7 90 1:*))`, bad},
 		{`SELECT x (QRESYNC (0 90))`, bad},
 		{`SELECT x (QRESYNC (7 9223372036854775808))`, bad},
@@ -77,7 +95,11 @@ func TestCommands(t *testing.T) {
 		{`SELECT`, bad},
 		{`SELECT x y`, bad},
 		{`SELECT !#$&'+,-.0123456789:;<=>?@^_` + "`" + `|[}`, `SELECT Select{Mailbox:"!#$&'+,-.0123456789:;<=>?@^_` + "`" + `|[}"}`},
+	}.check(t)
+}
 
+func TestMailboxCommands(t *testing.T) {
+	grammar{
 		{`CREATE a/b/`, `CREATE Create{Mailbox:"a/b/"}`},
 		{`CREATE a (USE (\drafts \Sent))`, `CREATE Create{Mailbox:"a" SpecialUse:["\\Drafts" "\\Sent"]}`},
 		{`CREATE a (USE (Drafts))`, bad},
@@ -89,7 +111,11 @@ func TestCommands(t *testing.T) {
 		{`SUBSCRIBE a`, `SUBSCRIBE Subscribe{Mailbox:"a"}`},
 		{`UNSUBSCRIBE a`, `UNSUBSCRIBE Unsubscribe{Mailbox:"a"}`},
 		{`LSUB "" *`, `LSUB LSub{Pattern:"*"}`},
+	}.check(t)
+}
 
+func TestList(t *testing.T) {
+	grammar{
 		{`LIST "" ""`, `LIST List{Patterns:[""]}`},
 		{`LIST "" ~foo`, `LIST List{Patterns:["~foo"]}`},
 		{`LIST "" NIL`, `LIST List{Patterns:["NIL"]}`},
@@ -108,15 +134,22 @@ func TestCommands(t *testing.T) {
 		{`LIST (recursivematch remote) "" ""`, bad},
 		{`LIST "" "" return (imaptest)`, bad},
 		{`LIST "" ()`, bad},
+		{`LIST "" ` + strings.Repeat("x", 4097), bad},
+		{`LIST "" (` + strings.Repeat("x ", 65) + `)`, bad},
 		{`LIST ""`, bad},
 		{`LIST "" * FOO`, bad},
 
 		{`STATUS a (MESSAGES recent UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ APPENDLIMIT SIZE)`,
-			`STATUS Status{Mailbox:"a" Items:["MESSAGES" "RECENT" "UIDNEXT" "UIDVALIDITY" "UNSEEN" "DELETED" "SIZE" "HIGHESTMODSEQ" "APPENDLIMIT"]}`},
+			`STATUS Status{Mailbox:"a" Items:["MESSAGES" "RECENT" "UIDNEXT" "UIDVALIDITY" "UNSEEN" "DELETED" ` +
+				`"SIZE" "HIGHESTMODSEQ" "APPENDLIMIT"]}`},
 		{`STATUS a ()`, bad},
 		{`STATUS a (FOO)`, bad},
 		{`STATUS a MESSAGES`, bad},
+	}.check(t)
+}
 
+func TestStoreCopyMove(t *testing.T) {
+	grammar{
 		{`STORE 1 FLAGS (\seen $Junk)`, `STORE Store{Set:SequenceSet{Nums:1} Op:1 Flags:["\\Seen" "$Junk"]}`},
 		{`UID STORE 1:* +flags.silent \Deleted`, `UID STORE Store{UID:true Set:SequenceSet{Nums:1:*} Op:2 Silent:true Flags:["\\Deleted"]}`},
 		{`STORE $ (UNCHANGEDSINCE 5) -FLAGS a A b`,
@@ -143,9 +176,7 @@ func TestCommands(t *testing.T) {
 		{`APPEND INBOX`, bad},
 		{`APPEND INBOX "message"`, bad},
 		{`APPEND INBOX (\Seen)`, bad},
-	} {
-		checkCommand(t, test.in, test.want)
-	}
+	}.check(t)
 }
 
 // bad stands for a *SyntaxError with the command's tag.

@@ -8,7 +8,7 @@ import (
 )
 
 func TestFetch(t *testing.T) {
-	for _, test := range []struct{ in, want string }{
+	grammar{
 		{`FETCH 1 FLAGS`, `FETCH Fetch{Set:SequenceSet{Nums:1} Items:[FLAGS]}`},
 		{`FETCH 3:1,* (UID FLAGS uid)`, `FETCH Fetch{Set:SequenceSet{Nums:3:1,*} Items:[UID FLAGS UID]}`},
 		{`FETCH 1 fast`, `FETCH Fetch{Set:SequenceSet{Nums:1} Items:[FLAGS INTERNALDATE RFC822.SIZE]}`},
@@ -54,9 +54,7 @@ func TestFetch(t *testing.T) {
 		{`FETCH 1 ENVELOPE[]`, bad},
 		{`FETCH x FLAGS`, bad},
 		{`FETCH 1 (` + strings.Repeat("UID ", 513) + `)`, bad},
-	} {
-		checkCommand(t, test.in, test.want)
-	}
+	}.check(t)
 }
 
 // A literal may stand inside an item.
@@ -66,10 +64,11 @@ func TestFetchHeaderFieldAsLiteral(t *testing.T) {
 }
 
 func TestSearch(t *testing.T) {
-	for _, test := range []struct{ in, want string }{
+	grammar{
 		{`SEARCH ALL`, `SEARCH Search{Key:AllKey{}}`},
 		{`SEARCH seen UNSEEN`, `SEARCH Search{Key:[FlagKey{Flag:"\\Seen"} NotKey{Key:FlagKey{Flag:"\\Seen"}}]}`},
-		{`SEARCH NEW OLD`, `SEARCH Search{Key:[[FlagKey{Flag:"\\Recent"} NotKey{Key:FlagKey{Flag:"\\Seen"}}] NotKey{Key:FlagKey{Flag:"\\Recent"}}]}`},
+		{`SEARCH NEW OLD`,
+			`SEARCH Search{Key:[[FlagKey{Flag:"\\Recent"} NotKey{Key:FlagKey{Flag:"\\Seen"}}] NotKey{Key:FlagKey{Flag:"\\Recent"}}]}`},
 		{`SEARCH 1:3,5`, `SEARCH Search{Key:SetKey{Set:SequenceSet{Nums:1:3,5}}}`},
 		{`SEARCH *:3 uid 7:*`, `SEARCH Search{Key:[SetKey{Set:SequenceSet{Nums:*:3}} SetKey{UID:true Set:SequenceSet{Nums:7:*}}]}`},
 		{`UID SEARCH UID $`, `UID SEARCH Search{UID:true Key:SetKey{UID:true Set:SequenceSet{Saved:true}}}`},
@@ -80,7 +79,8 @@ func TestSearch(t *testing.T) {
 		{`SEARCH (3) uid 4`, `SEARCH Search{Key:[SetKey{Set:SequenceSet{Nums:3}} SetKey{UID:true Set:SequenceSet{Nums:4}}]}`},
 		{`SEARCH ( seen  ( NOT deleted ) )`, `SEARCH Search{Key:[FlagKey{Flag:"\\Seen"} NotKey{Key:FlagKey{Flag:"\\Deleted"}}]}`},
 		{`SEARCH OR 1 OR 2 3`,
-			`SEARCH Search{Key:OrKey{Left:SetKey{Set:SequenceSet{Nums:1}} Right:OrKey{Left:SetKey{Set:SequenceSet{Nums:2}} Right:SetKey{Set:SequenceSet{Nums:3}}}}}`},
+			`SEARCH Search{Key:OrKey{Left:SetKey{Set:SequenceSet{Nums:1}} ` +
+				`Right:OrKey{Left:SetKey{Set:SequenceSet{Nums:2}} Right:SetKey{Set:SequenceSet{Nums:3}}}}}`},
 		{`SEARCH FROM a SUBJECT NIL HEADER x-y ""`,
 			`SEARCH Search{Key:[HeaderKey{Field:"From" Value:"a"} HeaderKey{Field:"Subject" Value:"NIL"} HeaderKey{Field:"x-y"}]}`},
 		{`SEARCH BODY a TEXT b`, `SEARCH Search{Key:[TextKey{BodyOnly:true Value:"a"} TextKey{Value:"b"}]}`},
@@ -90,7 +90,8 @@ func TestSearch(t *testing.T) {
 		{`SEARCH BEFORE 1-Feb-1994 ON "01-feb-1994" SINCE 31-DEC-2020`,
 			`SEARCH Search{Key:[DateKey{Op:1 Date:1994-02-01} DateKey{Op:2 Date:1994-02-01} DateKey{Op:3 Date:2020-12-31}]}`},
 		{`SEARCH SENTBEFORE 1-Feb-1994 SENTON 1-Feb-1994 SENTSINCE 1-Feb-1994`,
-			`SEARCH Search{Key:[DateKey{Sent:true Op:1 Date:1994-02-01} DateKey{Sent:true Op:2 Date:1994-02-01} DateKey{Sent:true Op:3 Date:1994-02-01}]}`},
+			`SEARCH Search{Key:[DateKey{Sent:true Op:1 Date:1994-02-01} ` +
+				`DateKey{Sent:true Op:2 Date:1994-02-01} DateKey{Sent:true Op:3 Date:1994-02-01}]}`},
 		{`SEARCH MODSEQ 620162338`, `SEARCH Search{Key:ModSeqKey{ModSeq:620162338} ModSeq:true}`},
 		{`SEARCH MODSEQ "/flags/\\draft" all 5`, `SEARCH Search{Key:ModSeqKey{ModSeq:5} ModSeq:true}`},
 		{`SEARCH`, bad},
@@ -114,7 +115,5 @@ func TestSearch(t *testing.T) {
 		{`SEARCH UID 0`, bad},
 		{`SEARCH ` + strings.Repeat("NOT ", 1001) + `ALL`, bad},
 		{`SEARCH ` + strings.Repeat("(", 1001) + `ALL` + strings.Repeat(")", 1001), bad},
-	} {
-		checkCommand(t, test.in, test.want)
-	}
+	}.check(t)
 }

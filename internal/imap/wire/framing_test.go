@@ -18,10 +18,7 @@ func nonSync(s string) string  { return fmt.Sprintf("{%d+}\r\n%s", len(s), s) }
 func announce(s string) string { return fmt.Sprintf("{%d}\r\n", len(s)) }
 
 func TestLiterals(t *testing.T) {
-	for name, test := range map[string]struct {
-		client []string
-		want   []string
-	}{
+	for name, test := range map[string]exchange{
 		"synchronising": {
 			[]string{"a LOGIN {2}\r\n", "me {3}\r\n", "you\r\n", "b NOOP\r\n"},
 			[]string{"+", "+", `a LOGIN Login{User:"me" Password:"you"}`, "b NOOP", "left"},
@@ -74,91 +71,91 @@ func TestLiterals(t *testing.T) {
 
 // What is refused never becomes a command, whatever it holds.
 func TestRefusedLiterals(t *testing.T) {
-	long := strings.Repeat("y", 300)
-	for name, test := range map[string]struct {
-		client []string
-		want   []string
-	}{
-		"too big, non-synchronising": {
-			[]string{"a LOGIN " + nonSync(attack) + " b\r\nb NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
-		},
-		"too big together": {
-			[]string{"a LOGIN " + nonSync(attack[:30]) + " " + nonSync(attack[:30]) + "\r\nb NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
-		},
-		"too big, more follow": {
-			[]string{"a LOGIN " + nonSync(attack) + " " + nonSync(attack) + nonSync(attack) + "\r\nb NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
-		},
-		"too big, synchronising": {
-			[]string{"a LOGIN {51}\r\n", "b NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
-		},
-		"synchronising after one that was too big": {
-			[]string{"a LOGIN " + nonSync(attack) + " {5}\r\n", "b NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
-		},
-		"overflow, synchronising": {
-			[]string{"a LOGIN {18446744073709551617}\r\n", "b NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
-		},
-		"overflow, non-synchronising": {
-			[]string{"a LOGIN {18446744073709551617+}\r\n" + attack},
-			[]string{"BYE Unreadable length of a literal"},
-		},
-		"length that cannot be read": {
-			[]string{"a LOGIN {-5+}\r\n" + attack},
-			[]string{"BYE Unreadable length of a literal"},
-		},
-		"beyond all reason": {
-			[]string{"a LOGIN {9223372036854775807+}\r\n" + attack},
-			[]string{"BYE Literal too big"},
-		},
-		"sent without waiting": {
-			[]string{"a LOGIN " + announce(attack) + attack},
-			[]string{"BYE Literal sent without waiting for the continuation"},
-		},
-		"cut off": {
-			[]string{"a LOGIN " + nonSync(attack)[:30]},
-			[]string{"cut off"},
-		},
-		"cut off in a line": {[]string{"a NOOP"}, []string{"cut off"}},
-		"cut off in an accepted literal": {
-			[]string{"a LOGIN {10}\r\n", "x"},
-			[]string{"+", "cut off"},
-		},
-		"line too long": {
-			[]string{"a NOOP " + long + "\r\nb NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
-		},
-		"line too long, literals follow": {
-			[]string{"a LOGIN " + long + " " + nonSync(attack) + long + nonSync(attack) + "\r\nb NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
-		},
-		"lines too long together": {
-			[]string{"a LOGIN " + nonSync("x") + " " + long[:190] + "\r\nb NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
-		},
-		"line too long, synchronising literal follows": {
-			[]string{"a LOGIN " + long + " {5}\r\n", "b NOOP\r\n"},
-			[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
-		},
-		"line too long, unreadable length": {
-			[]string{"a LOGIN " + long + " {" + strings.Repeat("0", 70) + "9+}\r\n" + attack},
-			[]string{"BYE Unreadable length of a literal"},
-		},
-		"line without end": {
-			[]string{strings.Repeat("a NOOP ", 9<<20/7)},
-			[]string{"BYE Line without end"},
-		},
-		"unknown command": {
-			[]string{"a FROB " + nonSync(attack[:49]) + "\r\nb NOOP\r\n"},
-			[]string{"a BAD Unknown command", "b NOOP", "left"},
-		},
-	} {
+	for name, test := range refusedLiterals {
 		t.Run(name, func(t *testing.T) { check(t, transcript(smallLimits, test.client...), test.want) })
 	}
+}
+
+var long = strings.Repeat("y", 300)
+
+var refusedLiterals = map[string]exchange{
+	"too big, non-synchronising": {
+		[]string{"a LOGIN " + nonSync(attack) + " b\r\nb NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
+	},
+	"too big together": {
+		[]string{"a LOGIN " + nonSync(attack[:30]) + " " + nonSync(attack[:30]) + "\r\nb NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
+	},
+	"too big, more follow": {
+		[]string{"a LOGIN " + nonSync(attack) + " " + nonSync(attack) + nonSync(attack) + "\r\nb NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
+	},
+	"too big, synchronising": {
+		[]string{"a LOGIN {51}\r\n", "b NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
+	},
+	"synchronising after one that was too big": {
+		[]string{"a LOGIN " + nonSync(attack) + " {5}\r\n", "b NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
+	},
+	"overflow, synchronising": {
+		[]string{"a LOGIN {18446744073709551617}\r\n", "b NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Literal too big", "b NOOP", "left"},
+	},
+	"overflow, non-synchronising": {
+		[]string{"a LOGIN {18446744073709551617+}\r\n" + attack},
+		[]string{"BYE Unreadable length of a literal"},
+	},
+	"length that cannot be read": {
+		[]string{"a LOGIN {-5+}\r\n" + attack},
+		[]string{"BYE Unreadable length of a literal"},
+	},
+	"beyond all reason": {
+		[]string{"a LOGIN {9223372036854775807+}\r\n" + attack},
+		[]string{"BYE Literal too big"},
+	},
+	"sent without waiting": {
+		[]string{"a LOGIN " + announce(attack) + attack},
+		[]string{"BYE Literal sent without waiting for the continuation"},
+	},
+	"cut off": {
+		[]string{"a LOGIN " + nonSync(attack)[:30]},
+		[]string{"cut off"},
+	},
+	"cut off in a line": {[]string{"a NOOP"}, []string{"cut off"}},
+	"cut off in an accepted literal": {
+		[]string{"a LOGIN {10}\r\n", "x"},
+		[]string{"+", "cut off"},
+	},
+	"line too long": {
+		[]string{"a NOOP " + long + "\r\nb NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
+	},
+	"line too long, literals follow": {
+		[]string{"a LOGIN " + long + " " + nonSync(attack) + long + nonSync(attack) + "\r\nb NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
+	},
+	"lines too long together": {
+		[]string{"a LOGIN " + nonSync("x") + " " + long[:190] + "\r\nb NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
+	},
+	"line too long, synchronising literal follows": {
+		[]string{"a LOGIN " + long + " {5}\r\n", "b NOOP\r\n"},
+		[]string{"a NO [TOOBIG] Command line too long", "b NOOP", "left"},
+	},
+	"line too long, unreadable length": {
+		[]string{"a LOGIN " + long + " {" + strings.Repeat("0", 70) + "9+}\r\n" + attack},
+		[]string{"BYE Unreadable length of a literal"},
+	},
+	"line without end": {
+		[]string{strings.Repeat("a NOOP ", 9<<20/7)},
+		[]string{"BYE Line without end"},
+	},
+	"unknown command": {
+		[]string{"a FROB " + nonSync(attack[:49]) + "\r\nb NOOP\r\n"},
+		[]string{"a BAD Unknown command", "b NOOP", "left"},
+	},
 }
 
 func TestDeadReaderStaysDead(t *testing.T) {
@@ -227,5 +224,31 @@ func TestReadLine(t *testing.T) {
 		} else if err != nil || line != want {
 			t.Errorf("got %q, %v, want %q", line, err, want)
 		}
+	}
+}
+
+func TestBufferedAndRaw(t *testing.T) {
+	src := chunks{"a STARTTLS\r\nb NOOP\r\nrest", " of it"}
+	r := wire.NewReader(&src, wire.DefaultLimits(), func() error { return nil })
+	if _, err := r.Command(); err != nil || r.Buffered() != len("b NOOP\r\nrest") {
+		t.Errorf("got %v, %d bytes buffered", err, r.Buffered())
+	}
+	if _, err := r.Command(); err != nil {
+		t.Error(err)
+	}
+	if rest, err := io.ReadAll(r.Raw()); err != nil || string(rest) != "rest of it" {
+		t.Errorf("got %q, %v, want the rest", rest, err)
+	}
+}
+
+func TestSetLimits(t *testing.T) {
+	src := chunks{"a LOGIN {51+}\r\n" + attack[:51] + " x\r\nb LOGIN {51+}\r\n" + attack[:51] + " x\r\n"}
+	r := wire.NewReader(&src, smallLimits, func() error { return nil })
+	if _, err := r.Command(); !fault.Is(err, fault.TooLarge) {
+		t.Errorf("got %v, want too big", err)
+	}
+	r.SetLimits(wire.DefaultLimits())
+	if _, err := r.Command(); err != nil {
+		t.Errorf("got %v, want no error under wider limits", err)
 	}
 }

@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -63,7 +62,8 @@ func FuzzLiteralContent(f *testing.F) {
 			t.Fatalf("got %q, want the commands of the client", got)
 		}
 		for _, line := range got[1 : len(got)-2] {
-			if line != "complete" && !strings.HasPrefix(line, "AppendMessage{") && !strings.HasPrefix(line, "a BAD ") && !strings.HasPrefix(line, "a NO ") {
+			word, _, _ := strings.Cut(line, "{")
+			if word != "complete" && word != "AppendMessage" && !strings.HasPrefix(line, "a BAD ") && !strings.HasPrefix(line, "a NO ") {
 				t.Errorf("got %q, want one command before the last", got)
 			}
 		}
@@ -85,7 +85,9 @@ func FuzzModifiedUTF7(f *testing.F) {
 				t.Errorf("%q means %q, is listed as %q, which means %q", s, name, listed, again)
 			}
 		}
-		wire.MatchMailbox(s, name, '/')
+		if len(s) < 1000 {
+			wire.MatchMailbox(s, name, '/')
+		}
 	})
 }
 
@@ -135,7 +137,8 @@ func holds(set wire.NumSet, n, largest uint32) bool {
 }
 
 func BenchmarkParseFetch(b *testing.B) {
-	line := []byte("a12 UID FETCH 1:100,205,300:* (UID FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS (From To Cc Subject Date)]) (CHANGEDSINCE 5)\r\n")
+	line := []byte("a12 UID FETCH 1:100,205,300:* " +
+		"(UID FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS (From To Cc Subject Date)]) (CHANGEDSINCE 5)\r\n")
 	stream := bytes.NewReader(bytes.Repeat(line, b.N))
 	r := wire.NewReader(stream, wire.DefaultLimits(), nil)
 	b.ReportAllocs()
@@ -183,8 +186,8 @@ func BenchmarkNumSetOf100000(b *testing.B) {
 		nums[i] = uint32(i + 1 + i/3)
 	}
 	for range b.N {
-		if set := fmt.Sprint(len(wire.NumSetOf(nums...).String())); set == "" {
-			b.Fatal()
+		if s := wire.NumSetOf(nums...).String(); s == "" {
+			b.Fatal("got an empty set")
 		}
 	}
 }

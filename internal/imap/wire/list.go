@@ -45,6 +45,12 @@ const (
 	StatusAppendLimit   StatusItem = "APPENDLIMIT"
 )
 
+// Every mailbox of an account is matched against every pattern.
+const (
+	patternBytesMax = 4096
+	patternsMax     = 64
+)
+
 func parseList(p *parser) any {
 	l := &List{}
 	p.space()
@@ -60,7 +66,11 @@ func parseList(p *parser) any {
 	p.space()
 	if p.peek() == '(' {
 		l.Extended = true
-		p.list(func() { l.Patterns = append(l.Patterns, p.pattern()) })
+		p.list(func() {
+			if l.Patterns = append(l.Patterns, p.pattern()); len(l.Patterns) > patternsMax {
+				p.fail("Too many patterns")
+			}
+		})
 		if len(l.Patterns) == 0 {
 			p.fail("Expected a pattern")
 		}
@@ -111,10 +121,17 @@ func (r *ListReturn) add(p *parser, option string) {
 
 // pattern takes list-mailbox. It is decoded like a name, for wildcards are no characters of an encoded run.
 func (p *parser) pattern() string {
+	var encoded string
 	if c := p.peek(); c == '"' || c == '{' {
-		return decodePattern(p.string())
+		encoded = p.string()
+	} else {
+		encoded = p.word(listChar, "a pattern")
 	}
-	return decodePattern(p.word(listChar, "a pattern"))
+	if len(encoded) > patternBytesMax {
+		p.fail("Pattern too long")
+		return ""
+	}
+	return decodePattern(encoded)
 }
 
 func parseLSub(p *parser) any {

@@ -42,7 +42,9 @@ func TestNumSet(t *testing.T) {
 			t.Errorf("%s of %d: got %s, want %s", test.in, test.largest, got, test.resolved)
 		}
 	}
-	for _, in := range []string{"", "0", "a", "1,", ",1", "1:", ":1", "1:2:3", "1 2", "-1", "4294967296", "1:0", "$", "**", "1:*:2", "99999999999999999999"} {
+	for _, in := range []string{"", "0", "a", "1,", ",1", "1:", ":1", "1:2:3", "1 2", "-1", "4294967296",
+		"1:0", "$", "**", "1:*:2", "99999999999999999999",
+	} {
 		if set, err := wire.ParseNumSet(in); err == nil {
 			t.Errorf("%q: got %s, want an error", in, set)
 		}
@@ -88,7 +90,8 @@ func TestInternalDate(t *testing.T) {
 	for _, in := range []string{
 		"", "1-Feb-2024 00:00:00 +0000", "30-Feb-2024 00:00:00 +0000", "29-Feb-2023 00:00:00 +0000", "01-Feb-2024 24:00:00 +0000",
 		"01-Feb-2024 00:60:00 +0000", "01-Feb-2024 00:00:00 +0060", "01-Feb-2024 00:00:00 +2400", "01-Feb-2024 00:00:00 *0000",
-		"01-Foo-2024 00:00:00 +0000", "01-Feb-2024 00:00:00+00000", "01-Feb-2024  0:00:00 +0000", "01-Feb-2024 00:00:00 +0a00", "00-Feb-2024 00:00:00 +0000",
+		"01-Foo-2024 00:00:00 +0000", "01-Feb-2024 00:00:00+00000", "01-Feb-2024  0:00:00 +0000", "01-Feb-2024 00:00:00 +0a00",
+		"00-Feb-2024 00:00:00 +0000",
 	} {
 		if date, ok := wire.ParseInternalDate(in); ok {
 			t.Errorf("%q: read as %v, want refused", in, date)

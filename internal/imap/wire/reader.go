@@ -73,6 +73,9 @@ func (r *Reader) SetLimits(limits Limits) { r.limits = limits }
 // wait for those of the commands that follow.
 func (r *Reader) Buffered() int { return r.src.Buffered() }
 
+// Raw reads what follows the last command as it comes, for a session that is handed on to another server.
+func (r *Reader) Raw() io.Reader { return r.src }
+
 // Command reads the next command. A *SyntaxError is answered and the session goes on; a *ProtocolError is answered with
 // BYE; any other error is the connection's, io.EOF in its chain if the client left between commands.
 func (r *Reader) Command() (*Command, error) {
