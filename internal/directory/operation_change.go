@@ -108,6 +108,23 @@ func (d *Directory) RequestStop(ctx context.Context, id string) (Operation, erro
 	return op, err
 }
 
+// RemoveOperation ends an operation as removed, whatever its state, without a notification: the mailstore that runs it
+// gives it up at its next report. For one whose mailstore will not come back.
+func (d *Directory) RemoveOperation(ctx context.Context, id string) (Operation, error) {
+	var op Operation
+	err := d.store.write(ctx, func(t *tx) (err error) {
+		if op, err = t.operation(id); err != nil || op.State == RemovedOp {
+			return err
+		}
+		op.State = RemovedOp
+		if op.Finished.IsZero() {
+			op.Finished = t.now
+		}
+		return t.putOperation(&op)
+	})
+	return op, err
+}
+
 // putOperation writes what may change of an operation.
 func (t *tx) putOperation(op *Operation) error {
 	op.Updated = t.now
