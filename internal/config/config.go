@@ -25,6 +25,8 @@ type Config struct {
 	Data      string `yaml:"data"`      // folder of its database and of what it exports
 	Directory string `yaml:"directory"` // path of the directory's SQLite file, shared by the mailstores of this machine
 
+	PIDFile string `yaml:"pidFile"` // optional: where the process writes its id
+
 	Listen        Listen   `yaml:"listen"`
 	Tokens        Tokens   `yaml:"tokens"`
 	TLS           TLS      `yaml:"tls"`
@@ -139,7 +141,7 @@ func firstLine(err error) string {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Data, &c.Directory, &c.Tokens.Admin, &c.Tokens.Peer, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.CA}
+	paths := []*string{&c.Data, &c.Directory, &c.PIDFile, &c.Tokens.Admin, &c.Tokens.Peer, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.CA}
 	for i := range c.Volumes {
 		paths = append(paths, &c.Volumes[i].Path)
 	}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"mailreplica/internal/config"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/eventlog/broker"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/node"
+)
+
+// stopWait bounds an orderly stop; what is not finished then is finished by the log, after the next start.
+const stopWait = 15 * time.Second
+
+// serve runs one mailstore until it is told to stop.
+func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	path := flags.String("config", "", "the mailstore's configuration `FILE`")
+	if err := parse(flags, args, stderr, "config"); err != nil {
+		return err
+	}
+	c, err := config.Load(*path)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(stderr, c.LogLevel).With("mailstore", c.FQDN)
+	n, err := node.Start(ctx, c, logger)
+	if err != nil {
+		return err
+	}
+	if err := writePID(c.PIDFile); err != nil {
+		return errors.Join(err, n.Stop(context.Background()))
+	}
+	logger.Info("ready", "version", version)
+	var reason error
+	select {
+	case <-ctx.Done():
+		logger.Info("stopping")
+	case reason = <-n.Failed():
+		logger.Error("stopping", "error", reason)
+	}
+	stopping, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	return errors.Join(reason, n.Stop(stopping))
+}
+
+func writePID(path string) error {
+	if path == "" {
+		return nil
+	}
+	temporary := path + ".new"
+	err := os.WriteFile(temporary, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "the pid file %s cannot be written", path)
+	}
+	return nil
+}
+
+// runBroker runs the embedded event log until it is told to stop.
+func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
+	flags := flag.NewFlagSet("broker", flag.ContinueOnError)
+	data := flags.String("data", "", "the `FOLDER` that keeps the log")
+	listen := flags.String("listen", broker.ListenDefault, "the `ADDRESS` to listen on, which clients are told too")
+	pid := flags.String("pid-file", "", "where to write the process's id")
+	if err := parse(flags, args, stderr, "data"); err != nil {
+		return err
+	}
+	logger := newLogger(stderr, "info")
+	return broker.Run(ctx, broker.Config{
+		Listen: *listen, DataDir: *data, SyncWrites: true, Logger: logger,
+		Ready: func(address string) {
+			if err := writePID(*pid); err != nil {
+				logger.Error("the pid file cannot be written", "error", err)
+			}
+			logger.Info("ready", "listen", address)
+		},
+	})
+}
+
+// initDirectory makes the directory of a new platform.
+func initDirectory(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("init", flag.ContinueOnError)
+	path := flags.String("directory", "", "the `FILE` of the directory, on a filesystem of this machine")
+	if err := parse(flags, args, stderr, "directory"); err != nil {
+		return err
+	}
+	if _, err := os.Stat(*path); err == nil {
+		return fault.New(fault.Exists, "%s is there already", *path).WithHint("a directory is made once; mailstores use it as it is")
+	}
+	if err := os.MkdirAll(filepath.Dir(*path), 0o700); err != nil {
+		return fault.Wrap(fault.Invalid, err, "the folder of %s cannot be made", *path)
+	}
+	d, err := directory.Create(ctx, directory.Options{Path: *path})
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(stdout, "the directory "+*path+" is ready\n")
+	return errors.Join(err, d.Close())
+}
