@@ -21,6 +21,10 @@ type checkpointer struct {
 	due    chan struct{} // capacity 1
 	done   chan struct{}
 	mu     sync.Mutex // one checkpoint at a time: another would fail, not wait
+
+	// Owned by the commit loop: how many pages the log had when a copy was last asked for, and when it was last to begin
+	// anew. Until it has grown by as much again, asking again would only cost.
+	asked, restarted int64
 }
 
 func (k *checkpointer) open(ctx context.Context, s *Store) (err error) {
@@ -57,24 +61,34 @@ func (k *checkpointer) afterCommit(s *Store) {
 		k.logger.Error("the write-ahead log of the mailstore's database cannot be measured", "error", err)
 		return
 	}
-	if pages < s.restarted {
-		s.restarted = 0
+	if pages < k.asked || pages < k.restarted { // it has begun anew
+		k.asked, k.restarted = 0, 0
 	}
-	if pages-copied >= walPages {
+	switch {
+	case pages-k.restarted >= walRestartPages:
+		k.restart(s.writer)
+	case pages-copied >= walPages && pages-k.asked >= walPages:
+		k.asked = pages
 		select {
 		case k.due <- struct{}{}:
 		default:
 		}
 	}
-	if pages-s.restarted < walRestartPages {
+}
+
+// restart has the next commit begin the log anew if it can. It waits for readers, but not for long, and for a copy in the
+// background not at all: the next commit asks again.
+func (k *checkpointer) restart(writer *conn) {
+	if !k.mu.TryLock() {
 		return
 	}
-	k.mu.Lock()
 	defer k.mu.Unlock()
-	if pages, copied, err = s.writer.checkpoint("restart"); err != nil {
+	pages, copied, err := writer.checkpoint("restart")
+	if err != nil {
 		k.logger.Error("the write-ahead log of the mailstore's database cannot begin anew", "error", err)
+		return
 	}
-	s.restarted = pages
+	k.restarted = pages
 	if copied < pages {
 		k.logger.Warn("the write-ahead log of the mailstore's database grows: a reader has held a snapshot for long",
 			"pages", pages, "copied", copied)

@@ -29,12 +29,9 @@ func (r *rows) Messages(folder mailbox.ItemID, from, to mailbox.UID, yield func(
 }
 
 func (r *rows) ChangedSince(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Message) bool) error {
-	column, err := r.sinceColumn(countChanged, "modseq", folder, since, manyChanges)
-	if err != nil {
-		return err
-	}
-	query := selectMessage + " AND folder_id = ? AND " + column + " > ? ORDER BY uid"
-	return r.messages(query, yield, int64(folder), int64(since))
+	return r.changed(countChanged, "modseq", folder, since, func(condition string) error {
+		return r.messages(selectMessage+" AND folder_id = ?"+condition, yield, int64(folder), int64(since))
+	})
 }
 
 func (r *rows) ScanMessages(after mailbox.MessageKey, yield func(mailbox.Message) bool) error {

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"time"
 )
 
 // RemoveMailbox removes a mailbox. With its row it is gone, and its account may get another one at once; its other rows,
@@ -19,8 +20,10 @@ func (tx *Tx) RemoveMailbox(mailboxID int64) error {
 	return err
 }
 
-// sweepRows is how many rows one transaction of the sweep removes: few enough that no writer notices.
-const sweepRows = 1000
+const (
+	sweepRows       = 250             // removed by one transaction: about as long as a group of deliveries takes
+	sweepRetryAfter = 1 * time.Minute // the database was full, perhaps
+)
 
 func (s *Store) wakeSweep() {
 	select {
@@ -30,22 +33,28 @@ func (s *Store) wakeSweep() {
 }
 
 func (s *Store) sweepLoop() {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+	retry := time.NewTimer(sweepRetryAfter)
+	defer retry.Stop()
 	for {
 		select {
 		case <-s.sweep:
-			for more := true; more; {
-				var err error
-				if more, err = s.sweepSome(ctx); err != nil {
-					if !s.isClosing() {
-						s.logger.Error("rows of removed mailboxes stay for now", "error", err)
-					}
-					break
-				}
-			}
+		case <-retry.C:
 		case <-s.closing:
 			return
+		}
+		retry.Stop()
+		if err := s.sweepAll(); err != nil && !s.isClosing() {
+			s.logger.Error("rows of removed mailboxes stay for now", "error", err)
+			retry.Reset(sweepRetryAfter)
+		}
+	}
+}
+
+func (s *Store) sweepAll() error {
+	for {
+		more, err := s.sweepSome(context.Background())
+		if err != nil || !more {
+			return err
 		}
 	}
 }

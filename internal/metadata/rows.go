@@ -111,12 +111,9 @@ func (r *rows) References(content mailbox.ItemID) (int, error) {
 	return n, err
 }
 
-// manyTombstones and manyChanges are how many rows are worth sorting when an index finds them in another order. Beyond, all
-// rows of the folder are read in order, and those that do not count are left out.
-const (
-	manyTombstones = 5_000
-	manyChanges    = 5_000
-)
+// changedMany is how many rows are worth sorting by UID when an index finds them by sequence. Beyond, all rows of the folder
+// are read by UID, and those that have not changed are left out.
+const changedMany = 5_000
 
 const (
 	selectTombstone = "SELECT folder_id, uid, seq FROM tombstone WHERE mailbox_id = ?"
@@ -125,27 +122,24 @@ const (
 )
 
 func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {
-	column, err := r.sinceColumn(countTombstones, "seq", folder, since, manyTombstones)
-	if err != nil {
-		return err
-	}
-	query := selectTombstone + " AND folder_id = ? AND " + column + " > ? ORDER BY uid"
-	return r.tombstones(query, yield, int64(folder), int64(since))
+	return r.changed(countTombstones, "seq", folder, since, func(condition string) error {
+		return r.tombstones(selectTombstone+" AND folder_id = ?"+condition, yield, int64(folder), int64(since))
+	})
 }
 
-// sinceColumn chooses how rows changed since a sequence are found: a bare column lets the engine use its index and sort
-// what it finds; an expression keeps it to the primary key, in whose order the rows are wanted.
-func (r *rows) sinceColumn(
-	count, column string, folder mailbox.ItemID, since mailbox.Sequence, many int64,
-) (string, error) {
+// changed reads rows that changed since a sequence along one key or the other. An expression instead of a bare column
+// keeps the engine, which knows nothing of how many rows there are, to the other one.
+func (r *rows) changed(
+	count, column string, folder mailbox.ItemID, since mailbox.Sequence, read func(condition string) error,
+) error {
 	var n int64
-	if _, err := r.one(count, []any{int64(folder), int64(since), many}, &n); err != nil {
-		return "", err
+	if _, err := r.one(count, []any{int64(folder), int64(since), int64(changedMany)}, &n); err != nil || n == 0 {
+		return err
 	}
-	if n < many {
-		return column, nil
+	if n < changedMany {
+		return read(" AND " + column + " > ? ORDER BY uid + 0")
 	}
-	return "(" + column + " + 0)", nil
+	return read(" AND " + column + " + 0 > ? ORDER BY uid")
 }
 
 func (r *rows) ScanTombstones(after mailbox.MessageKey, yield func(mailbox.Tombstone) bool) error {

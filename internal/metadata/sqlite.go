@@ -155,7 +155,8 @@ func (sqlite) explain(err error) (error, bool) {
 		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full"), false
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
 		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged"), false
-	case codes.SQLITE_CONSTRAINT, codes.SQLITE_ERROR, codes.SQLITE_MISUSE, codes.SQLITE_RANGE, codes.SQLITE_MISMATCH:
+	case codes.SQLITE_CONSTRAINT, codes.SQLITE_ERROR, codes.SQLITE_MISUSE, codes.SQLITE_RANGE, codes.SQLITE_MISMATCH,
+		codes.SQLITE_TOOBIG:
 		return fault.Wrap(fault.Internal, err, "the mailstore's database refused a statement"), false
 	case codes.SQLITE_INTERRUPT:
 		return fault.Wrap(fault.Interrupted, err, "interrupted"), false

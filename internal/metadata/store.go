@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -32,9 +33,7 @@ type Store struct {
 	close    sync.Once
 	closeErr error
 
-	// Owned by the commit loop.
-	writer    *conn // nil after a failure, until the next Update
-	restarted int64 // frames in the write-ahead log at the last attempt to start it anew
+	writer *conn // owned by the commit loop; nil after a failure, until the next Update
 
 	unsynced atomic.Bool // something was committed that no fsync has covered
 	failed   atomic.Pointer[fault.Error]
@@ -51,6 +50,9 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*Store, error) 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the database's directory cannot be made")
 	}
+	if err := syncDirectory(filepath.Dir(dir)); err != nil { // the engine fsyncs the directory itself, not its name
+		return nil, err
+	}
 	lock, err := lockDirectory(dir)
 	if err != nil {
 		return nil, err
@@ -63,6 +65,18 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*Store, error) 
 		return nil, errors.Join(err, s.release())
 	}
 	return s, nil
+}
+
+func syncDirectory(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the database's directory cannot be made durable")
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the database's directory cannot be made durable")
+	}
+	return nil
 }
 
 func (s *Store) start(ctx context.Context) error {

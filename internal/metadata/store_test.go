@@ -1,70 +1,160 @@
 package metadata_test
 
 import (
+	"bytes"
+	"context"
+	"database/sql"
+	"io"
 	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
-	"mailreplica/internal/account"
-	"mailreplica/internal/mailbox"
+	"mailreplica/internal/fault"
 	"mailreplica/internal/metadata"
-	"mailreplica/internal/protocol"
 )
 
-func open(t testing.TB, dir string) *metadata.Store {
-	t.Helper()
-	s, err := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatalf("Open: %v", err)
+func TestReopen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a directory", "50% ?#&=é")
+	s := open(t, dir)
+	id, c := create(t, s)
+	update(t, s, set("key", "value"))
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("Close: %v", err)
+	if err := s.Update(t.Context(), metadata.Lazy, set("key", "other")); !fault.Is(err, fault.Interrupted) {
+		t.Errorf("Update after Close: got %v, want Interrupted", err)
+	}
+	if err := s.View(t.Context(), func(*metadata.View) error { return nil }); !fault.Is(err, fault.Interrupted) {
+		t.Errorf("View after Close: got %v, want Interrupted", err)
+	}
+	s = open(t, dir)
+	if got, _ := value(t, s, "key"); got != "value" {
+		t.Errorf("got value %q after reopening, want %q", got, "value")
+	}
+	view(t, s, func(v *metadata.View) error {
+		m, found, err := v.Mailbox(c.Account)
+		if !found || m.ID != id || m.Copy.Self != c.Self {
+			t.Errorf("got mailbox %+v, %t after reopening, want that of %v", m, found, c)
 		}
-	})
-	return s
-}
-
-func update(t testing.TB, s *metadata.Store, fn func(*metadata.Tx) error) {
-	t.Helper()
-	if err := s.Update(t.Context(), metadata.Lazy, fn); err != nil {
-		t.Fatalf("Update: %v", err)
-	}
-}
-
-func create(t testing.TB, s *metadata.Store) (id int64, c *protocol.Copy) {
-	t.Helper()
-	c = protocol.NewLocal(account.NewID(), "mbox1.example.com")
-	update(t, s, func(tx *metadata.Tx) (err error) {
-		id, err = tx.CreateMailbox(c)
 		return err
 	})
-	return id, c
+	if _, err := os.Stat(filepath.Join(dir, "metadata.db")); err != nil {
+		t.Errorf("the database is not in its directory: %v", err)
+	}
 }
 
-func TestSmoke(t *testing.T) {
-	s := open(t, t.TempDir())
-	id, _ := create(t, s)
-	update(t, s, func(tx *metadata.Tx) error {
-		return tx.Write(id, mailbox.Delta{
-			Header:  mailbox.Header{Sequence: 1, NextItemID: 3},
-			Folders: map[mailbox.ItemID]*mailbox.Folder{1: {ID: 1, Name: "INBOX", UIDNext: 2}},
-			Messages: map[mailbox.MessageKey]*mailbox.Message{{FolderID: 1, UID: 1}: {FolderID: 1, UID: 1, ID: 2,
-				Flags: mailbox.Flags{Keywords: []string{"$a", "b"}}}},
+func TestOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	child := startWriter(t, dir)
+	_, err := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+	wantKind(t, err, fault.Busy)
+	if err == nil || !strings.Contains(fault.Message(err), "in use by process") || !strings.Contains(fault.HintOf(err), "stop") {
+		t.Errorf("got message %q, hint %q: they do not say who has the directory and what to do", fault.Message(err), fault.HintOf(err))
+	}
+	child.kill(t)
+	s := open(t, dir) // the lock went with the process
+	_, err = metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+	wantKind(t, err, fault.Busy) // within one process too
+	update(t, s, set("key", "value"))
+}
+
+func TestRefused(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		spoil      func(t *testing.T, path string)
+	}{
+		{"no database", "damaged", func(t *testing.T, path string) {
+			if err := os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"newer schema", "schema 99", func(t *testing.T, path string) { execute(t, path, "UPDATE schema_version SET version = 99") }},
+		{"another program's", "not a mailstore's", func(t *testing.T, path string) {
+			execute(t, path, "DROP TABLE schema_version")
+		}},
+		{"damaged page", "damaged", func(t *testing.T, path string) {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := bytes.LastIndex(b, []byte("mbox1.example.com")) &^ 4095
+			copy(b[at:at+4096], bytes.Repeat([]byte{0xfe}, 4096))
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			create(t, s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(t, filepath.Join(dir, "metadata.db"))
+			_, err := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+			wantKind(t, err, fault.DatabaseUnavailable)
+			if err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %q, want it to say %q", err, c.want)
+			}
+			_, again := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+			wantKind(t, again, fault.DatabaseUnavailable) // and not Busy: a refused Open leaves no lock
 		})
-	})
-	err := s.View(t.Context(), func(v *metadata.View) error {
-		n := 0
-		err := v.Rows(id).Messages(1, 1, 9, func(m mailbox.Message) bool { n++; t.Log(m); return true })
-		if n != 1 {
-			t.Errorf("got %d messages, want 1", n)
-		}
-		return err
-	})
+	}
+}
+
+func execute(t *testing.T, path, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	update(t, s, func(tx *metadata.Tx) error { return tx.RemoveMailbox(id) })
-	if err := s.Sync(t.Context()); err != nil {
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestUnreachableDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := metadata.Open(t.Context(), filepath.Join(file, "below"), slog.New(slog.DiscardHandler))
+	wantKind(t, err, fault.DatabaseUnavailable)
+}
+
+// child is this binary, run as another process that plays a part.
+type child struct {
+	cmd *exec.Cmd
+	out io.Reader
+}
+
+func startChild(t *testing.T, part string, args ...string) *child {
+	t.Helper()
+	c := &child{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], args...)}
+	c.cmd.Env = append(os.Environ(), childVariable+"="+part)
+	c.cmd.Stderr = os.Stderr
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.out = out
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.cmd.Process.Kill() })
+	return c
+}
+
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Errorf("kill: %v", err)
+	}
+	_, _ = io.Copy(io.Discard, c.out)
+	_ = c.cmd.Wait() // its error is that it was killed
 }

@@ -1,11 +1,11 @@
 package metadata
 
 // Tx is a View that may write: it sees what it wrote. It must not be kept, nor used by several goroutines at once, and its
-// rows must not be written while they are iterated over.
+// rows must not be written while they are iterated over. Once a method has failed all others fail too, and what the function
+// did is undone whatever it returns; Exists of CreateMailbox is no such failure.
 type Tx struct {
 	View
 
-	failed  error // of the first statement that failed: what the function did is undone whatever it returns
 	wrote   bool
 	removed bool // a mailbox: its rows wait for the sweep
 	unsure  bool // the savepoint could not be undone
@@ -28,9 +28,4 @@ func (tx *Tx) put(t *table, values []any) error {
 	}
 	tx.wrote = true
 	return tx.note(tx.c.put(t, values))
-}
-
-func (tx *Tx) note(err error) error {
-	tx.failed = firstOf(tx.failed, err)
-	return err
 }

@@ -17,7 +17,8 @@ type View struct {
 	ctx  context.Context // nil inside a Tx: it is not interrupted half way
 	over bool
 
-	alive int64 // the mailbox that was last found to exist
+	alive  int64 // the mailbox that was last found to exist
+	failed error // inside a Tx: the first failure, which undoes the Tx
 }
 
 // View runs fn on a snapshot that holds all that was committed when it was called. Many Views run in parallel, none waits
@@ -55,10 +56,11 @@ type viewPool struct {
 func (p *viewPool) open(s *Store) { p.store, p.slots = s, make(chan struct{}, viewsMax) }
 
 func (p *viewPool) take(ctx context.Context) (*conn, error) {
-	select {
-	case <-p.store.closing:
+	if p.store.isClosing() {
 		return nil, errClosed()
-	default:
+	}
+	if ctx.Err() != nil {
+		return nil, interrupted(ctx)
 	}
 	select {
 	case p.slots <- struct{}{}:
@@ -134,7 +136,16 @@ func (v *View) usable() error {
 	if v.ctx != nil && v.ctx.Err() != nil {
 		return interrupted(v.ctx)
 	}
-	return nil
+	return v.failed
+}
+
+// note remembers inside a Tx that something failed. The engine may have undone the whole transaction then; a further
+// statement would be a transaction of its own.
+func (v *View) note(err error) error {
+	if v.ctx == nil {
+		v.failed = firstOf(v.failed, err)
+	}
+	return err
 }
 
 // one is conn.one for callers from outside.
@@ -142,7 +153,8 @@ func (v *View) one(query string, args []any, dest ...any) (bool, error) {
 	if err := v.usable(); err != nil {
 		return false, err
 	}
-	return v.c.one(query, args, dest...)
+	found, err := v.c.one(query, args, dest...)
+	return found, v.note(err)
 }
 
 // rowsBetweenChecks is how many rows are read before the context is looked at again.
@@ -155,7 +167,7 @@ func (v *View) each(query string, args []any, row func(*cursor) (more bool, err 
 	}
 	cur, err := v.c.query(query, args...)
 	if err != nil {
-		return err
+		return v.note(err)
 	}
 	closed := false
 	defer func() { // after a panic of the caller's function too
@@ -167,7 +179,7 @@ func (v *View) each(query string, args []any, row func(*cursor) (more bool, err 
 		more, err := row(cur)
 		if err != nil || !more {
 			closed = true
-			return firstOf(err, cur.close())
+			return v.note(firstOf(err, cur.close()))
 		}
 		if n%rowsBetweenChecks == 0 {
 			if err := v.usable(); err != nil {
@@ -176,5 +188,5 @@ func (v *View) each(query string, args []any, row func(*cursor) (more bool, err 
 		}
 	}
 	closed = true
-	return cur.close()
+	return v.note(cur.close())
 }
