@@ -1,0 +1,121 @@
+package imap
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	headBytes = 512 // most commands fit: an idle session holds no other read buffer
+
+	stallDefault = 5 * time.Minute // inside a command or a literal
+	writeTimeout = 5 * time.Minute // of a client that does not read
+)
+
+var (
+	errWoken   = errors.New("woken")
+	errTimeout = errors.New("timed out")
+)
+
+// link is a session's connection. One goroutine reads and writes; others may wake it while it waits for a command. A
+// wake never disturbs a read inside a command: with the mutex held, wake either finds the reader waiting and moves its
+// deadline into the past, or leaves a note that the next wait finds before it sleeps.
+type link struct {
+	conn  net.Conn      // replaced under mu by STARTTLS
+	stall time.Duration // how long a read inside a command may take
+
+	mu      sync.Mutex
+	waiting bool // in await, perhaps asleep
+	idling  bool // wants to hear of changes
+	woken   bool
+
+	head       [headBytes]byte // read by await, not yet consumed
+	start, end int
+}
+
+// await waits for the first bytes of a command. Its error is errWoken, errTimeout or the connection's.
+func (l *link) await(timeout time.Duration, idling bool) error {
+	if l.start < l.end {
+		return nil
+	}
+	l.mu.Lock()
+	if l.woken {
+		l.woken = false
+		l.mu.Unlock()
+		return errWoken
+	}
+	l.waiting, l.idling = true, idling
+	err := l.conn.SetReadDeadline(time.Now().Add(timeout))
+	l.mu.Unlock()
+	n := 0
+	if err == nil {
+		n, err = l.conn.Read(l.head[:])
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting, l.idling = false, false
+	if n > 0 {
+		l.start, l.end = 0, n
+		return nil // an error comes again, a wake is kept
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if l.woken {
+			l.woken = false
+			return errWoken
+		}
+		return errTimeout
+	}
+	return err
+}
+
+// wake ends a wait. One for a mere change does so only where the session idles.
+func (l *link) wake(change bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if change && !l.idling {
+		return
+	}
+	l.woken = true
+	if l.waiting {
+		_ = l.conn.SetReadDeadline(time.Unix(1, 0)) // the read fails on a broken connection anyway
+	}
+}
+
+// Read serves the grammar's reader inside a command.
+func (l *link) Read(p []byte) (int, error) {
+	if l.start < l.end {
+		n := copy(p, l.head[l.start:l.end])
+		l.start += n
+		return n, nil
+	}
+	if err := l.conn.SetReadDeadline(time.Now().Add(l.stall)); err != nil {
+		return 0, err
+	}
+	return l.conn.Read(p)
+}
+
+// pending is the number of bytes that were read ahead.
+func (l *link) pending() int { return l.end - l.start }
+
+func (l *link) Write(p []byte) (int, error) {
+	if err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return l.conn.Write(p)
+}
+
+// upgrade puts another connection, which speaks TLS over the old one, in its place.
+func (l *link) upgrade(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = conn
+}
+
+func (l *link) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.conn.Close()
+}

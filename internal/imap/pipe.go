@@ -1,0 +1,122 @@
+package imap
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+const pipeBufferBytes = 4 << 10
+
+// pipe passes bytes both ways until either side ends. What the client has sent ahead of the login's answer goes first. A
+// home that breaks off is told to the client with BYE, but only between responses: inside a literal it would be taken for
+// a message.
+func (s *session) pipe(home net.Conn) {
+	s.link.stall = s.server.config.IdleTimeout + time.Minute // the home's own limit comes first
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		client := io.MultiReader(io.LimitReader(s.in.Raw(), int64(s.in.Buffered())), s.link)
+		_, _ = io.CopyBuffer(onlyWriter{home}, onlyReader{client}, make([]byte, pipeBufferBytes))
+		_ = home.Close() // the client is gone, or the home does not take what it says
+	}()
+	stop := make(chan struct{})
+	go func() {
+		select {
+		case <-s.ended:
+			_ = home.SetReadDeadline(time.Unix(1, 0)) // wakes fromHome
+		case <-stop:
+		}
+	}()
+	var frames framer
+	homeEnded := s.fromHome(home, &frames)
+	close(stop)
+	if homeEnded && !frames.within && !frames.bye {
+		if reason := s.endReason(); reason != nil {
+			s.bye(reason)
+		} else {
+			s.out.Bye("UNAVAILABLE", "The mailbox's server does not answer, connect again")
+			_ = s.out.Flush() // the connection is closed next
+		}
+	}
+	_ = home.Close()
+	s.link.close()
+	<-done
+}
+
+// fromHome copies the home's responses, and reports whether it ended for a reason other than the client's.
+func (s *session) fromHome(home net.Conn, frames *framer) bool {
+	buf := make([]byte, pipeBufferBytes)
+	for {
+		n, err := home.Read(buf)
+		frames.see(buf[:n])
+		if n > 0 {
+			if _, writeErr := s.link.Write(buf[:n]); writeErr != nil {
+				return false
+			}
+		}
+		if err != nil {
+			return true
+		}
+	}
+}
+
+// onlyReader and onlyWriter keep io.CopyBuffer from finding a way around its buffer.
+type onlyReader struct{ io.Reader }
+type onlyWriter struct{ io.Writer }
+
+// framer follows a server's responses as far as to know whether it is between two of them.
+type framer struct {
+	literal int64  // bytes of a literal still to come
+	line    []byte // the end of the current line, and its beginning up to some bytes
+	within  bool   // inside a response
+	bye     bool   // BYE was said
+}
+
+const framerLineBytes = 32 // a literal's header is not longer
+
+func (f *framer) see(b []byte) {
+	for len(b) > 0 {
+		if f.literal > 0 {
+			n := min(f.literal, int64(len(b)))
+			f.literal -= n
+			b = b[n:]
+			continue
+		}
+		end := bytes.IndexByte(b, '\n') + 1
+		chunk := b
+		if end > 0 {
+			chunk = b[:end]
+		}
+		b = b[len(chunk):]
+		if !f.within && bytes.HasPrefix(chunk, []byte("* BYE")) {
+			f.bye = true
+		}
+		f.within = true
+		f.line = append(f.line, chunk[max(0, len(chunk)-framerLineBytes):]...)
+		f.line = f.line[max(0, len(f.line)-framerLineBytes):]
+		if end == 0 {
+			continue
+		}
+		f.literal = literalSize(f.line)
+		f.within = f.literal >= 0
+		f.literal = max(f.literal, 0)
+		f.line = f.line[:0]
+	}
+}
+
+// literalSize is the size of the literal that a line announces at its end, -1 if it does not.
+func literalSize(line []byte) int64 {
+	line = bytes.TrimRight(line, "\r\n")
+	body, ok := bytes.CutSuffix(line, []byte("}"))
+	if !ok {
+		return -1
+	}
+	size, err := strconv.ParseInt(string(body[bytes.LastIndexByte(body, '{')+1:]), 10, 64)
+	if err != nil || size < 0 || !bytes.Contains(body, []byte("{")) {
+		return -1
+	}
+	return size
+}

@@ -1,0 +1,262 @@
+package imap
+
+import (
+	"mailreplica/internal/imap/wire"
+	"mailreplica/internal/mailbox"
+)
+
+// search answers SEARCH and UID SEARCH (RFC 3501 section 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 7162).
+func (s *session) search(c *wire.Command) (outcome, error) {
+	args := c.Args.(*wire.Search)
+	save := args.Return != nil && args.Return.Save
+	switch args.Charset {
+	case "", "UTF-8", "US-ASCII":
+	default:
+		return outcome{status: wire.NO, code: "BADCHARSET (UTF-8 US-ASCII)", text: "The charset is not supported"}, nil
+	}
+	if args.ModSeq {
+		if err := s.enableCondstore(); err != nil {
+			return outcome{}, err
+		}
+	}
+	f, err := s.find(args)
+	if err != nil {
+		if save {
+			s.view.saved = nil // RFC 5182 section 2.1
+		}
+		return outcome{}, err
+	}
+	if save {
+		s.view.saved = f.toSave(s.view, args.Return)
+	}
+	if args.Return == nil {
+		s.tellSearch(f, args)
+	} else if *args.Return != (wire.SearchReturn{Save: true}) {
+		s.tellESearch(c.Tag, f, args)
+	}
+	return outcome{text: "Searched"}, nil
+}
+
+// found is the result of a search.
+type found struct {
+	at                         []uint32 // indexes in the view, ascending
+	first, last, highestModSeq mailbox.Sequence
+}
+
+func (f *found) add(at int, modSeq mailbox.Sequence) {
+	if len(f.at) == 0 {
+		f.first = modSeq
+	}
+	f.last = modSeq
+	f.highestModSeq = max(f.highestModSeq, modSeq)
+	f.at = append(f.at, uint32(at))
+}
+
+// number is what a result is called: the message's UID or its sequence number.
+func (s *session) number(at uint32, uid bool) uint32 {
+	if uid {
+		return uint32(s.view.uids[at])
+	}
+	return at + 1
+}
+
+func (s *session) tellSearch(f found, args *wire.Search) {
+	s.out.Raw("* SEARCH")
+	for _, at := range f.at {
+		s.out.Raw(" ")
+		s.out.Number(uint64(s.number(at, args.UID)))
+	}
+	if args.ModSeq && len(f.at) > 0 {
+		s.out.Raw(" (MODSEQ ")
+		s.out.Number(uint64(f.highestModSeq))
+		s.out.Raw(")")
+	}
+	s.out.CRLF()
+}
+
+func (s *session) tellESearch(tag string, f found, args *wire.Search) {
+	s.out.Raw("* ESEARCH (TAG ")
+	s.out.String(tag)
+	s.out.Raw(")")
+	if args.UID {
+		s.out.Raw(" UID")
+	}
+	r := args.Return
+	if n := len(f.at); n > 0 {
+		if r.Min {
+			s.tellNumber(" MIN ", uint64(s.number(f.at[0], args.UID)))
+		}
+		if r.Max {
+			s.tellNumber(" MAX ", uint64(s.number(f.at[n-1], args.UID)))
+		}
+		if r.All {
+			var set wire.NumSet
+			for _, at := range f.at {
+				set = set.Append(s.number(at, args.UID))
+			}
+			s.out.Raw(" ALL ")
+			s.out.NumSet(set)
+		}
+	}
+	if r.Count {
+		s.tellNumber(" COUNT ", uint64(len(f.at)))
+	}
+	if args.ModSeq && len(f.at) > 0 {
+		s.tellNumber(" MODSEQ ", uint64(f.modSeq(r)))
+	}
+	s.out.CRLF()
+}
+
+func (s *session) tellNumber(name string, n uint64) {
+	s.out.Raw(name)
+	s.out.Number(n)
+}
+
+// modSeq is the highest of the messages that the answer names (RFC 7162 section 3.1.10).
+func (f *found) modSeq(r *wire.SearchReturn) mailbox.Sequence {
+	switch {
+	case r.All || r.Count || !r.Min && !r.Max:
+		return f.highestModSeq
+	case r.Min && r.Max:
+		return max(f.first, f.last)
+	case r.Min:
+		return f.first
+	}
+	return f.last
+}
+
+// toSave is what "$" will stand for (RFC 5182 section 2.1): all that was found, or MIN and MAX where only they were asked
+// for.
+func (f *found) toSave(v *view, r *wire.SearchReturn) []mailbox.UID {
+	at := f.at
+	if n := len(at); n > 0 && (r.Min || r.Max) && !r.All && !r.Count {
+		var some []uint32
+		if r.Min {
+			some = append(some, at[0])
+		}
+		if r.Max && (n > 1 || !r.Min) {
+			some = append(some, at[n-1])
+		}
+		at = some
+	}
+	uids := make([]mailbox.UID, len(at))
+	for i, index := range at {
+		uids[i] = v.uids[index]
+	}
+	return uids
+}
+
+// find runs a search. Keys that the message's row answers are asked first, of all messages; then the summary of those
+// still undecided; then the body.
+func (s *session) find(args *wire.Search) (found, error) {
+	var f found
+	spans := []span{{0, len(s.view.uids)}}
+	if spans[0].to == 0 {
+		return f, nil
+	}
+	k, err := s.compile(args.Key)
+	if err != nil {
+		return f, err
+	}
+	if set, ok := k.(setMatcher); ok && !args.ModSeq { // answered without looking at any message
+		for _, p := range set.spans {
+			for at := p.from; at < p.to; at++ {
+				f.add(at, 0)
+			}
+		}
+		return f, nil
+	}
+	if narrowed, ok := narrow(k); ok {
+		spans = narrowed
+	}
+	_, err = s.read(s.ctx, spans, false, func(targets []target) error {
+		return s.matchTargets(k, targets, &f)
+	})
+	return f, err
+}
+
+// narrow finds messages outside of which a search cannot match.
+func narrow(k matcher) ([]span, bool) {
+	switch k := k.(type) {
+	case setMatcher:
+		return k.spans, true
+	case andMatcher:
+		for _, part := range k {
+			if spans, ok := narrow(part); ok {
+				return spans, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// matchTargets decides messages in order. Those that need more than their row are looked at some at a time, so that the
+// summaries held are few.
+func (s *session) matchTargets(k matcher, targets []target, f *found) error {
+	verdicts := make([]verdict, len(targets))
+	var undecided []int
+	for i := range targets {
+		verdicts[i] = k.match(&candidate{session: s, at: targets[i].at, message: targets[i].message})
+		if verdicts[i] == unknown {
+			undecided = append(undecided, i)
+		}
+	}
+	for len(undecided) > 0 {
+		now := undecided[:min(len(undecided), targetsContentMax)]
+		undecided = undecided[len(now):]
+		if err := s.readContents(targets, now); err != nil {
+			return err
+		}
+		for _, i := range now {
+			verdict, err := s.matchContent(k, &targets[i])
+			if err != nil {
+				return err
+			}
+			verdicts[i] = verdict
+			targets[i].content = mailbox.Content{}
+		}
+	}
+	for i, verdict := range verdicts {
+		if verdict == yes {
+			f.add(targets[i].at, targets[i].message.ModSeq)
+		}
+	}
+	return nil
+}
+
+func (s *session) readContents(targets []target, which []int) error {
+	return s.mailbox.View(s.ctx, func(r mailbox.Reader) error {
+		for _, i := range which {
+			content, exists, err := r.Content(targets[i].message.ContentID)
+			if err != nil {
+				return err
+			}
+			if exists { // else the message was expunged meanwhile
+				targets[i].content = content
+			}
+		}
+		return nil
+	})
+}
+
+func (s *session) matchContent(k matcher, t *target) (verdict, error) {
+	if t.content.ID == 0 {
+		return no, nil
+	}
+	c := &candidate{session: s, at: t.at, message: t.message}
+	if err := c.decode(t.content); err != nil {
+		return no, err
+	}
+	v := k.match(c)
+	if v != unknown {
+		return v, nil
+	}
+	body, err := s.mailbox.OpenBody(s.ctx, t.content)
+	if err != nil {
+		return no, err
+	}
+	defer func() { _ = body.Close() }() // it was only read
+	c.body = body
+	v = k.match(c)
+	return v, c.err
+}

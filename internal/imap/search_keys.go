@@ -1,0 +1,255 @@
+package imap
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"mailreplica/internal/fault"
+	"mailreplica/internal/imap/wire"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/message"
+)
+
+// verdict is what a key says of a message.
+type verdict int8
+
+const (
+	no verdict = iota
+	yes
+	unknown // more of the message has to be read
+)
+
+func verdictOf(matches bool) verdict {
+	if matches {
+		return yes
+	}
+	return no
+}
+
+// candidate is a message that is being searched, as much of it as has been read.
+type candidate struct {
+	session *session
+	at      int
+	message mailbox.Message
+	summary *message.Summary // nil until read
+	body    Body             // nil until opened
+	err     error            // of reading the body
+}
+
+func (c *candidate) decode(content mailbox.Content) (err error) {
+	c.summary, err = message.Decode(content.Summary)
+	return err
+}
+
+// matcher is a search key made ready.
+type matcher interface{ match(*candidate) verdict }
+
+type (
+	andMatcher  []matcher
+	orMatcher   struct{ left, right matcher }
+	notMatcher  struct{ key matcher }
+	setMatcher  struct{ spans []span }
+	rowMatcher  func(*candidate) bool // decided by the message's row
+	sentMatcher struct {
+		op   wire.DateOp
+		date wire.Date
+	}
+	headerMatcher struct {
+		field  string // lower case
+		needle string // folded; empty asks whether the field exists
+	}
+	textMatcher struct {
+		bodyOnly bool
+		needle   string // folded
+	}
+)
+
+func (k andMatcher) match(c *candidate) verdict {
+	result := yes
+	for _, part := range k {
+		switch part.match(c) {
+		case no:
+			return no
+		case unknown:
+			result = unknown
+		}
+	}
+	return result
+}
+
+func (k orMatcher) match(c *candidate) verdict {
+	left := k.left.match(c)
+	if left == yes {
+		return yes
+	}
+	if right := k.right.match(c); right != no {
+		return right
+	}
+	return left
+}
+
+func (k notMatcher) match(c *candidate) verdict {
+	switch k.key.match(c) {
+	case yes:
+		return no
+	case no:
+		return yes
+	}
+	return unknown
+}
+
+func (k setMatcher) match(c *candidate) verdict {
+	_, inside := slices.BinarySearchFunc(k.spans, c.at, func(p span, at int) int {
+		switch {
+		case p.to <= at:
+			return -1
+		case p.from > at:
+			return 1
+		}
+		return 0
+	})
+	return verdictOf(inside)
+}
+
+func (k rowMatcher) match(c *candidate) verdict { return verdictOf(k(c)) }
+
+func (k sentMatcher) match(c *candidate) verdict {
+	if c.summary == nil {
+		return unknown
+	}
+	sent, ok := message.SentDate(c.summary.Envelope.Date)
+	return verdictOf(ok && compareDate(k.op, wire.DateOf(sent), k.date))
+}
+
+func compareDate(op wire.DateOp, have, asked wire.Date) bool {
+	switch order := have.Compare(asked); op {
+	case wire.DateBefore:
+		return order < 0
+	case wire.DateOn:
+		return order == 0
+	default:
+		return order >= 0
+	}
+}
+
+// compile makes keys ready: sets are resolved now, against the view as it is.
+func (s *session) compile(key wire.SearchKey) (matcher, error) {
+	switch key := key.(type) {
+	case wire.AllKey:
+		return setMatcher{[]span{{0, len(s.view.uids)}}}, nil
+	case wire.AndKey:
+		var all andMatcher
+		for _, part := range key {
+			k, err := s.compile(part)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, k)
+		}
+		return cheapFirst(all), nil
+	case wire.OrKey:
+		left, err := s.compile(key.Left)
+		if err != nil {
+			return nil, err
+		}
+		right, err := s.compile(key.Right)
+		return orMatcher{left, right}, err
+	case wire.NotKey:
+		k, err := s.compile(key.Key)
+		return notMatcher{k}, err
+	case wire.SetKey:
+		return setMatcher{s.searchSet(key)}, nil
+	case wire.HeaderKey:
+		return headerMatcher{strings.ToLower(key.Field), fold(key.Value)}, nil
+	case wire.TextKey:
+		return textMatcher{key.BodyOnly, fold(key.Value)}, nil
+	case wire.DateKey:
+		if key.Sent {
+			return sentMatcher{key.Op, key.Date}, nil
+		}
+	}
+	if k := s.compileRow(key); k != nil {
+		return k, nil
+	}
+	return nil, fault.New(fault.Internal, "search key %T is not known", key)
+}
+
+// searchSet finds messages without complaint: a number beyond the last matches nothing.
+func (s *session) searchSet(key wire.SetKey) []span {
+	switch {
+	case key.Set.Saved:
+		return s.view.spansOf(s.view.saved)
+	case key.UID:
+		return s.view.spansOfUIDs(key.Set.Nums)
+	}
+	return s.view.spansOfNumbers(key.Set.Nums)
+}
+
+func (s *session) compileRow(key wire.SearchKey) matcher {
+	switch key := key.(type) {
+	case wire.FlagKey:
+		return rowMatcher(s.hasFlag(key.Flag))
+	case wire.DateKey:
+		return rowMatcher(func(c *candidate) bool {
+			return compareDate(key.Op, wire.DateOf(c.message.Received()), key.Date)
+		})
+	case wire.SizeKey:
+		return rowMatcher(func(c *candidate) bool {
+			if key.Larger {
+				return c.message.Size > key.Size
+			}
+			return c.message.Size < key.Size
+		})
+	case wire.AgeKey:
+		limit := time.Now().Unix() - int64(key.Seconds)
+		return rowMatcher(func(c *candidate) bool {
+			if key.Older {
+				return c.message.InternalDate <= limit
+			}
+			return c.message.InternalDate >= limit
+		})
+	case wire.ModSeqKey:
+		return rowMatcher(func(c *candidate) bool { return uint64(c.message.ModSeq) >= key.ModSeq })
+	}
+	return nil
+}
+
+func (s *session) hasFlag(name string) func(*candidate) bool {
+	if name == wire.FlagRecent {
+		return func(c *candidate) bool { return s.view.isRecent(c.message.UID) }
+	}
+	asked := flagsOf([]string{name})
+	if asked.System != 0 {
+		return func(c *candidate) bool { return c.message.Flags.Has(asked.System) }
+	}
+	return func(c *candidate) bool { return c.message.Flags.HasKeyword(name) }
+}
+
+// cheapFirst puts keys that need the body behind those that do not.
+func cheapFirst(keys andMatcher) andMatcher {
+	slices.SortStableFunc(keys, func(a, b matcher) int { return cost(a) - cost(b) })
+	return keys
+}
+
+func cost(k matcher) int {
+	switch k := k.(type) {
+	case textMatcher:
+		return 3
+	case headerMatcher:
+		return 2
+	case sentMatcher:
+		return 1
+	case notMatcher:
+		return cost(k.key)
+	case orMatcher:
+		return max(cost(k.left), cost(k.right))
+	case andMatcher:
+		most := 0
+		for _, part := range k {
+			most = max(most, cost(part))
+		}
+		return most
+	}
+	return 0
+}

@@ -1,0 +1,243 @@
+package imap
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"mailreplica/internal/message"
+)
+
+const findBufferBytes = 32 << 10
+
+// fold makes a text comparable without regard to case.
+func fold(s string) string { return strings.ToLower(s) }
+
+// match looks into the envelope where it holds the field, else into the header itself.
+func (k headerMatcher) match(c *candidate) verdict {
+	if c.summary == nil {
+		return unknown
+	}
+	e := &c.summary.Envelope
+	switch k.field {
+	case "subject":
+		return k.matchText(e.Subject, e.Empty&message.FieldSubject != 0)
+	case "message-id":
+		return k.matchText(e.MessageID, e.Empty&message.FieldMessageID != 0)
+	case "in-reply-to":
+		return k.matchText(e.InReplyTo, e.Empty&message.FieldInReplyTo != 0)
+	case "date":
+		return k.matchText(e.Date, e.Empty&message.FieldDate != 0)
+	case "from":
+		return k.matchAddresses(e.From)
+	case "to":
+		return k.matchAddresses(e.To)
+	case "cc":
+		return k.matchAddresses(e.Cc)
+	case "bcc":
+		return k.matchAddresses(e.Bcc)
+	}
+	if c.body == nil {
+		return unknown
+	}
+	header, err := readHeader(c.body, &c.summary.Root)
+	if err != nil {
+		c.err = err
+		return no
+	}
+	return verdictOf(k.inHeader(header))
+}
+
+func (k headerMatcher) matchText(value string, empty bool) verdict {
+	if k.needle == "" {
+		return verdictOf(value != "" || empty)
+	}
+	return verdictOf(strings.Contains(fold(message.DecodeHeader(value)), k.needle))
+}
+
+func (k headerMatcher) matchAddresses(list []message.Address) verdict {
+	if k.needle == "" {
+		return verdictOf(len(list) > 0)
+	}
+	return verdictOf(strings.Contains(fold(addressText(list)), k.needle))
+}
+
+// addressText is an address list as people read it.
+func addressText(list []message.Address) string {
+	var b strings.Builder
+	for i, a := range list {
+		switch a.Group {
+		case message.GroupStart:
+			b.WriteString(message.DecodeHeader(a.Mailbox))
+			b.WriteString(": ")
+			continue
+		case message.GroupEnd:
+			b.WriteString("; ")
+			continue
+		}
+		if a.Name != "" {
+			b.WriteString(message.DecodeHeader(a.Name))
+			b.WriteString(" ")
+		}
+		b.WriteString("<" + a.Mailbox + "@" + a.Host + ">")
+		if i < len(list)-1 && list[i+1].Group != message.GroupEnd {
+			b.WriteString(", ")
+		}
+	}
+	return b.String()
+}
+
+func readHeader(body Body, part *message.Part) ([]byte, error) {
+	header := make([]byte, min(part.HeaderSize, headerBytesMax))
+	if _, err := body.ReadAt(header, part.HeaderStart); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return header, nil
+}
+
+// inHeader looks for the field among all of a header's.
+func (k headerMatcher) inHeader(header []byte) bool {
+	for field := range fields(header) {
+		name, value, ok := strings.Cut(field, ":")
+		if !ok || !strings.EqualFold(strings.TrimRight(name, " \t"), k.field) {
+			continue
+		}
+		if k.needle == "" || strings.Contains(fold(message.DecodeHeader(value)), k.needle) {
+			return true
+		}
+	}
+	return false
+}
+
+// fields yields a header's fields, unfolded.
+func fields(header []byte) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for len(header) > 0 {
+			end := 0
+			for {
+				n := bytes.IndexByte(header[end:], '\n') + 1
+				if n == 0 {
+					end = len(header)
+					break
+				}
+				end += n
+				if end == len(header) || header[end] != ' ' && header[end] != '\t' {
+					break
+				}
+			}
+			field := strings.NewReplacer("\r\n", "", "\n", "").Replace(string(header[:end]))
+			header = header[end:]
+			if !yield(field) {
+				return
+			}
+		}
+	}
+}
+
+// match looks into the text of the message: headers decoded, text parts decoded and made UTF-8.
+func (k textMatcher) match(c *candidate) verdict {
+	if c.summary == nil || c.body == nil {
+		return unknown
+	}
+	if k.needle == "" {
+		return yes
+	}
+	root := &c.summary.Root
+	if !k.bodyOnly {
+		found, err := k.inHeader(c.body, root)
+		if err != nil || found {
+			c.err = err
+			return verdictOf(found)
+		}
+	}
+	found, err := k.inPart(c.body, root)
+	c.err = err
+	return verdictOf(found)
+}
+
+func (k textMatcher) inHeader(body Body, part *message.Part) (bool, error) {
+	header, err := readHeader(body, part)
+	if err != nil {
+		return false, err
+	}
+	for field := range fields(header) {
+		if strings.Contains(fold(message.DecodeHeader(field)), k.needle) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// inPart looks into a part's text, and into the parts of it. Attachments that are no text are not searched.
+func (k textMatcher) inPart(body Body, part *message.Part) (bool, error) {
+	switch {
+	case part.IsMultipart():
+		for i := range part.Children {
+			if found, err := k.inPart(body, &part.Children[i]); found || err != nil {
+				return found, err
+			}
+		}
+		return false, nil
+	case part.Message != nil:
+		if found, err := k.inHeader(body, &part.Message.Root); found || err != nil {
+			return found, err
+		}
+		return k.inPart(body, &part.Message.Root)
+	case !part.IsText():
+		return false, nil
+	}
+	var text io.Reader = io.NewSectionReader(body, part.BodyStart, part.BodySize)
+	if decoded, err := message.DecodeTransfer(part.Encoding, text); err == nil {
+		text = decoded // what cannot be decoded is searched as it is
+	}
+	if charset, ok := part.Param("charset"); ok {
+		if converted, err := message.CharsetReader(charset, text); err == nil {
+			text = converted
+		}
+	}
+	return contains(text, k.needle)
+}
+
+// contains looks for a folded text in a stream, holding no more of it than a buffer and the text's length.
+func contains(r io.Reader, needle string) (bool, error) {
+	buf := make([]byte, findBufferBytes)
+	kept := 0 // bytes at the start of buf that are not folded yet: a character cut in two
+	var window []byte
+	for {
+		n, err := r.Read(buf[kept:])
+		chunk := buf[:kept+n]
+		whole := len(chunk)
+		if err == nil {
+			whole = wholeRunes(chunk)
+		}
+		window = append(window, bytes.ToLower(chunk[:whole])...)
+		if bytes.Contains(window, []byte(needle)) {
+			return true, nil
+		}
+		if keep := len(needle) - 1; len(window) > keep {
+			window = append(window[:0], window[len(window)-keep:]...)
+		}
+		kept = copy(buf, chunk[whole:])
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// wholeRunes is the length of a text without the beginning of a character at its end.
+func wholeRunes(b []byte) int {
+	for i := 1; i <= min(utf8.UTFMax, len(b)); i++ {
+		if c := b[len(b)-i]; utf8.RuneStart(c) {
+			if !utf8.FullRune(b[len(b)-i:]) {
+				return len(b) - i
+			}
+			break
+		}
+	}
+	return len(b)
+}
