@@ -67,16 +67,16 @@ func (t *tx) putResults(op *Operation, results []ItemResult) error {
 }
 
 // FinishOperation stores an operation's last state, and its one notification, made by notify from the final counts. An
-// operation that has finished is left as it is, without a notification, and false is reported.
+// operation that has finished is left as it is, and no notification is stored nor given.
 func (d *Directory) FinishOperation(ctx context.Context, id string, state OperationState, problem string,
-	notify func(Operation) Notification) (Operation, bool, error) {
+	notify func(Operation) Notification) (Operation, *Notification, error) {
 	if !state.Finished() {
-		return Operation{}, false, fault.New(fault.Internal, "an operation that ends as %s", state)
+		return Operation{}, nil, fault.New(fault.Internal, "an operation that ends as %s", state)
 	}
 	var op Operation
-	finished := false
+	var told *Notification
 	err := d.store.write(ctx, func(t *tx) (err error) {
-		finished = false
+		told = nil
 		if op, err = t.operation(id); err != nil || op.State.Finished() {
 			return err
 		}
@@ -84,12 +84,14 @@ func (d *Directory) FinishOperation(ctx context.Context, id string, state Operat
 		if err := t.putOperation(&op); err != nil {
 			return err
 		}
-		finished = true
 		n := notify(op)
-		n.Operation = id
+		n.Operation, told = id, &n
 		return t.insertNotification(&n)
 	})
-	return op, finished && err == nil, err
+	if err != nil {
+		return Operation{}, nil, err
+	}
+	return op, told, nil
 }
 
 // RequestStop asks the mailstore that runs an operation to stop it. One that has finished is Invalid.

@@ -1,0 +1,178 @@
+package directory_test
+
+import (
+	"sync"
+	"testing"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
+)
+
+func TestReplicas(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	ctx := t.Context()
+	a := newAccount(t, d, "a@x", mbox1)
+	for mailstore, priority := range map[string]int{mbox2: 20, mbox3: 10} {
+		_, err := d.PutReplica(ctx, a.ID, mailstore, priority)
+		must(t, err)
+	}
+	if got, want := replicasOf(t, d, a.ID),
+		mbox3+" 10 initialising removing=false; "+mbox2+" 20 initialising removing=false; "; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	must(t, d.SetReplicaState(ctx, a.ID, mbox2, directory.Available))
+	changed, err := d.PutReplica(ctx, a.ID, mbox2, 5) // another priority keeps the state
+	must(t, err)
+	if changed.State != directory.Available || changed.Priority != 5 {
+		t.Errorf("got %+v", changed)
+	}
+	again, err := d.PutReplica(ctx, a.ID, mbox2, 5)
+	must(t, err)
+	if again != changed {
+		t.Errorf("the same wish wrote %+v over %+v", again, changed)
+	}
+	on, err := d.ReplicasOn(ctx, mbox2)
+	if err != nil || len(on) != 1 || on[0] != changed {
+		t.Errorf("ReplicasOn gives %+v, %v", on, err)
+	}
+	wantKind(t, d.SetReplicaState(ctx, a.ID, mbox1, directory.Gap), fault.NotFound)
+	wantKind(t, d.SetReplicaState(ctx, a.ID, mbox2, "tired"), fault.Invalid)
+}
+
+func TestPutReplicaRefuses(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	ctx := t.Context()
+	a := newAccount(t, d, "a@x", mbox1)
+	list, err := d.CreateList(ctx, "list@x")
+	must(t, err)
+	_, err = d.PutReplica(ctx, a.ID, mbox1, 1)
+	wantKind(t, err, fault.Invalid)
+	_, err = d.PutReplica(ctx, a.ID, "mbox9.example.com", 1)
+	wantKind(t, err, fault.NotFound)
+	_, err = d.PutReplica(ctx, account.NewID(), mbox2, 1)
+	wantKind(t, err, fault.NotFound)
+	_, err = d.PutReplica(ctx, list.ID, mbox2, 1)
+	wantKind(t, err, fault.Invalid)
+}
+
+func TestRemoveReplica(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	ctx := t.Context()
+	a := newAccount(t, d, "a@x", mbox1)
+	wantKind(t, d.RemoveReplica(ctx, a.ID, mbox2), fault.NotFound)
+	_, err := d.PutReplica(ctx, a.ID, mbox2, 1)
+	must(t, err)
+	must(t, d.SetReplicaState(ctx, a.ID, mbox2, directory.Available))
+	must(t, d.RemoveReplica(ctx, a.ID, mbox2))
+	must(t, d.RemoveReplica(ctx, a.ID, mbox2))
+	if got, want := replicasOf(t, d, a.ID), mbox2+" 1 available removing=true; "; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// Wished for anew before the Leave is in the log: the end of the old copy must not take the new wish with it.
+	_, err = d.PutReplica(ctx, a.ID, mbox2, 1)
+	must(t, err)
+	wantKind(t, d.FinishRemoveReplica(ctx, a.ID, mbox2), fault.Busy)
+	if got, want := replicasOf(t, d, a.ID), mbox2+" 1 initialising removing=false; "; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	must(t, d.RemoveReplica(ctx, a.ID, mbox2))
+	must(t, d.FinishRemoveReplica(ctx, a.ID, mbox2))
+	must(t, d.FinishRemoveReplica(ctx, a.ID, mbox2))
+	if got := replicasOf(t, d, a.ID); got != "" {
+		t.Errorf("got %s, want none", got)
+	}
+}
+
+func TestSetHomeComparesAndSets(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	ctx := t.Context()
+	a := newAccount(t, d, "a@x", mbox1)
+	set := func(host string, epoch uint64, want bool) {
+		t.Helper()
+		got, err := d.SetHome(ctx, a.ID, host, epoch, nil)
+		if err != nil || got != want {
+			t.Errorf("SetHome(%s, %d) = %v, %v, want %v", host, epoch, got, err, want)
+		}
+	}
+	set(mbox1, 1, true)
+	set(mbox2, 3, true)
+	set(mbox1, 2, false) // the late report of an older reign
+	set(mbox2, 3, false) // the same again
+	set(mbox3, 3, false)
+	got, err := d.Account(ctx, a.ID)
+	must(t, err)
+	if got.MailHost != mbox2 || got.Epoch != 3 {
+		t.Errorf("home %s of epoch %d, want %s of 3", got.MailHost, got.Epoch, mbox2)
+	}
+	_, err = d.SetHome(ctx, account.NewID(), mbox1, 1, nil)
+	wantKind(t, err, fault.NotFound)
+	_, err = d.SetHome(ctx, a.ID, mbox1, 0, nil)
+	wantKind(t, err, fault.Internal)
+}
+
+func TestSetHomeRace(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	a := newAccount(t, d, "a@x", mbox1)
+	hosts := []string{mbox1, mbox2, mbox3}
+	var group sync.WaitGroup
+	for epoch := uint64(1); epoch <= 60; epoch++ {
+		group.Go(func() {
+			if _, err := d.SetHome(t.Context(), a.ID, hosts[epoch%3], epoch, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	got, err := d.Account(t.Context(), a.ID)
+	must(t, err)
+	if got.Epoch != 60 || got.MailHost != hosts[0] {
+		t.Errorf("home %s of epoch %d, want %s of 60", got.MailHost, got.Epoch, hosts[0])
+	}
+}
+
+func TestSetHomeReplacesReplicas(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	ctx := t.Context()
+	for _, fqdn := range []string{"mbox4.example.com", "mbox5.example.com"} {
+		must(t, d.RegisterMailstore(ctx, mailstore(fqdn)))
+	}
+	a := newAccount(t, d, "a@x", mbox1)
+	put := func(mailstore string, priority int, state directory.ReplicaState) {
+		t.Helper()
+		_, err := d.PutReplica(ctx, a.ID, mailstore, priority)
+		must(t, err)
+		must(t, d.SetReplicaState(ctx, a.ID, mailstore, state))
+	}
+	put(mbox2, 10, directory.Available)
+	put(mbox3, 20, directory.Available)
+	put("mbox4.example.com", 30, directory.Initialising) // a wish that nobody granted yet
+	put("mbox5.example.com", 40, directory.Available)
+	must(t, d.RemoveReplica(ctx, a.ID, mbox3))
+	changed, err := d.SetHome(ctx, a.ID, mbox2, 2, []directory.Replica{
+		{Mailstore: mbox1, Priority: 10, State: directory.Unavailable},
+		{Mailstore: mbox3, Priority: 20, State: directory.Available},
+		{Mailstore: mbox2, Priority: 1, State: directory.Available}, // the home itself: no replica
+	})
+	must(t, err)
+	want := mbox1 + " 10 unavailable removing=false; " + mbox3 + " 20 available removing=true; " +
+		"mbox4.example.com 30 initialising removing=false; "
+	if got := replicasOf(t, d, a.ID); !changed || got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestSetPaused(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	a := newAccount(t, d, "a@x", mbox1)
+	got, err := d.SetPaused(t.Context(), a.ID, true)
+	must(t, err)
+	if !got.Paused || got.Version <= a.Version {
+		t.Errorf("got %+v", got)
+	}
+	again, err := d.SetPaused(t.Context(), a.ID, true)
+	must(t, err)
+	if again != got {
+		t.Errorf("the same wish wrote %+v", again)
+	}
+}
