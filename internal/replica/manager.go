@@ -40,13 +40,14 @@ type Manager struct {
 
 	initialising chan struct{} // a token for each copy that is being made
 
-	mu      sync.Mutex
-	queued  map[account.ID]bool
-	pauses  map[account.ID]time.Duration
-	wake    chan struct{}
-	queue   []account.ID
-	making  map[account.ID]bool
-	stopped bool
+	mu     sync.Mutex
+	wake   chan struct{}
+	queue  []account.ID
+	queued map[account.ID]bool // in queue
+	busy   map[account.ID]bool // being looked at: by one worker at a time, for a step rests on what was read before it
+	again  map[account.ID]bool // asked for while busy
+	making map[account.ID]bool // a copy is being made
+	pauses map[account.ID]time.Duration
 }
 
 // ManagerConfig is what a Manager is made of.
@@ -65,8 +66,8 @@ func NewManager(c ManagerConfig) *Manager {
 	return &Manager{
 		self: c.Mailstore.Self(), m: c.Mailstore, agent: c.Agent, wishes: c.Wishes, dir: c.Directory, peers: c.Peers,
 		logger: c.Logger, export: c.ExportDir, initialising: make(chan struct{}, initialisationMax),
-		queued: map[account.ID]bool{}, pauses: map[account.ID]time.Duration{}, making: map[account.ID]bool{},
-		wake: make(chan struct{}, 1),
+		queued: map[account.ID]bool{}, busy: map[account.ID]bool{}, again: map[account.ID]bool{},
+		making: map[account.ID]bool{}, pauses: map[account.ID]time.Duration{}, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -74,7 +75,15 @@ func NewManager(c ManagerConfig) *Manager {
 func (r *Manager) Look(id account.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.queued[id] {
+	r.enqueue(id)
+}
+
+// enqueue is Look for a caller that holds mu.
+func (r *Manager) enqueue(id account.ID) {
+	switch {
+	case r.busy[id]:
+		r.again[id] = true
+	case !r.queued[id]:
 		r.queued[id] = true
 		r.queue = append(r.queue, id)
 		r.wakeOne()
@@ -124,20 +133,25 @@ func (r *Manager) work(ctx context.Context) {
 				return
 			}
 		}
-		if err := r.reconcile(ctx, id); err != nil && ctx.Err() == nil {
+		err := r.reconcile(ctx, id)
+		if err != nil && ctx.Err() == nil {
 			r.later(ctx, id, err)
-		} else {
-			r.settled(id)
 		}
+		r.leave(id, err == nil)
 	}
 }
 
-// settled forgets that an account failed, unless the step that it waits for is still under way.
-func (r *Manager) settled(id account.ID) {
+// leave ends the work on an account, and forgets its failures unless the step that it waits for is still under way.
+func (r *Manager) leave(id account.ID, good bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.making[id] {
+	if good && !r.making[id] {
 		delete(r.pauses, id)
+	}
+	delete(r.busy, id)
+	if r.again[id] {
+		delete(r.again, id)
+		r.enqueue(id)
 	}
 }
 
@@ -150,6 +164,7 @@ func (r *Manager) next() (account.ID, bool) {
 	id := r.queue[0]
 	r.queue = r.queue[1:]
 	delete(r.queued, id)
+	r.busy[id] = true
 	if len(r.queue) > 0 {
 		r.wakeOne()
 	}
@@ -250,9 +265,7 @@ func (r *Manager) replicaHere(id account.ID) (directory.Replica, bool) {
 // reconcilePrimary makes the log what the directory wishes, and the directory know who is primary.
 func (r *Manager) reconcilePrimary(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
 	if c := a.Copy(); c.Epoch > wish.Epoch {
-		if err := r.TellHome(ctx, a); err != nil {
-			return err
-		}
+		return r.TellHome(ctx, a) // what the directory says then brings the account back here
 	}
 	if wish.MailHost != r.self && wish.Epoch >= a.Copy().Epoch {
 		return nil // the directory knows more than this copy has read
@@ -384,7 +397,10 @@ func (r *Manager) TellHome(ctx context.Context, a *mailstore.Account) error {
 		replicas = append(replicas, replica)
 	}
 	slices.SortFunc(replicas, func(a, b directory.Replica) int { return a.Priority - b.Priority })
-	_, err = r.dir.SetHome(ctx, a.ID(), r.self, c.Epoch, replicas)
+	changed, err := r.dir.SetHome(ctx, a.ID(), r.self, c.Epoch, replicas)
+	if err == nil && changed && c.Mode == protocol.Log { // a Fence that accepts loss ends the pause
+		_, err = r.dir.SetPaused(ctx, a.ID(), false)
+	}
 	return err
 }
 

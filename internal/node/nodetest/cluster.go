@@ -4,12 +4,16 @@ package nodetest
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/config"
@@ -92,23 +96,60 @@ func (c *Cluster) Config(i int) config.Config { return c.configs[i] }
 // StartNode starts the i-th mailstore, which must not be running.
 func (c *Cluster) StartNode(i int) {
 	c.t.Helper()
-	level := slog.LevelWarn
-	if testing.Verbose() {
-		level = slog.LevelInfo
-	}
-	logger := slog.New(slog.NewTextHandler(testLog{c.t}, &slog.HandlerOptions{Level: level})).With("mailstore", Name(i))
-	n, err := node.Start(c.t.Context(), c.configs[i], logger)
+	n, err := node.Start(c.t.Context(), c.configs[i], c.Logger(i))
 	if err != nil {
 		c.t.Fatalf("starting %s: %v", Name(i), err)
 	}
 	c.Nodes[i] = n
 }
 
-type testLog struct{ t testing.TB }
+// Logger shows what a mailstore says when the test is run with -v.
+func (c *Cluster) Logger(i int) *slog.Logger {
+	var out io.Writer = io.Discard
+	if testing.Verbose() {
+		out = os.Stderr
+	}
+	return slog.New(slog.NewTextHandler(out, nil)).With("mailstore", Name(i))
+}
 
-func (l testLog) Write(p []byte) (int, error) {
-	_, err := os.Stderr.Write(p)
-	return len(p), err
+// StopBroker takes the broker away; StartBroker brings it back with its data, at the same address.
+func (c *Cluster) StopBroker() {
+	c.t.Helper()
+	c.Broker.Close()
+}
+
+// StartBroker brings the broker back.
+func (c *Cluster) StartBroker() {
+	c.t.Helper()
+	c.Broker = brokertest.StartBroker(c.t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: c.Broker.Address()})
+}
+
+// TrimLog removes every record that a stream holds, as retention does.
+func (c *Cluster) TrimLog(stream int32) {
+	c.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Broker.Address()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer client.Close()
+	admin, topic := kadm.NewClient(client), c.configs[0].Log.Topic
+	ends, err := admin.ListEndOffsets(c.t.Context(), topic)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	end, ok := ends.Lookup(topic, stream)
+	if !ok {
+		c.t.Fatalf("no stream %d", stream)
+	}
+	var offsets kadm.Offsets
+	offsets.AddOffset(topic, stream, end.Offset, -1)
+	answers, err := admin.DeleteRecords(c.t.Context(), offsets)
+	if err == nil {
+		err = answers.Error()
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // StopNode stops the i-th mailstore, if it is running.
