@@ -28,7 +28,7 @@ func shardOf(name string) int {
 }
 
 func blobPath(name string) string { return path.Join(blobsName, name[:2], name) }
-func tmpPath(name string) string  { return path.Join(tmpName, name+tmpSuffix) }
+func tmpPath(name string) string  { return path.Join(tmpName, name[:1], name+tmpSuffix) }
 
 // makeVolume makes a volume beside its place and moves it there in one step, so that mailstores that start at the same
 // time on a new machine see none or a whole one. The slower one finds the place taken, and uses what is there.
@@ -70,12 +70,15 @@ func makeLayout(root *os.Root, where, id string) error {
 	for shard := range fanOut {
 		dirs = append(dirs, path.Join(blobsName, shardName(shard)))
 	}
+	for digit := range 16 {
+		dirs = append(dirs, path.Join(tmpName, fmt.Sprintf("%x", digit)))
+	}
 	for _, dir := range dirs {
 		if err := root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return unavailable(err, "volume %s: %s cannot be made in %s", id, dir, where)
 		}
 	}
-	if err := errors.Join(syncDir(root, blobsName), syncDir(root, ".")); err != nil {
+	if err := errors.Join(syncDir(root, blobsName), syncDir(root, tmpName), syncDir(root, ".")); err != nil {
 		return unavailable(err, "volume %s: %s cannot be synced", id, where)
 	}
 	if err := writeMarker(root, id); err != nil {
@@ -142,25 +145,34 @@ func syncDir(root *os.Root, name string) error {
 // removeLeftovers removes temporary files that a crash left: only those with a name that a Writer makes, and only old
 // ones, since another mailstore may be writing.
 func (v *Volume) removeLeftovers(before time.Time) error {
-	dir, err := v.root.Open(tmpName)
+	for digit := range 16 {
+		if err := v.removeLeftoversIn(path.Join(tmpName, fmt.Sprintf("%x", digit)), before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *Volume) removeLeftoversIn(tmp string, before time.Time) error {
+	dir, err := v.root.Open(tmp)
 	if err != nil {
-		return v.failed(err, "reading %s of volume %s", tmpName, v.id)
+		return v.failed(err, "reading %s of volume %s", tmp, v.id)
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return v.failed(err, "reading %s of volume %s", tmpName, v.id)
+		return v.failed(err, "reading %s of volume %s", tmp, v.id)
 	}
 	for _, name := range names {
 		base, part := strings.CutSuffix(name, tmpSuffix)
 		if !part || blob.CheckName(base) != nil {
 			continue
 		}
-		stat, err := v.root.Lstat(path.Join(tmpName, name))
+		stat, err := v.root.Lstat(path.Join(tmp, name))
 		if err != nil || !stat.Mode().IsRegular() || stat.ModTime().After(before) {
 			continue
 		}
-		if err := v.root.Remove(path.Join(tmpName, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := v.root.Remove(path.Join(tmp, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return v.failed(err, "removing a leftover of volume %s", v.id)
 		}
 	}

@@ -1,7 +1,7 @@
 // Package dir is a volume in a directory: on a disk of one machine, or on a filesystem that all mailstores share.
 //
-// Layout: volume.json is the marker, blobs/xx/NAME are the blobs, where xx are the first two digits of NAME, and tmp
-// holds what is being written. All access goes through one handle on the directory, taken when the volume is opened: a
+// Layout: volume.json is the marker, blobs/xx/NAME are the blobs, where xx are the first two digits of NAME, and
+// tmp/x/NAME.part is what is being written: sixteen directories, since one alone is a queue for many writers. All access goes through one handle on the directory, taken when the volume is opened: a
 // name cannot lead out of it, and a filesystem that is mounted over it or taken away is noticed instead of followed.
 package dir
 
@@ -38,7 +38,6 @@ type Volume struct {
 	id   string
 	root *os.Root
 	dirs [fanOut]*os.File // blobs/xx, held open to be synced
-	sync *group
 }
 
 var _ blob.Volume = (*Volume)(nil)
@@ -107,7 +106,6 @@ func (v *Volume) open() error {
 		}
 		v.dirs[i] = dir
 	}
-	v.sync = newGroup(func(shard int) error { return v.dirs[shard].Sync() })
 	return v.removeLeftovers(time.Now().Add(-leftoverAge))
 }
 
