@@ -22,6 +22,8 @@ type checkpointer struct {
 	done   chan struct{}
 	mu     sync.Mutex // one checkpoint at a time: another would fail, not wait
 
+	pages, restartPages int64 // walPages and walRestartPages, but for tests
+
 	// Owned by the commit loop: how many pages the log had when a copy was last asked for, and when it was last to begin
 	// anew. Until it has grown by as much again, asking again would only cost.
 	asked, restarted int64
@@ -29,6 +31,7 @@ type checkpointer struct {
 
 func (k *checkpointer) open(ctx context.Context, s *Store) (err error) {
 	k.logger, k.due, k.done = s.logger, make(chan struct{}, 1), s.closing
+	k.pages, k.restartPages = walPages, walRestartPages
 	k.c, err = s.connect(ctx, s.writers)
 	return err
 }
@@ -65,9 +68,9 @@ func (k *checkpointer) afterCommit(s *Store) {
 		k.asked, k.restarted = 0, 0
 	}
 	switch {
-	case pages-k.restarted >= walRestartPages:
+	case pages-k.restarted >= k.restartPages:
 		k.restart(s.writer)
-	case pages-copied >= walPages && pages-k.asked >= walPages:
+	case pages-copied >= k.pages && pages-k.asked >= k.pages:
 		k.asked = pages
 		select {
 		case k.due <- struct{}{}:

@@ -48,3 +48,42 @@ func Schema(v *View) (string, error) {
 		})
 	return b.String(), err
 }
+
+// LimitWAL has the write-ahead log copied and begun anew much sooner than usual. It is called inside an Update of s.
+func LimitWAL(s *Store, pages int64) { s.wal.pages, s.wal.restartPages = pages/8, pages }
+
+// Queries are statements that would be slow without an index, each with the parameters it has.
+func (s *Store) Queries() map[string]string {
+	return map[string]string{
+		"folder by name":    selectFolder + " AND name = ?",
+		"message":           selectMessage + " AND folder_id = ? AND uid = ?",
+		"messages":          selectMessages,
+		"scan messages":     scanMessages,
+		"few changes":       selectMessage + " AND folder_id = ?" + changedFew("modseq"),
+		"many changes":      selectMessage + " AND folder_id = ?" + changedMost("modseq"),
+		"count changes":     countChanged,
+		"few tombstones":    selectTombstone + " AND folder_id = ?" + changedFew("seq"),
+		"many tombstones":   selectTombstone + " AND folder_id = ?" + changedMost("seq"),
+		"count tombstones":  countTombstones,
+		"scan tombstones":   scanTombstones,
+		"references":        countReferences,
+		"oldest deliveries": oldestDeliveries,
+		"remove some":       s.dialect.deleteSome(messages),
+	}
+}
+
+// Plan is how the engine carries out a statement.
+func Plan(v *View, query string) (steps []string, err error) {
+	args := make([]any, strings.Count(query, "?"))
+	for i := range args {
+		args[i] = int64(1)
+	}
+	err = v.each("EXPLAIN QUERY PLAN "+query, args, func(cur *cursor) (bool, error) {
+		var id, parent, unused int64
+		var step string
+		err := cur.scan(&id, &parent, &unused, &step)
+		steps = append(steps, step)
+		return true, err
+	})
+	return steps, err
+}

@@ -13,6 +13,8 @@ const (
 		keywords FROM message WHERE mailbox_id = ?`
 	countChanged = `SELECT count(*) FROM (SELECT 1 FROM message WHERE mailbox_id = ? AND folder_id = ? AND modseq > ?
 		LIMIT ?) AS found`
+	selectMessages = selectMessage + " AND folder_id = ? AND uid BETWEEN ? AND ? ORDER BY uid"
+	scanMessages   = selectMessage + " AND (folder_id, uid) > (?, ?) ORDER BY folder_id, uid"
 )
 
 func (r *rows) Message(folder mailbox.ItemID, uid mailbox.UID) (m mailbox.Message, found bool, err error) {
@@ -24,8 +26,7 @@ func (r *rows) Message(folder mailbox.ItemID, uid mailbox.UID) (m mailbox.Messag
 }
 
 func (r *rows) Messages(folder mailbox.ItemID, from, to mailbox.UID, yield func(mailbox.Message) bool) error {
-	const query = selectMessage + " AND folder_id = ? AND uid BETWEEN ? AND ? ORDER BY uid"
-	return r.messages(query, yield, int64(folder), int64(from), int64(to))
+	return r.messages(selectMessages, yield, int64(folder), int64(from), int64(to))
 }
 
 func (r *rows) ChangedSince(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Message) bool) error {
@@ -35,8 +36,7 @@ func (r *rows) ChangedSince(folder mailbox.ItemID, since mailbox.Sequence, yield
 }
 
 func (r *rows) ScanMessages(after mailbox.MessageKey, yield func(mailbox.Message) bool) error {
-	const query = selectMessage + " AND (folder_id, uid) > (?, ?) ORDER BY folder_id, uid"
-	return r.messages(query, yield, int64(after.FolderID), int64(after.UID))
+	return r.messages(scanMessages, yield, int64(after.FolderID), int64(after.UID))
 }
 
 // messages is made for millions of rows: what it scans into is allocated once, and equal keywords are decoded once.

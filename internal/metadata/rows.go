@@ -104,10 +104,11 @@ func (r *rows) contents(query string, key mailbox.ItemID, yield func(mailbox.Con
 	}, int64(key))
 }
 
+const countReferences = "SELECT count(*) FROM message WHERE mailbox_id = ? AND content_id = ?"
+
 func (r *rows) References(content mailbox.ItemID) (int, error) {
 	var n int
-	const query = "SELECT count(*) FROM message WHERE mailbox_id = ? AND content_id = ?"
-	_, err := r.one(query, []any{int64(content)}, &n)
+	_, err := r.one(countReferences, []any{int64(content)}, &n)
 	return n, err
 }
 
@@ -119,6 +120,7 @@ const (
 	selectTombstone = "SELECT folder_id, uid, seq FROM tombstone WHERE mailbox_id = ?"
 	countTombstones = `SELECT count(*) FROM (SELECT 1 FROM tombstone WHERE mailbox_id = ? AND folder_id = ? AND seq > ?
 		LIMIT ?) AS found`
+	scanTombstones = selectTombstone + " AND (folder_id, uid) > (?, ?) ORDER BY folder_id, uid"
 )
 
 func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {
@@ -137,14 +139,16 @@ func (r *rows) changed(
 		return err
 	}
 	if n < changedMany {
-		return read(" AND " + column + " > ? ORDER BY uid + 0")
+		return read(changedFew(column))
 	}
-	return read(" AND " + column + " + 0 > ? ORDER BY uid")
+	return read(changedMost(column))
 }
 
+func changedFew(column string) string  { return " AND " + column + " > ? ORDER BY uid + 0" }
+func changedMost(column string) string { return " AND " + column + " + 0 > ? ORDER BY uid" }
+
 func (r *rows) ScanTombstones(after mailbox.MessageKey, yield func(mailbox.Tombstone) bool) error {
-	const query = selectTombstone + " AND (folder_id, uid) > (?, ?) ORDER BY folder_id, uid"
-	return r.tombstones(query, yield, int64(after.FolderID), int64(after.UID))
+	return r.tombstones(scanTombstones, yield, int64(after.FolderID), int64(after.UID))
 }
 
 func (r *rows) tombstones(query string, yield func(mailbox.Tombstone) bool, args ...any) error {
@@ -172,7 +176,10 @@ func (r *rows) Subscriptions() ([]string, error) {
 	return names, err
 }
 
-const selectDelivery = "SELECT delivery_key, seq FROM delivery WHERE mailbox_id = ?"
+const (
+	selectDelivery   = "SELECT delivery_key, seq FROM delivery WHERE mailbox_id = ?"
+	oldestDeliveries = selectDelivery + " ORDER BY seq, delivery_key LIMIT ?"
+)
 
 func (r *rows) Delivery(key mailbox.DeliveryKey) (d mailbox.Delivery, found bool, err error) {
 	err = r.deliveries(selectDelivery+" AND delivery_key = ?", func(one mailbox.Delivery) bool {
@@ -184,7 +191,7 @@ func (r *rows) Delivery(key mailbox.DeliveryKey) (d mailbox.Delivery, found bool
 
 func (r *rows) OldestDeliveries(limit int) ([]mailbox.Delivery, error) {
 	var oldest []mailbox.Delivery
-	err := r.deliveries(selectDelivery+" ORDER BY seq, delivery_key LIMIT ?", func(d mailbox.Delivery) bool {
+	err := r.deliveries(oldestDeliveries, func(d mailbox.Delivery) bool {
 		oldest = append(oldest, d)
 		return true
 	}, int64(max(limit, 0)))
