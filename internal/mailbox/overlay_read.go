@@ -22,10 +22,14 @@ func (o *Overlay) Header() (Header, error) {
 
 // Folder has the counters that the effects so far lead to.
 func (o *Overlay) Folder(id ItemID) (Folder, bool, error) {
-	if s := o.folders[id]; s != nil {
-		return s.now, !s.removed, nil
+	s := o.folders[id]
+	switch {
+	case s == nil:
+		return o.base.Folder(id)
+	case s.removed:
+		return Folder{}, false, nil
 	}
-	return o.base.Folder(id)
+	return s.now, true, nil
 }
 
 // FolderByName implements Reader.

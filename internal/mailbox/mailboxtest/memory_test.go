@@ -8,5 +8,7 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	mailboxtest.Run(t, "memory", func(testing.TB) mailboxtest.Store { return mailbox.NewMemory() })
+	for _, name := range []string{"memory", "memory-2", "memory-3"} { // the name is the seed
+		mailboxtest.Run(t, name, func(testing.TB) mailboxtest.Store { return mailbox.NewMemory() })
+	}
 }
