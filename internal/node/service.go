@@ -61,6 +61,11 @@ func (s peerService) Fence(ctx context.Context, request peer.FenceRequest, tell 
 	return s.n.taker.Take(ctx, request, tell)
 }
 
+// Reseed implements peer.Service.
+func (s peerService) Reseed(ctx context.Context, id account.ID) error {
+	return s.n.manager.ReseedAsked(ctx, id)
+}
+
 // Nudge implements peer.Service.
 func (s peerService) Nudge(ctx context.Context) error { return s.n.follower.Poll(ctx) }
 

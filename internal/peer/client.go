@@ -72,6 +72,11 @@ func (c *Client) Fence(ctx context.Context, addr string, request FenceRequest, t
 	}
 }
 
+// Reseed makes a mailstore's copy of an account the primary by decree.
+func (c *Client) Reseed(ctx context.Context, addr string, id account.ID) error {
+	return c.discard(c.post(ctx, addr, "/v1/reseed", url.Values{"account": {id.String()}}, nil))
+}
+
 // Nudge makes a mailstore look at the directory now.
 func (c *Client) Nudge(ctx context.Context, addr string) error {
 	return c.discard(c.post(ctx, addr, "/v1/nudge", nil, nil))

@@ -80,6 +80,8 @@ type Service interface {
 	Give(ctx context.Context, id account.ID, destination string, w io.Writer) error
 	// Fence takes accounts over, and tells of each as soon as it is decided.
 	Fence(ctx context.Context, request FenceRequest, tell func(FenceResult)) error
+	// Reseed makes the mailstore's copy the account's primary by decree; the others are copied anew from it.
+	Reseed(ctx context.Context, id account.ID) error
 	// Nudge makes the mailstore look at the directory now.
 	Nudge(ctx context.Context) error
 	// SetService starts or stops a service.

@@ -25,6 +25,7 @@ func Handler(service Service, token string, logger *slog.Logger) http.Handler {
 	mux.HandleFunc("POST /v1/status", s.status)
 	mux.HandleFunc("POST /v1/snapshot", s.snapshot)
 	mux.HandleFunc("POST /v1/fence", s.fence)
+	mux.HandleFunc("POST /v1/reseed", s.reseed)
 	mux.HandleFunc("POST /v1/nudge", s.nudge)
 	mux.HandleFunc("POST /v1/service", s.setService)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,6 +132,14 @@ func (s *server) fence(w http.ResponseWriter, r *http.Request) {
 	if err != nil && told == 0 {
 		s.answer(w, nil, err)
 	}
+}
+
+func (s *server) reseed(w http.ResponseWriter, r *http.Request) {
+	id, err := account.ParseID(r.URL.Query().Get("account"))
+	if err == nil {
+		err = s.service.Reseed(r.Context(), id)
+	}
+	s.answer(w, struct{}{}, err)
 }
 
 func (s *server) nudge(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
 	"mailreplica/internal/peer"
+	"mailreplica/internal/protocol"
 )
 
 // reconcileBroken is for a copy that is the primary by its own word, but in gap or diverged. It is judged against its
@@ -32,12 +33,40 @@ func (r *Manager) reconcileBroken(ctx context.Context, a *mailstore.Account, wis
 				WithHint("run MailReplica reseed %s accounts %s", replica.Mailstore, wish.Name)
 		}
 	}
-	return r.Reseed(ctx, a.ID(), max(c.Epoch, wish.Epoch)+1)
+	return r.reseed(ctx, a.ID(), max(c.Epoch, wish.Epoch)+1)
 }
 
-// Reseed makes this mailstore's copy the account's primary by decree, outside of any log, in an epoch above all that were.
+// epochLeap is what an operator's decree adds to the highest epoch known: a mailstore that cannot be asked may have seen
+// higher ones.
+const epochLeap = 1_000
+
+// ReseedAsked carries out an operator's decree that this mailstore's copy is the primary. A copy that is the primary in
+// good order is left as it is.
+func (r *Manager) ReseedAsked(ctx context.Context, id account.ID) error {
+	a, ok := r.m.Account(id)
+	if !ok {
+		return fault.New(fault.NotFound, "%s holds no copy of the account", r.self)
+	}
+	wish, err := r.dir.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	c := a.Copy()
+	if c.IsPrimary() && c.Condition == protocol.Complete && wish.MailHost == r.self {
+		return fault.New(fault.Invalid, "the copy on %s is the primary and in good order; there is nothing to reseed", r.self)
+	}
+	highest := max(c.Epoch, wish.Epoch)
+	for _, replica := range r.wishes.Replicas(id) {
+		if other, err := r.askCopy(ctx, replica.Mailstore, id); err == nil {
+			highest = max(highest, other.Epoch)
+		}
+	}
+	return r.reseed(ctx, id, highest+epochLeap)
+}
+
+// reseed makes this mailstore's copy the account's primary by decree, outside of any log, in an epoch above all that were.
 // The others are copied anew from it. It is for copies whose log is lost; a log that works has promotions.
-func (r *Manager) Reseed(ctx context.Context, id account.ID, epoch uint64) error {
+func (r *Manager) reseed(ctx context.Context, id account.ID, epoch uint64) error {
 	a, ok := r.m.Account(id)
 	if !ok {
 		return fault.New(fault.NotFound, "%s holds no copy of account %s", r.self, id)

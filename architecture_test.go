@@ -1,0 +1,139 @@
+// Package mailreplica holds nothing but the checks of the project as a whole.
+package mailreplica
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// layers say which package may import which: one of a layer may import those of the layers below it, and of its own where
+// the layer says so. They follow the design: cmd, then what talks to the outside, then what makes the promise, then the
+// engines, then the protocol and the domain.
+var layers = []struct {
+	name     string
+	packages []string
+	within   bool   // packages of the layer may import each other
+	why      string // what goes wrong otherwise
+}{
+	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo"}, true,
+		"commands wire and run; nothing may depend on them"},
+	{"assembly", []string{"internal/node"}, true,
+		"the assembly of a mailstore knows every part; a part that knew the assembly would know every other part"},
+	{"frontends", []string{"internal/frontend", "internal/admin", "internal/imap", "internal/lmtp", "internal/imap/wire", "internal/imap/memory"}, true,
+		"what talks to clients knows the mailstore, and never the event log or SQL"},
+	{"operations", []string{"internal/promotion", "internal/replica", "internal/peer", "internal/operation", "internal/mailstore", "internal/config", "internal/credential"}, true,
+		"the promise is kept here, over the engines"},
+	{"engines", []string{"internal/eventlog", "internal/eventlog/broker", "internal/metadata", "internal/directory", "internal/blob", "internal/blob/dir", "internal/message"}, false,
+		"adapters never see each other: each can be replaced alone"},
+	{"domain", []string{"internal/protocol", "internal/event", "internal/mailbox", "internal/account", "internal/fault"}, true,
+		"the rules and the domain are pure: the standard library and each other only, so that they can be proven alone"},
+}
+
+// exceptions are imports within a layer that stand for a package and its own parts.
+var exceptions = map[string]string{
+	"internal/blob/dir": "internal/blob",
+}
+
+// forbidden are imports that the layers would allow and the design does not.
+var forbidden = []struct{ from, to, why string }{
+	{"internal/imap", "internal/eventlog", "protocol servers never see the event log"},
+	{"internal/imap", "internal/metadata", "protocol servers never see SQL"},
+	{"internal/imap", "internal/directory", "sessions are given accounts; how they are found is the frontend's business"},
+	{"internal/lmtp", "internal/eventlog", "protocol servers never see the event log"},
+	{"internal/lmtp", "internal/metadata", "protocol servers never see SQL"},
+	{"internal/frontend", "internal/eventlog", "protocol servers never see the event log"},
+	{"internal/frontend", "internal/metadata", "protocol servers never see SQL"},
+	{"internal/mailstore", "internal/directory", "who commits is never decided by a copy of the directory (rule 6)"},
+	{"internal/mailstore", "internal/replica", "data flows one way: replica drives the mailstore"},
+	{"internal/imap/wire", "internal/mailbox", "the grammar knows no mailbox"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+const module = "mailreplica/"
+
+func packagesOf(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Standard", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func layerOf(pkg string) int {
+	for i, l := range layers {
+		for _, p := range l.packages {
+			if p == pkg {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// isTestHelper reports whether a package is for tests only: those may import what they test with.
+func isTestHelper(pkg string) bool {
+	return strings.HasSuffix(pkg, "test") || strings.HasSuffix(pkg, "/walk")
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range packagesOf(t) {
+		from, own := strings.CutPrefix(p.ImportPath, module)
+		if !own || isTestHelper(from) {
+			continue
+		}
+		layer := layerOf(from)
+		if layer < 0 {
+			t.Errorf("%s stands in no layer: name its layer here", from)
+			continue
+		}
+		for _, imported := range p.Imports {
+			checkImport(t, from, layer, imported)
+		}
+	}
+}
+
+func checkImport(t *testing.T, from string, layer int, imported string) {
+	t.Helper()
+	to, own := strings.CutPrefix(imported, module)
+	l := layers[layer]
+	if !own {
+		if l.name == "domain" && strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") {
+			t.Errorf("%s imports %s: %s", from, imported, l.why)
+		}
+		return
+	}
+	target := layerOf(to)
+	switch {
+	case isTestHelper(to):
+		t.Errorf("%s imports %s, which is for tests", from, to)
+	case target < layer, target == layer && !l.within && exceptions[from] != to:
+		t.Errorf("%s (%s) imports %s: %s", from, l.name, to, l.why)
+	}
+	for _, f := range forbidden {
+		if (from == f.from || strings.HasPrefix(from, f.from+"/")) && (to == f.to || strings.HasPrefix(to, f.to+"/")) {
+			t.Errorf("%s imports %s: %s", from, to, f.why)
+		}
+	}
+}
