@@ -73,7 +73,8 @@ type OperationItem struct {
 const operationColumns = `id, type, host, state, total, done, failed, parameters, error, stop_requested, created_at,
 	updated_at, finished_at`
 
-// CreateOperation stores a queued operation with its items. It is seen by others when the last item is stored.
+// CreateOperation stores a queued operation with its items, many of them in several writes. Until the last is stored
+// the operation counts as removed, so that one whose making broke off runs nowhere, and is pruned.
 func (d *Directory) CreateOperation(ctx context.Context, op Operation, accounts []string) (Operation, error) {
 	if len(accounts) > OperationItemsMax {
 		return Operation{}, fault.New(fault.TooLarge, "%d accounts: an operation takes at most %d", len(accounts), OperationItemsMax)
@@ -84,23 +85,31 @@ func (d *Directory) CreateOperation(ctx context.Context, op Operation, accounts 
 	if len(op.Parameters) == 0 {
 		op.Parameters = json.RawMessage("{}")
 	}
-	op.ID, op.State, op.Total, op.Done, op.Failed = newID(), Queued, len(accounts), 0, 0
-	for start := 0; start < len(accounts); start += itemsRowsMax {
-		part := accounts[start:min(start+itemsRowsMax, len(accounts))]
-		err := d.store.write(ctx, func(t *tx) error { return t.insertItems(op.ID, start, part) })
-		if err != nil {
-			return Operation{}, err // rows without an operation are pruned
-		}
-	}
+	op.ID, op.Total, op.Done, op.Failed = newID(), len(accounts), 0, 0
 	err := d.store.write(ctx, func(t *tx) error {
-		op.Created = t.now.UTC().Truncate(time.Millisecond)
-		op.Updated = op.Created
-		_, err := t.exec("INSERT INTO operations ("+operationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			op.ID, op.Type, op.Host, string(op.State), op.Total, op.Done, op.Failed, string(op.Parameters), op.Error,
-			op.StopRequested, millis(op.Created), millis(op.Updated), millis(op.Finished))
-		return err
+		op.State, op.Created = RemovedOp, t.now.UTC().Truncate(time.Millisecond)
+		op.Updated, op.Finished = op.Created, op.Created
+		return t.insertOperation(&op)
+	})
+	for start := 0; err == nil && start < len(accounts); start += itemsRowsMax {
+		part := accounts[start:min(start+itemsRowsMax, len(accounts))]
+		err = d.store.write(ctx, func(t *tx) error { return t.insertItems(op.ID, start, part) })
+	}
+	if err != nil {
+		return Operation{}, err
+	}
+	err = d.store.write(ctx, func(t *tx) error {
+		op.State, op.Finished = Queued, time.Time{}
+		return t.putOperation(&op)
 	})
 	return op, err
+}
+
+func (t *tx) insertOperation(op *Operation) error {
+	_, err := t.exec("INSERT INTO operations ("+operationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		op.ID, op.Type, op.Host, string(op.State), op.Total, op.Done, op.Failed, string(op.Parameters), op.Error,
+		op.StopRequested, millis(op.Created), millis(op.Updated), millis(op.Finished))
+	return err
 }
 
 func (t *tx) insertItems(operation string, start int, accounts []string) error {

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"time"
 	"unicode/utf8"
 
 	"mailreplica/internal/fault"
@@ -80,7 +81,8 @@ func (d *Directory) FinishOperation(ctx context.Context, id string, state Operat
 		if op, err = t.operation(id); err != nil || op.State.Finished() {
 			return err
 		}
-		op.State, op.Error, op.Finished = state, clip(problem, MessageBytesMax), t.now
+		op.State, op.Error = state, clip(problem, MessageBytesMax)
+		op.Finished = t.now.UTC().Truncate(time.Millisecond)
 		if err := t.putOperation(&op); err != nil {
 			return err
 		}
@@ -120,7 +122,7 @@ func (d *Directory) RemoveOperation(ctx context.Context, id string) (Operation, 
 		}
 		op.State = RemovedOp
 		if op.Finished.IsZero() {
-			op.Finished = t.now
+			op.Finished = t.now.UTC().Truncate(time.Millisecond)
 		}
 		return t.putOperation(&op)
 	})
@@ -129,7 +131,7 @@ func (d *Directory) RemoveOperation(ctx context.Context, id string) (Operation, 
 
 // putOperation writes what may change of an operation.
 func (t *tx) putOperation(op *Operation) error {
-	op.Updated = t.now
+	op.Updated = t.now.UTC().Truncate(time.Millisecond)
 	_, err := t.exec(`UPDATE operations SET state = ?, done = ?, failed = ?, error = ?, stop_requested = ?, updated_at = ?,
 		finished_at = ? WHERE id = ?`, string(op.State), op.Done, op.Failed, op.Error, op.StopRequested,
 		millis(op.Updated), millis(op.Finished), op.ID)

@@ -28,9 +28,9 @@ func (m *Manager) run(life context.Context, id string) {
 	if err != nil || task == nil {
 		return // life ended, or the operation has, or is unknown: nothing to report to
 	}
-	runner := m.cfg.Runners[task.stored.Type]
+	runner := m.cfg.Runners[task.kind]
 	if runner == nil {
-		m.finish(life, task, Failed, fmt.Sprintf("this version does not know the operation %s", task.stored.Type))
+		m.finish(life, task, Failed, fmt.Sprintf("this version does not know the operation %s", task.kind))
 		return
 	}
 	m.mu.Lock()
@@ -113,7 +113,7 @@ func (m *Manager) follow(ctx context.Context, cancel context.CancelCauseFunc, ta
 // store writes what was reported since the last time.
 func (m *Manager) store(ctx context.Context, task *Task, state State) (Operation, error) {
 	results := task.take()
-	op, err := m.cfg.Directory.RecordProgress(ctx, task.stored.ID, state, results)
+	op, err := m.cfg.Directory.RecordProgress(ctx, task.id, state, results)
 	if err == nil {
 		task.settle(len(results), op)
 	}
@@ -157,23 +157,19 @@ func (m *Manager) end(life context.Context, cause error, task *Task, problem err
 
 // finish stores the operation's last state with its one notification.
 func (m *Manager) finish(life context.Context, task *Task, state State, problem string) {
-	var told Notification
-	var first bool
+	var told *Notification
 	err := m.untilAnswered(life, func() error {
-		failures, err := m.cfg.Directory.OperationItems(life, task.stored.ID,
+		failures, err := m.cfg.Directory.OperationItems(life, task.id,
 			directory.ItemFilter{State: ItemFailed, Limit: failuresToldMax})
 		if err != nil {
 			return err
 		}
-		_, first, err = m.cfg.Directory.FinishOperation(life, task.stored.ID, state, problem,
-			func(op Operation) Notification {
-				told = notification(op, failures)
-				return told
-			})
+		_, told, err = m.cfg.Directory.FinishOperation(life, task.id, state, problem,
+			func(op Operation) Notification { return notification(op, failures) })
 		return err
 	})
-	if err == nil && first && m.cfg.Notified != nil {
-		m.cfg.Notified(told)
+	if err == nil && told != nil && m.cfg.Notified != nil {
+		m.cfg.Notified(*told)
 	}
 }
 

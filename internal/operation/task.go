@@ -10,6 +10,8 @@ import (
 
 // Task is an operation as its Runner sees it. Its methods may be called at once by many goroutines.
 type Task struct {
+	id      string
+	kind    string // type of the operation
 	pending []Item
 	wake    chan struct{} // holds one: there is something to store
 
@@ -22,7 +24,8 @@ type Task struct {
 }
 
 func newTask(op Operation, pending []Item) *Task {
-	return &Task{stored: op, pending: pending, reported: make(map[int]struct{}, len(pending)), wake: make(chan struct{}, 1)}
+	return &Task{id: op.ID, kind: op.Type, stored: op, pending: pending,
+		reported: make(map[int]struct{}, len(pending)), wake: make(chan struct{}, 1)}
 }
 
 // Operation gives the operation with its present counts.
