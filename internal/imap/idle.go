@@ -9,6 +9,8 @@ import (
 // idle answers IDLE (RFC 2177): it tells what happens until the client says DONE.
 func (s *session) idle(c *wire.Command) (outcome, error) {
 	s.out.Continue("idling")
+	s.link.setIdling(true)
+	defer s.link.setIdling(false)
 	for {
 		if s.view != nil {
 			s.syncBefore(true)
@@ -23,7 +25,7 @@ func (s *session) idle(c *wire.Command) (outcome, error) {
 		if s.in.Buffered() > 0 {
 			break
 		}
-		err := s.await(true)
+		err := s.await()
 		if err == nil {
 			break
 		}

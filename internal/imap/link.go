@@ -37,7 +37,7 @@ type link struct {
 }
 
 // await waits for the first bytes of a command. Its error is errWoken, errTimeout or the connection's.
-func (l *link) await(timeout time.Duration, idling bool) error {
+func (l *link) await(timeout time.Duration) error {
 	if l.start < l.end {
 		return nil
 	}
@@ -47,7 +47,7 @@ func (l *link) await(timeout time.Duration, idling bool) error {
 		l.mu.Unlock()
 		return errWoken
 	}
-	l.waiting, l.idling = true, idling
+	l.waiting = true
 	err := l.conn.SetReadDeadline(time.Now().Add(timeout))
 	l.mu.Unlock()
 	n := 0
@@ -56,7 +56,7 @@ func (l *link) await(timeout time.Duration, idling bool) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting, l.idling = false, false
+	l.waiting = false
 	if n > 0 {
 		l.start, l.end = 0, n
 		return nil // an error comes again, a wake is kept
@@ -71,7 +71,15 @@ func (l *link) await(timeout time.Duration, idling bool) error {
 	return err
 }
 
-// wake ends a wait. One for a mere change does so only where the session idles.
+// setIdling says whether changes wake the session. It is set before the session first looks for changes: one that comes
+// while it looks, or writes, is kept for the next wait.
+func (l *link) setIdling(idling bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idling = idling
+}
+
+// wake ends a wait, the present or the next. One for a mere change does so only where the session idles.
 func (l *link) wake(change bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -62,7 +62,7 @@ func newSession(server *Server, conn net.Conn) *session {
 	}
 	_, s.secure = conn.(*tls.Conn)
 	limits := wire.DefaultLimits()
-	limits.CommandBytesMax, limits.LiteralBytesMax, limits.AppendBytesMax = 8<<10, 4<<10, 0
+	limits.CommandBytesMax, limits.LiteralBytesMax, limits.AppendBytesMax = 40<<10, 4<<10, 0 // ID takes 30 fields of 1 KiB
 	s.in = wire.NewReader(s.link, limits, s.proceed)
 	s.out = wire.NewWriter(s.link)
 	return s
@@ -143,7 +143,7 @@ func (s *session) next() (*wire.Command, error) {
 		if err := s.out.Flush(); err != nil {
 			return nil, err
 		}
-		if err := s.await(false); err != nil {
+		if err := s.await(); err != nil {
 			return nil, err
 		}
 	}
@@ -169,7 +169,7 @@ func (s *session) refuseSyntax(e *wire.SyntaxError) {
 }
 
 // await waits for the client between commands.
-func (s *session) await(idling bool) error {
+func (s *session) await() error {
 	timeout := s.server.config.IdleTimeout
 	if s.mailbox == nil {
 		timeout = s.server.config.LoginTimeout - time.Since(s.began)
@@ -177,7 +177,8 @@ func (s *session) await(idling bool) error {
 			return errTimeout
 		}
 	}
-	return s.link.await(timeout, idling)
+	s.in.Release()
+	return s.link.await(timeout)
 }
 
 // leave says good-bye where somebody may still be listening.
@@ -201,6 +202,9 @@ func (s *session) leave(err error) {
 
 func (s *session) bye(reason error) {
 	code, text := byeTo(reason)
+	if reason == errFolderGone {
+		code, text = "", errFolderGone.Message
+	}
 	s.out.Bye(code, text)
 	_ = s.out.Flush() // the connection is closed next
 }

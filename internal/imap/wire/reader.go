@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"sync"
 )
 
 // Limits bound what a client can make the reader hold or do.
@@ -39,7 +40,8 @@ type Command struct {
 
 // Reader reads commands from one connection. It is used by one goroutine at a time.
 type Reader struct {
-	src      *bufio.Reader
+	conn     io.Reader
+	src      *bufio.Reader // reads conn; nil while the reader is released
 	limits   Limits
 	proceed  func() error // tells the client to send a synchronising literal
 	dead     error        // the connection is of no use any more
@@ -62,7 +64,7 @@ type literal struct {
 // NewReader reads from src. proceed is called when a synchronising literal is acceptable: it writes a continuation
 // request and flushes.
 func NewReader(src io.Reader, limits Limits, proceed func() error) *Reader {
-	return &Reader{src: bufio.NewReaderSize(src, readBufferBytes), limits: limits, proceed: proceed}
+	return &Reader{conn: src, limits: limits, proceed: proceed}
 }
 
 // SetLimits changes the limits from the next command on, as a session does after a login.
@@ -71,10 +73,47 @@ func (r *Reader) SetLimits(limits Limits) { r.limits = limits }
 // Buffered is the number of bytes that the client has sent and the reader has not looked at. Before STARTTLS it must be
 // zero, or plain text would be taken for protected (RFC 3501 section 6.2.1); otherwise it tells whether responses can
 // wait for those of the commands that follow.
-func (r *Reader) Buffered() int { return r.src.Buffered() }
+func (r *Reader) Buffered() int {
+	if r.src == nil {
+		return 0
+	}
+	return r.src.Buffered()
+}
+
+// buffers are read buffers that no reader holds: only sessions that are being spoken to need one.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBufferBytes) }}
+
+// Release gives up what memory a reader holds between commands. It takes it again when something is read.
+func (r *Reader) Release() {
+	if r.src == nil || r.src.Buffered() > 0 || r.dead != nil {
+		return
+	}
+	if r.pending != nil {
+		if r.pending.Discard() != nil {
+			return // the next call meets the error
+		}
+		r.pending = nil
+	}
+	r.src.Reset(nil)
+	buffers.Put(r.src)
+	r.src, r.text, r.tail, r.literals = nil, nil, nil, nil
+}
+
+// hold takes a buffer.
+func (r *Reader) hold() {
+	if r.src == nil {
+		r.src = buffers.Get().(*bufio.Reader)
+		r.src.Reset(r.conn)
+	}
+}
 
 // Raw reads what follows the last command as it comes, for a session that is handed on to another server.
-func (r *Reader) Raw() io.Reader { return r.src }
+func (r *Reader) Raw() io.Reader {
+	if r.src == nil {
+		return r.conn
+	}
+	return r.src
+}
 
 // Command reads the next command. A *SyntaxError is answered and the session goes on; a *ProtocolError is answered with
 // BYE; any other error is the connection's, io.EOF in its chain if the client left between commands.
@@ -115,6 +154,7 @@ func (r *Reader) Command() (*Command, error) {
 
 // reset forgets the last command. A buffer that grew large is dropped: most sessions idle.
 func (r *Reader) reset() {
+	r.hold()
 	if cap(r.text) > readBufferBytes {
 		r.text = nil
 	}
