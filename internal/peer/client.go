@@ -17,6 +17,12 @@ import (
 	"mailreplica/internal/fault"
 )
 
+// Waits for a mailstore that may be stopped, but whose machine still takes connections.
+const (
+	snapshotIdleMax = 60 * time.Second
+	answerWaitMax   = 60 * time.Second // for the head of an answer; the slowest reads a stream to its end and waits for a Fence
+)
+
 // Client asks other mailstores. Every failure to reach one is HomeUnreachable; what a mailstore answers keeps its kind.
 type Client struct {
 	http   *http.Client
@@ -33,6 +39,7 @@ func NewClient(token string, config *tls.Config) *Client {
 	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
 	return &Client{token: token, scheme: scheme, http: &http.Client{Transport: &http.Transport{
 		DialContext: dialer.DialContext, TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
+		ResponseHeaderTimeout: answerWaitMax,
 	}}}
 }
 
@@ -46,9 +53,36 @@ func (c *Client) Status(ctx context.Context, addr string, ids []account.ID) (s S
 	return s, decode(body, &s)
 }
 
-// Snapshot asks for a copy of an account. The caller reads the stream to its end and closes it.
+// Snapshot asks for a copy of an account. The caller reads the stream to its end and closes it. A stream that brings
+// nothing for snapshotIdleMax ends with an error: its mailstore may be stopped, and holds the connection all the same.
 func (c *Client) Snapshot(ctx context.Context, addr string, id account.ID, destination string) (io.ReadCloser, error) {
-	return c.post(ctx, addr, "/v1/snapshot", url.Values{"account": {id.String()}, "destination": {destination}}, nil)
+	ctx, cancel := context.WithCancel(ctx)
+	idle := time.AfterFunc(snapshotIdleMax, cancel)
+	body, err := c.post(ctx, addr, "/v1/snapshot", url.Values{"account": {id.String()}, "destination": {destination}}, nil)
+	if err != nil {
+		idle.Stop()
+		cancel()
+		return nil, err
+	}
+	return &snapshotBody{body: body, idle: idle, cancel: cancel}, nil
+}
+
+type snapshotBody struct {
+	body   io.ReadCloser
+	idle   *time.Timer
+	cancel context.CancelFunc
+}
+
+func (s *snapshotBody) Read(p []byte) (int, error) {
+	n, err := s.body.Read(p)
+	s.idle.Reset(snapshotIdleMax)
+	return n, err
+}
+
+func (s *snapshotBody) Close() error {
+	s.idle.Stop()
+	s.cancel()
+	return s.body.Close()
 }
 
 // Fence asks a mailstore to take accounts over; tell is called for each as it is decided.

@@ -287,7 +287,31 @@ func (r *Manager) reconcilePrimary(ctx context.Context, a *mailstore.Account, wi
 	if err := r.reconcileMembers(ctx, a, wish); err != nil {
 		return err
 	}
-	return r.reconcilePause(ctx, a, wish)
+	if err := r.reconcilePause(ctx, a, wish); err != nil {
+		return err
+	}
+	return r.tellStream(ctx, a, wish)
+}
+
+// tellStream records in the directory where the account's records lie (rule 12).
+func (r *Manager) tellStream(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
+	s := a.Copy().Stream
+	if !a.Copy().IsOpen() {
+		s.Partition = -1
+	}
+	if wish.Stream == s.Partition && (s.Partition < 0 || wish.TopicID == s.TopicID && wish.ClusterID == s.ClusterID) {
+		return nil
+	}
+	if wish.Stream >= 0 {
+		if _, err := r.dir.SetStream(ctx, a.ID(), "", [16]byte{}, -1); err != nil {
+			return err
+		}
+	}
+	if s.Partition < 0 {
+		return nil
+	}
+	_, err := r.dir.SetStream(ctx, a.ID(), s.ClusterID, s.TopicID, s.Partition)
+	return err
 }
 
 // reconcileMembers appends the Leave of every member that nobody wishes for. Wishes are read from the directory itself: its
