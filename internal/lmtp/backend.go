@@ -18,8 +18,9 @@ type Backend interface {
 	// Deliver stores the mail for each of its recipients and gives their outcomes, in their order. It returns after all
 	// is decided; no error means that the mail survives the loss of this mailstore.
 	Deliver(ctx context.Context, m *Mail) []Outcome
-	// Answered says that the client is known to have been told of these deliveries.
-	Answered(receipts []Receipt)
+	// Answered says that the client is known to have been told of these deliveries. relayed: another mailstore says so,
+	// and it is passed on no further.
+	Answered(receipts []Receipt, relayed bool)
 }
 
 // Recipient is an accepted recipient.

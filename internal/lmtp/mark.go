@@ -74,7 +74,7 @@ func (s *session) answered(argument string) {
 		s.reject(501, "5.5.4", "Want XANSWERED account key sequence")
 		return
 	}
-	s.server.config.Backend.Answered([]Receipt{receipt})
+	s.server.config.Backend.Answered([]Receipt{receipt}, true)
 	s.reply(250, "2.0.0", "OK")
 }
 

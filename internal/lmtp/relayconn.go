@@ -67,7 +67,9 @@ func (a answer) text() string {
 	return text
 }
 
-func (a answer) err() error { return fmt.Errorf("the mailstore said %d %s", a.code, strings.Join(a.lines, " / ")) }
+func (a answer) err() error {
+	return fmt.Errorf("the mailstore said %d %s", a.code, strings.Join(a.lines, " / "))
+}
 
 func (c *relayConn) read() (a answer, err error) {
 	for len(a.lines) < relayLinesMax {

@@ -32,7 +32,7 @@ func (s *session) answersWritten(receipts []Receipt, early, ended bool) {
 
 func (s *session) proven() {
 	if len(s.unproven.receipts) > 0 {
-		s.server.config.Backend.Answered(s.unproven.receipts)
+		s.server.config.Backend.Answered(s.unproven.receipts, false)
 	}
 	s.unproven = unproven{}
 }

@@ -1,0 +1,192 @@
+package frontend
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/credential"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/imap"
+)
+
+const (
+	homeDialWait  = 5 * time.Second
+	peerLoginWait = 5 * time.Second // for the directory, when another mailstore hands a session over
+)
+
+// IMAPConfig is what an IMAP backend is made of.
+type IMAPConfig struct {
+	Router   *Router
+	Verifier *credential.Verifier
+	Throttle *credential.Throttle
+	Token    string // that mailstores share
+	// Dial makes a connection to another mailstore's IMAP server; nil is TCP.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// IMAP is the backend of the IMAP server.
+type IMAP struct{ config IMAPConfig }
+
+var _ imap.Backend = (*IMAP)(nil)
+
+// NewIMAP makes the backend of an IMAP server.
+func NewIMAP(c IMAPConfig) *IMAP {
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: homeDialWait}).DialContext
+	}
+	return &IMAP{config: c}
+}
+
+// Login implements imap.Backend.
+func (b *IMAP) Login(ctx context.Context, user, password string, remote net.Addr) (imap.Login, error) {
+	address := addressOf(remote)
+	name, err := account.ParseName(user)
+	if err != nil {
+		name = "" // all of them count as one
+	}
+	if err := pause(ctx, b.config.Throttle.Wait(address, name)); err != nil {
+		return imap.Login{}, err
+	}
+	a, err := b.authenticate(ctx, name, password)
+	if fault.Is(err, fault.Credentials) {
+		b.config.Throttle.Failed(address, name)
+	}
+	if err != nil {
+		return imap.Login{}, err
+	}
+	b.config.Throttle.Succeeded(address, name)
+	if err := mayLogIn(a); err != nil {
+		return imap.Login{}, err
+	}
+	route, err := b.config.Router.route(a)
+	if err != nil {
+		return imap.Login{}, err
+	}
+	return b.login(route, remote), nil
+}
+
+func (b *IMAP) login(route Route, remote net.Addr) imap.Login {
+	login := imap.Login{Account: route.Account.ID, Name: route.Account.Name, Local: route.Local}
+	if !route.Local {
+		login.Proxy = func(ctx context.Context) (net.Conn, error) { return b.proxy(ctx, route, remote) }
+	}
+	return login
+}
+
+// authenticate gives the account whose password this is. All that a client could learn names from is Credentials, and
+// takes as long.
+func (b *IMAP) authenticate(ctx context.Context, name, password string) (directory.Account, error) {
+	if name == "" {
+		return directory.Account{}, b.config.Verifier.VerifyUnknown(ctx, password)
+	}
+	follower := b.config.Router.config.Follower
+	a, err := follower.LookupForPassword(ctx, name)
+	if fault.Is(err, fault.NotFound) || err == nil && (a.Kind != directory.User || a.Deleting) {
+		return directory.Account{}, b.config.Verifier.VerifyUnknown(ctx, password)
+	}
+	if err != nil {
+		return directory.Account{}, err
+	}
+	err = b.config.Verifier.Verify(ctx, a.ID, a.PasswordHash, password)
+	if !fault.Is(err, fault.Credentials) {
+		return a, err
+	}
+	// The copy of the directory may be a moment behind a change of the password.
+	b.config.Router.refresh(ctx)
+	fresh, known := follower.Copy().Account(a.ID)
+	if !known || fresh.PasswordHash == a.PasswordHash {
+		return a, err
+	}
+	return fresh, b.config.Verifier.Verify(ctx, fresh.ID, fresh.PasswordHash, password)
+}
+
+// pause waits as long as the throttle says.
+func pause(ctx context.Context, wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fault.Wrap(fault.Interrupted, ctx.Err(), "the login was given up")
+	}
+}
+
+// addressOf is a client's address without its port; the zero address where there is none.
+func addressOf(remote net.Addr) netip.Addr {
+	if remote == nil {
+		return netip.Addr{}
+	}
+	if both, err := netip.ParseAddrPort(remote.String()); err == nil {
+		return both.Addr()
+	}
+	address, err := netip.ParseAddr(remote.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address
+}
+
+// proxy connects to the home and logs in there. Where the home says that it is not, or does not answer, the account may
+// have been promoted a moment ago: the directory is asked, and another home tried once.
+func (b *IMAP) proxy(ctx context.Context, route Route, remote net.Addr) (net.Conn, error) {
+	conn, err := b.connect(ctx, route, remote)
+	if err == nil || !fault.Is(err, fault.HomeUnreachable) && !fault.Is(err, fault.NotHome) {
+		return conn, err
+	}
+	b.config.Router.refresh(ctx)
+	again, lookupErr := b.config.Router.ByID(ctx, route.Account.ID)
+	switch {
+	case lookupErr != nil || again.Home == route.Home:
+		return nil, err
+	case again.Local:
+		return nil, fault.Wrap(fault.NotHome, err, "%s has moved here a moment ago", route.Account.Name)
+	}
+	return b.connect(ctx, again, remote)
+}
+
+func (b *IMAP) connect(ctx context.Context, route Route, remote net.Addr) (net.Conn, error) {
+	home, err := b.config.Router.home(route)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := b.config.Dial(ctx, "tcp", home.IMAPAddr)
+	if err != nil {
+		return nil, fault.Wrap(fault.HomeUnreachable, err, "%s, the home of %s, does not answer", home.FQDN, route.Account.Name)
+	}
+	logged, err := imap.ProxyLogin(ctx, conn, b.config.Token, route.Account.Name, remote.String())
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return logged, nil
+}
+
+// ProxyAuth is imap.Config's ProxyAuth: it takes a session that another mailstore has authenticated. An account whose home
+// is not here is NotHome, and the session is never forwarded again.
+func (b *IMAP) ProxyAuth(token, name, _ string) (imap.Login, error) {
+	if b.config.Token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(b.config.Token)) != 1 {
+		return imap.Login{}, fault.New(fault.Denied, "the token is wrong")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), peerLoginWait)
+	defer cancel()
+	route, err := b.config.Router.ByName(ctx, name)
+	if err != nil {
+		return imap.Login{}, err
+	}
+	if err := mayLogIn(route.Account); err != nil {
+		return imap.Login{}, err
+	}
+	if !route.Local {
+		return imap.Login{}, fault.New(fault.NotHome, "the home of %s is %s", name, route.Home)
+	}
+	return imap.Login{Account: route.Account.ID, Name: route.Account.Name, Local: true}, nil
+}

@@ -1,0 +1,241 @@
+package frontend
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/lmtp"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailstore"
+)
+
+// localDeliveriesMax bounds the recipients of one mail that are served at once.
+const localDeliveriesMax = 16
+
+// LMTPConfig is what an LMTP backend is made of.
+type LMTPConfig struct {
+	Router *Router
+	Relay  *lmtp.Relay
+	Logger *slog.Logger
+	// FlushAnswered is how long an answered delivery waits for another change of its account to travel in; 1 min.
+	FlushAnswered time.Duration
+}
+
+// LMTP is the backend of the LMTP server.
+type LMTP struct {
+	router  *Router
+	relay   *lmtp.Relay
+	logger  *slog.Logger
+	flush   time.Duration
+	answers *answers
+	abroad  *answersAbroad
+}
+
+var _ lmtp.Backend = (*LMTP)(nil)
+
+// NewLMTP makes the backend of an LMTP server. Run must run for answered deliveries to be forgotten in time.
+func NewLMTP(c LMTPConfig) *LMTP {
+	if c.FlushAnswered <= 0 {
+		c.FlushAnswered = time.Minute
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &LMTP{
+		router: c.Router, relay: c.Relay, logger: c.Logger, flush: c.FlushAnswered, answers: newAnswers(), abroad: newAnswersAbroad(),
+	}
+}
+
+// Recipient implements lmtp.Backend.
+func (l *LMTP) Recipient(ctx context.Context, address string, relayed bool) (lmtp.Recipient, error) {
+	route, err := l.router.ByAddress(ctx, address)
+	if err != nil {
+		return lmtp.Recipient{}, err
+	}
+	if err := mayReceive(route.Account); err != nil {
+		return lmtp.Recipient{}, err
+	}
+	if relayed && !route.Local {
+		return lmtp.Recipient{}, notHome(route)
+	}
+	return lmtp.Recipient{Account: route.Account.ID, Name: route.Account.Name}, nil
+}
+
+func notHome(route Route) error {
+	return fault.New(fault.NotHome, "moved: the home of %s is %s", route.Account.Name, route.Home)
+}
+
+// Deliver implements lmtp.Backend. An account that is named twice gets the mail once. Where a home says that it is not,
+// or does not answer, the directory is asked and another home tried once.
+func (l *LMTP) Deliver(ctx context.Context, m *lmtp.Mail) []lmtp.Outcome {
+	d := &delivery{l: l, mail: m, outcomes: make([]lmtp.Outcome, len(m.Recipients)), homes: make([]string, len(m.Recipients))}
+	first := make(map[account.ID]int, len(m.Recipients))
+	var todo []int
+	for i, r := range m.Recipients {
+		if _, twice := first[r.Account]; !twice {
+			first[r.Account] = i
+			todo = append(todo, i)
+		}
+	}
+	d.attempt(ctx, todo, false)
+	if again := d.elsewhere(todo); len(again) > 0 && !m.Relayed {
+		l.router.refresh(ctx)
+		d.attempt(ctx, again, true)
+	}
+	for i, r := range m.Recipients {
+		d.outcomes[i] = d.outcomes[first[r.Account]]
+	}
+	return d.outcomes
+}
+
+// delivery is one mail under way.
+type delivery struct {
+	l        *LMTP
+	mail     *lmtp.Mail
+	outcomes []lmtp.Outcome // by recipient
+	homes    []string       // that were tried
+}
+
+// elsewhere are those recipients whose account may live on another mailstore than the one that was tried.
+func (d *delivery) elsewhere(indices []int) (again []int) {
+	for _, i := range indices {
+		if err := d.outcomes[i].Err; fault.Is(err, fault.NotHome) || fault.Is(err, fault.HomeUnreachable) {
+			again = append(again, i)
+		}
+	}
+	return again
+}
+
+// attempt delivers to some recipients, here and elsewhere at once. In a second attempt, only a home that was not tried yet
+// is.
+func (d *delivery) attempt(ctx context.Context, indices []int, second bool) {
+	remote := map[string][]int{}
+	routes := map[string]Route{}
+	var running sync.WaitGroup
+	turns := make(chan struct{}, localDeliveriesMax)
+	for _, i := range indices {
+		route, err := d.l.router.ByID(ctx, d.mail.Recipients[i].Account)
+		switch {
+		case err != nil:
+			d.outcomes[i].Err = err
+		case second && route.Home == d.homes[i]:
+			// The outcome stays: there is no other home.
+		case route.Local:
+			d.homes[i] = route.Home
+			turns <- struct{}{}
+			running.Go(func() {
+				defer func() { <-turns }()
+				d.outcomes[i] = d.l.deliverHere(ctx, d.mail, d.mail.Recipients[i], route)
+			})
+		case d.mail.Relayed:
+			d.outcomes[i].Err = notHome(route)
+		default:
+			d.homes[i] = route.Home
+			remote[route.Home], routes[route.Home] = append(remote[route.Home], i), route
+		}
+	}
+	for home, indices := range remote {
+		running.Go(func() { d.relayTo(ctx, routes[home], indices) })
+	}
+	running.Wait()
+}
+
+// relayTo hands the mail to the home of some recipients.
+func (d *delivery) relayTo(ctx context.Context, route Route, indices []int) {
+	home, err := d.l.router.home(route)
+	if err != nil {
+		for _, i := range indices {
+			d.outcomes[i].Err = err
+		}
+		return
+	}
+	part := *d.mail
+	part.Recipients = make([]lmtp.Recipient, len(indices))
+	for k, i := range indices {
+		part.Recipients[k] = d.mail.Recipients[i]
+	}
+	receipts := d.l.abroad.take(route.Home)
+	outcomes := d.l.relay.Deliver(ctx, lmtp.Home{FQDN: home.FQDN, Addr: home.LMTPAddr}, &part, receipts)
+	for k, i := range indices {
+		d.outcomes[i] = outcomes[k]
+	}
+}
+
+// deliverHere stores the mail in a mailbox of this mailstore.
+func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, route Route) lmtp.Outcome {
+	held, err := l.router.open(ctx, route.Account)
+	if err != nil {
+		return lmtp.Outcome{Err: notFinal(err)}
+	}
+	receipt := lmtp.Receipt{Account: r.Account, Key: m.Key(r)}
+	repeated, err := l.isRepeat(ctx, held, &receipt)
+	if err != nil || repeated {
+		return lmtp.Outcome{Err: notFinal(err), Receipt: receipt}
+	}
+	trace := bytes.NewReader(m.Trace(l.router.self, r))
+	message, err := l.router.config.Mailstore.StoreBody(ctx, io.MultiReader(trace, m.Body.Reader()))
+	if err != nil {
+		if !fault.Is(err, fault.TooLarge) { // the volume does not take blobs of that size
+			err = notFinal(err)
+		}
+		return lmtp.Outcome{Err: err}
+	}
+	message.Received = m.Received
+	var carried []lmtp.Receipt
+	err = held.Update(ctx, func(d *mailbox.Draft) (err error) {
+		// First what was answered: it may be this very key, and the mail then is another that only looks the same.
+		if carried, err = l.answers.into(d, r.Account); err != nil {
+			return err
+		}
+		receipt.Sequence, err = deliver(d, message, receipt.Key)
+		return err
+	})
+	if err != nil {
+		return lmtp.Outcome{Err: notFinal(err)}
+	}
+	l.answers.done(r.Account, carried)
+	return lmtp.Outcome{Receipt: receipt}
+}
+
+// deliver adds a message to INBOX, unless it is a repeat, and gives the sequence of the transaction that delivered it.
+func deliver(d *mailbox.Draft, m mailbox.NewMessage, key mailbox.DeliveryKey) (mailbox.Sequence, error) {
+	delivered, repeated, err := d.Deliver(m, key, mailbox.Inbox)
+	if err != nil || !repeated {
+		return delivered.ModSeq, err
+	}
+	known, _, err := d.Delivery(key)
+	return known.Sequence, err
+}
+
+// isRepeat spares a repeat its blob. What it misses, the transaction finds.
+func (l *LMTP) isRepeat(ctx context.Context, held *mailstore.Account, receipt *lmtp.Receipt) (bool, error) {
+	var known mailbox.Delivery
+	var found bool
+	err := held.View(ctx, func(r mailbox.Reader) (err error) {
+		known, found, err = r.Delivery(receipt.Key)
+		return err
+	})
+	if err != nil || !found {
+		return false, err
+	}
+	receipt.Sequence = known.Sequence
+	return !l.answers.has(*receipt), nil
+}
+
+// notFinal makes sure that a failure of this mailstore never makes an MTA give the mail back: the kinds that do are for
+// recipients and over-size messages alone, whatever they mean deeper down.
+func notFinal(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Closed), fault.Is(err, fault.TooLarge):
+		return fault.Wrap(fault.Busy, err, "the mail cannot be delivered now, try again later")
+	}
+	return err
+}
