@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 )
 
@@ -16,11 +15,10 @@ const (
 )
 
 type checkpointer struct {
-	logger *slog.Logger
-	c      *conn
-	due    chan struct{} // capacity 1
-	done   chan struct{}
-	mu     sync.Mutex // one checkpoint at a time: another would fail, not wait
+	store *Store
+	c     *conn
+	due   chan struct{} // capacity 1
+	mu    sync.Mutex    // one checkpoint at a time: another would fail, not wait
 
 	pages, restartPages int64 // walPages and walRestartPages, but for tests
 
@@ -30,7 +28,7 @@ type checkpointer struct {
 }
 
 func (k *checkpointer) open(ctx context.Context, s *Store) (err error) {
-	k.logger, k.due, k.done = s.logger, make(chan struct{}, 1), s.closing
+	k.store, k.due = s, make(chan struct{}, 1)
 	k.pages, k.restartPages = walPages, walRestartPages
 	k.c, err = s.connect(ctx, s.writers)
 	return err
@@ -46,22 +44,23 @@ func (k *checkpointer) loop() {
 			_, _, err := k.c.checkpoint("passive")
 			k.mu.Unlock()
 			if err != nil {
-				k.logger.Error("the write-ahead log could not be copied into the mailstore's database", "error", err)
+				k.store.logger.Error("the write-ahead log could not be copied into the mailstore's database", "error", err)
+				k.store.noteLoss(k.c)
 			}
-		case <-k.done:
+		case <-k.store.closing:
 			return
 		}
 	}
 }
 
 // afterCommit runs in the commit loop.
-func (k *checkpointer) afterCommit(s *Store) {
-	if s.writer == nil {
+func (k *checkpointer) afterCommit(writer *conn) {
+	if writer == nil {
 		return
 	}
-	pages, copied, err := s.writer.checkpoint("noop")
+	pages, copied, err := writer.checkpoint("noop")
 	if err != nil {
-		k.logger.Error("the write-ahead log of the mailstore's database cannot be measured", "error", err)
+		k.store.logger.Error("the write-ahead log of the mailstore's database cannot be measured", "error", err)
 		return
 	}
 	if pages < k.asked || pages < k.restarted { // it has begun anew
@@ -69,7 +68,7 @@ func (k *checkpointer) afterCommit(s *Store) {
 	}
 	switch {
 	case pages-k.restarted >= k.restartPages:
-		k.restart(s.writer)
+		k.restart(writer, pages-k.restarted)
 	case pages-copied >= k.pages && pages-k.asked >= k.pages:
 		k.asked = pages
 		select {
@@ -80,20 +79,24 @@ func (k *checkpointer) afterCommit(s *Store) {
 }
 
 // restart has the next commit begin the log anew if it can. It waits for readers, but not for long, and for a copy in the
-// background not at all: the next commit asks again.
-func (k *checkpointer) restart(writer *conn) {
+// background only if the log has grown to twice what it may be: else the next commit asks again.
+func (k *checkpointer) restart(writer *conn, grown int64) {
 	if !k.mu.TryLock() {
-		return
+		if grown < 2*k.restartPages {
+			return
+		}
+		k.mu.Lock()
 	}
 	defer k.mu.Unlock()
 	pages, copied, err := writer.checkpoint("restart")
 	if err != nil {
-		k.logger.Error("the write-ahead log of the mailstore's database cannot begin anew", "error", err)
+		k.store.logger.Error("the write-ahead log of the mailstore's database cannot begin anew", "error", err)
+		k.store.noteLoss(writer)
 		return
 	}
 	k.restarted = pages
 	if copied < pages {
-		k.logger.Warn("the write-ahead log of the mailstore's database grows: a reader has held a snapshot for long",
+		k.store.logger.Warn("the write-ahead log of the mailstore's database grows: a reader has held a snapshot for long",
 			"pages", pages, "copied", copied)
 	}
 }

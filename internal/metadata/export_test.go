@@ -87,3 +87,10 @@ func Plan(v *View, query string) (steps []string, err error) {
 	})
 	return steps, err
 }
+
+// Lose is what a failed fsync does: the transaction is gone, and nobody knows what else is.
+func Lose(tx *Tx) error {
+	tx.c.lost = true
+	_, err := tx.exec("ROLLBACK")
+	return err
+}

@@ -143,3 +143,26 @@ func TestFileLimit(t *testing.T) {
 	s := open(t, dir)
 	update(t, s, set("key", "value"))
 }
+
+// TestFsyncFails has the store refuse all writes, and go on reading, until it is opened again.
+func TestFsyncFails(t *testing.T) { inBubble(t, testFsyncFails) }
+
+func testFsyncFails(t *testing.T, s *metadata.Store) {
+	update(t, s, set("earlier", "value"))
+	for i, err := range grouped(t, s, metadata.Fsynced, set("before", "value"), metadata.Lose, set("after", "value")) {
+		if !fault.Is(err, fault.DatabaseUnavailable) {
+			t.Errorf("function %d: got %v, want DatabaseUnavailable", i, err)
+		}
+	}
+	err := s.Update(t.Context(), metadata.Lazy, set("later", "value"))
+	wantKind(t, err, fault.DatabaseUnavailable)
+	wantKind(t, s.Sync(t.Context()), fault.DatabaseUnavailable)
+	if hint := fault.HintOf(err); !strings.Contains(hint, "restart") {
+		t.Errorf("got hint %q, want it to say that the mailstore must be restarted", hint)
+	}
+	for key, want := range map[string]bool{"earlier": true, "before": false, "after": false, "later": false} {
+		if _, found := value(t, s, key); found != want {
+			t.Errorf("%q is there: %t, want %t", key, found, want)
+		}
+	}
+}

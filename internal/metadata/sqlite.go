@@ -161,8 +161,6 @@ func (sqlite) explain(err error) (error, bool) {
 	case codes.SQLITE_INTERRUPT:
 		return fault.Wrap(fault.Interrupted, err, "interrupted"), false
 	}
-	// After a failed fsync the kernel may have dropped the pages it could not write, and the next fsync would succeed
-	// without them.
 	lost := e.Code() == codes.SQLITE_IOERR_FSYNC || e.Code() == codes.SQLITE_IOERR_DIR_FSYNC
 	return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database cannot be read or written"), lost
 }

@@ -78,7 +78,7 @@ func (s *Store) commitLoop() {
 		select {
 		case u := <-s.queue:
 			s.commit(s.gather(u))
-			s.wal.afterCommit(s)
+			s.wal.afterCommit(s.writer)
 		case <-s.closing:
 			return
 		}
@@ -218,13 +218,18 @@ func (s *Store) abandon(err error, group []*update) {
 }
 
 func (s *Store) dropWriter() {
-	if s.writer.lost {
-		failed := fault.New(fault.DatabaseUnavailable, "the mailstore's database could not be fsynced and takes no writes").
-			WithHint("check the disk, then restart the mailstore")
-		s.failed.Store(failed)
-	}
+	s.noteLoss(s.writer)
 	if err := s.writer.close(); err != nil {
 		s.logger.Warn("a connection to the mailstore's database did not close cleanly", "error", err)
 	}
 	s.writer = nil
+}
+
+// noteLoss refuses every further Update if a connection saw an fsync fail. The kernel may have dropped what it could not
+// write, and the next fsync would succeed without it.
+func (s *Store) noteLoss(c *conn) {
+	if c.lost {
+		s.failed.Store(fault.New(fault.DatabaseUnavailable, "the mailstore's database could not be fsynced and takes no writes").
+			WithHint("check the disk, then restart the mailstore"))
+	}
 }

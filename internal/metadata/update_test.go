@@ -198,7 +198,7 @@ func TestInterrupted(t *testing.T) {
 // TestConcurrent has readers look for sums that only a torn snapshot would miss, while writers move what is added up.
 func TestConcurrent(t *testing.T) {
 	s := open(t, t.TempDir())
-	const accounts, moves = 4, 200
+	const accounts, moves = 4, 40
 	set := func(tx *metadata.Tx, n int, amount byte) error { return tx.SetValue(fmt.Sprint(n), []byte{amount}) }
 	get := func(v *metadata.View, n int) int {
 		b, _, err := v.Value(fmt.Sprint(n))
@@ -240,7 +240,7 @@ func TestConcurrent(t *testing.T) {
 			}
 		})
 	}
-	for range 4 {
+	for range 2 {
 		readers.Go(func() {
 			for !stop.Load() {
 				view(t, s, func(v *metadata.View) error {

@@ -11,6 +11,9 @@ import (
 // viewsMax is how many Views read at the same time; further ones wait. Each may hold a page cache of readerCacheBytes.
 const viewsMax = 64
 
+// idleViewsMax is how many connections stay open while nobody reads by them.
+const idleViewsMax = 16
+
 // View is one consistent snapshot of the database. It must not be kept, nor used by several goroutines at once.
 type View struct {
 	c    *conn
@@ -93,14 +96,22 @@ func (p *viewPool) pop() *conn {
 
 // give takes a connection back; one that is not sound, after a panic or a failure, is closed.
 func (p *viewPool) give(c *conn, sound bool) {
-	if sound {
-		p.mu.Lock()
-		p.idle = append(p.idle, c)
-		p.mu.Unlock()
-	} else if err := c.close(); err != nil {
-		p.store.logger.Warn("a connection to the mailstore's database did not close cleanly", "error", err)
+	if !sound || !p.keep(c) {
+		if err := c.close(); err != nil {
+			p.store.logger.Warn("a connection to the mailstore's database did not close cleanly", "error", err)
+		}
 	}
 	<-p.slots
+}
+
+func (p *viewPool) keep(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) >= idleViewsMax {
+		return false
+	}
+	p.idle = append(p.idle, c)
+	return true
 }
 
 // drain waits for all Views. No further one begins, for the store is closing.
