@@ -1,8 +1,10 @@
 package eventlog
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -39,6 +41,9 @@ type Config struct {
 	TLS      *tls.Config // nil: plaintext
 	SASL     SASL
 	Logger   *slog.Logger // default: discard
+
+	// Dial connects to a broker; nil uses TCP, or TLS. Simulations give their network here.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // SASL is how a client authenticates to the brokers. The zero value does not.
@@ -117,7 +122,10 @@ func (c Config) options(contact *contact) ([]kgo.Opt, error) {
 		kgo.MetadataMaxAge(time.Minute),
 		kgo.DisableClientMetrics(),
 	}
-	if c.TLS != nil {
+	switch {
+	case c.Dial != nil:
+		options = append(options, kgo.Dialer(c.Dial))
+	case c.TLS != nil:
 		options = append(options, kgo.DialTLSConfig(c.TLS))
 	}
 	mechanism, err := c.SASL.mechanism()
@@ -150,7 +158,7 @@ func (c Config) producerOptions() ([]kgo.Opt, error) {
 		kgo.ProducerLinger(c.LingerMax),
 		kgo.ProducerBatchMaxBytes(c.batchBytesMax()),
 		kgo.ProducerBatchCompression(codec),
-		kgo.ProduceRequestTimeout(c.AppendTimeout),
+		kgo.ProduceRequestTimeout(c.AppendTimeout / 2), // the connection is given up half a timeout after that
 		kgo.RecordDeliveryTimeout(c.AppendTimeout),
 		// Without this, a record that was sent and not answered could not time out at all: it, and every later
 		// record of its stream, would wait for as long as the brokers are away. The price is that a record

@@ -30,6 +30,9 @@ type Config struct {
 	SyncWrites bool   // fsync every batch before it is confirmed
 	Logger     *slog.Logger
 	Ready      func(address string) // called once, when clients are answered; may be nil
+
+	// Network carries the connections of a simulation; nil is TCP.
+	Network *kfake.VirtualNetwork
 }
 
 // Broker is a running broker.
@@ -81,7 +84,11 @@ func Start(config Config) (*Broker, error) {
 			return nil, err
 		}
 	}
-	listener, err := net.Listen("tcp", config.Listen)
+	listen := net.Listen
+	if config.Network != nil {
+		listen = config.Network.Listen
+	}
+	listener, err := listen("tcp", config.Listen)
 	if err != nil {
 		b.unlock()
 		return nil, fault.Wrap(fault.Invalid, err, "the broker cannot listen on %s", config.Listen).

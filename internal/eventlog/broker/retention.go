@@ -47,7 +47,11 @@ func (b *Broker) startRetention() (stop func()) {
 // ApplyRetention trims every topic that has a retention.ms of its own: records older than that go, but never the last
 // one of a partition.
 func (b *Broker) ApplyRetention(ctx context.Context, now time.Time) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.address), kgo.DisableClientMetrics())
+	options := []kgo.Opt{kgo.SeedBrokers(b.address), kgo.DisableClientMetrics()}
+	if b.config.Network != nil {
+		options = append(options, kgo.Dialer(b.config.Network.DialContext))
+	}
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
 	}
