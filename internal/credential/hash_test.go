@@ -12,7 +12,7 @@ const newHashPrefix = "$argon2id$v=19$m=19456,t=2,p=1$"
 
 // A hash of the reference implementation's own tests (P-H-C/phc-winner-argon2, src/test.c).
 func TestVerifiesTheReferenceImplementationsHash(t *testing.T) {
-	const hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc"
+	const hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	if err := credential.Verify(hash, "password"); err != nil {
 		t.Error(err)
 	}
