@@ -19,14 +19,12 @@ type collector struct {
 	changed chan struct{} // closed and renewed at every batch
 	values  map[int32][]string
 	errs    map[int32][]error
-	busy    map[int32]bool
-	overlap bool
 }
 
 func newCollector() *collector {
 	return &collector{
 		changed: make(chan struct{}), values: make(map[int32][]string),
-		errs: make(map[int32][]error), busy: make(map[int32]bool),
+		errs: make(map[int32][]error),
 	}
 }
 

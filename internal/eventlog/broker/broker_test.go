@@ -348,3 +348,56 @@ func TestBrokerThatCannotWriteEnds(t *testing.T) {
 		t.Errorf("the broker's process: got %v, want exit status 1", err)
 	}
 }
+
+// A broker that is stopped and goes on (SIGSTOP, SIGCONT): appends meanwhile are in doubt within the bound, a follower
+// that was begun meanwhile gets everything, and what was in doubt stands at most once and disturbs no order.
+func TestStoppedBrokerGoesOn(t *testing.T) {
+	p := startProcess(t, t.TempDir(), "127.0.0.1:0")
+	l, err := eventlog.Open(t.Context(), eventlog.Config{
+		Brokers: []string{p.address}, Topic: "mail", Streams: 4, AppendTimeout: 2 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	appendAll(t, l, 1, 0, 100)
+	p.command.Process.Signal(syscall.SIGSTOP)
+	result := make(chan error, 1)
+	l.Append(1, nil, []byte("doubtful"), func(err error) { result <- err })
+	entries := make(chan string, 1000)
+	r := l.NewReader(func(_ context.Context, b eventlog.Batch) {
+		if b.Err != nil {
+			t.Errorf("reading: %v", b.Err)
+		}
+		for _, e := range b.Entries {
+			entries <- string(e.Value)
+		}
+	})
+	defer r.Close()
+	r.Follow(1, 0, -1)
+	if err := <-result; !fault.Is(err, fault.LogUnavailable) {
+		t.Errorf("append to a stopped broker: got %v, want kind %v", err, fault.LogUnavailable)
+	}
+	if l.Reachable() {
+		t.Error("a stopped broker is reachable")
+	}
+	p.command.Process.Signal(syscall.SIGCONT)
+	appendAll(t, l, 1, 100, 200)
+	doubtful := 0
+	for next := 0; next < 200; {
+		switch got := <-entries; got {
+		case "doubtful":
+			doubtful++
+		case fmt.Sprint(next):
+			next++
+		default:
+			t.Fatalf("got %s, want %d", got, next)
+		}
+	}
+	if doubtful > 1 {
+		t.Errorf("the doubtful record stands %d times", doubtful)
+	}
+	if !l.Reachable() {
+		t.Error("not reachable after the broker went on")
+	}
+}
