@@ -6,7 +6,6 @@ package metadata
 type Tx struct {
 	View
 
-	wrote   bool
 	removed bool // a mailbox: its rows wait for the sweep
 	unsure  bool // the savepoint could not be undone
 }
@@ -16,7 +15,6 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if err := tx.usable(); err != nil {
 		return 0, err
 	}
-	tx.wrote = true
 	n, err := tx.c.exec(query, args...)
 	return n, tx.note(err)
 }
@@ -26,6 +24,5 @@ func (tx *Tx) put(t *table, values []any) error {
 	if err := tx.usable(); err != nil || len(values) == 0 {
 		return err
 	}
-	tx.wrote = true
 	return tx.note(tx.c.put(t, values))
 }

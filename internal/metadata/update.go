@@ -113,7 +113,7 @@ func (s *Store) commit(group []*update) {
 		return
 	}
 	var done []*update // whose functions succeeded
-	wrote, removed := false, false
+	removed := false
 	for i, u := range group {
 		tx := &Tx{View: View{c: s.writer}}
 		err := tx.attempt(u)
@@ -128,10 +128,10 @@ func (s *Store) commit(group []*update) {
 			u.committed <- err
 		default:
 			done = append(done, u)
-			wrote, removed = wrote || tx.wrote, removed || tx.removed
+			removed = removed || tx.removed
 		}
 	}
-	if err := s.end(durability, wrote); err != nil {
+	if err := s.end(durability); err != nil {
 		s.abandon(err, done)
 		return
 	}
@@ -187,10 +187,11 @@ func (s *Store) begin(d Durability) error {
 	return nil
 }
 
-// end commits. The engine does not fsync a transaction that wrote nothing, but its caller may rely on what was committed
-// before it: so that it writes something, a setting gets a value that it did not have.
-func (s *Store) end(d Durability, wrote bool) error {
-	if d == Fsynced && !wrote && s.unsynced.Load() {
+// end commits. The engine does not fsync a transaction that changed no page, be it that it wrote nothing or what was there
+// already, but its caller may rely on what others committed before: so that a page changes, a setting gets a value that it
+// did not have.
+func (s *Store) end(d Durability) error {
+	if d == Fsynced && s.unsynced.Load() {
 		var value [16]byte
 		_, _ = rand.Read(value[:]) // never fails since Go 1.24
 		if err := s.writer.put(settings, []any{[]byte(syncedSetting), value[:]}); err != nil {
