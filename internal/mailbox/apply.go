@@ -123,9 +123,11 @@ func (o *Overlay) setSubscription(name string, present bool) error {
 		return contradiction("the subscription of %q is %t already", name, present)
 	case present:
 		o.subscriptions.set(name, &name)
+		o.subscriptionChange++
 		o.tally.put(subscription(name))
 	default:
 		o.subscriptions.set(name, nil)
+		o.subscriptionChange--
 		o.tally.remove(subscription(name))
 	}
 	return nil

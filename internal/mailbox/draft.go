@@ -22,9 +22,13 @@ type Draft struct {
 	overlay *Overlay
 	effects []Effect
 	bytes   int // estimate of the encoded effects
+	limits  limits
 	broken  error
 	sealed  bool
 }
+
+// limits bound what a mailbox remembers. Tests lower them.
+type limits struct{ tombstonesPerFolder, deliveries int }
 
 // NewDraft begins the transaction that follows the rows of base.
 func NewDraft(base Reader) (*Draft, error) {
@@ -36,7 +40,7 @@ func NewDraft(base Reader) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Draft{Reader: o, overlay: o}, nil
+	return &Draft{Reader: o, overlay: o, limits: limits{tombstonesPerFolderMax, deliveriesMax}}, nil
 }
 
 // Sequence is the transaction's.

@@ -58,10 +58,10 @@ func (d *Draft) deliverable(name string) (Folder, error) {
 // surplusDeliveries are those that must be forgotten before one more can be remembered.
 func (d *Draft) surplusDeliveries() ([]Delivery, error) {
 	n, err := d.overlay.CountDeliveries()
-	if err != nil || n < deliveriesMax {
+	if err != nil || n < d.limits.deliveries {
 		return nil, err
 	}
-	return d.overlay.OldestDeliveries(n - deliveriesMax + 1)
+	return d.overlay.OldestDeliveries(n - d.limits.deliveries + 1)
 }
 
 // Answered forgets deliveries whose answers are known to have reached the MTA. Unknown keys are ignored.

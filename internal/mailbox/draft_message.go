@@ -111,7 +111,7 @@ func (d *Draft) remove(s *folderState, messages []Message) error {
 
 // limitTombstones removes the older half of too many tombstones, by whole transactions, but none of this one.
 func (d *Draft) limitTombstones(s *folderState) error {
-	if s.now.Tombstones <= tombstonesPerFolderMax {
+	if int(s.now.Tombstones) <= d.limits.tombstonesPerFolder {
 		return nil
 	}
 	var sequences []Sequence

@@ -48,6 +48,7 @@ type Overlay struct {
 
 	folderCount, deliveryCount   int // of base; -1 until asked for
 	folderChange, deliveryChange int
+	subscriptionChange           int
 }
 
 // folderState is a folder that the overlay has touched.
@@ -148,17 +149,7 @@ func (o *Overlay) isSubscribed(name string) (bool, error) {
 }
 
 // countSubscriptions is how many names are subscribed, once isSubscribed has read those of base.
-func (o *Overlay) countSubscriptions() int {
-	n := len(o.subscribed)
-	for name, row := range o.subscriptions.rows {
-		if was := o.subscribed[name]; row != nil && !was {
-			n++
-		} else if row == nil && was {
-			n--
-		}
-	}
-	return n
-}
+func (o *Overlay) countSubscriptions() int { return len(o.subscribed) + o.subscriptionChange }
 
 // countFolders is how many folders there are.
 func (o *Overlay) countFolders() (int, error) {

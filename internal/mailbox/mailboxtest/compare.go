@@ -3,6 +3,7 @@ package mailboxtest
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"mailreplica/internal/mailbox"
@@ -43,6 +44,9 @@ func (c *comparison) same(what string, got any, gotErr error, want any, wantErr 
 	c.t.Helper()
 	if gotErr != nil || wantErr != nil {
 		c.t.Fatalf("%s: errors %v and %v", what, gotErr, wantErr)
+	}
+	if reflect.DeepEqual(got, want) { // the usual case, told sooner
+		return
 	}
 	if g, w := text(got), text(want); g != w {
 		c.t.Errorf("%s:\n got %s\nwant %s", what, g, w)
