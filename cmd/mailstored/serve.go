@@ -32,7 +32,7 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	logger := newLogger(stderr, c.LogLevel).With("mailstore", c.FQDN)
-	n, err := node.Start(ctx, c, logger)
+	n, err := node.Start(ctx, c, version, logger)
 	if err != nil {
 		return err
 	}

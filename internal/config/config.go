@@ -226,6 +226,23 @@ func (c *Config) validateVolumes() error {
 	return nil
 }
 
+// AdvertisedAddress is where others reach a listener: its own address, with the host that advertise names. Without that, the
+// FQDN stands for the host where the listener takes any address, and where certificates are checked.
+func (c *Config) AdvertisedAddress(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen // empty: not listened on
+	}
+	ip := net.ParseIP(host)
+	switch {
+	case c.Advertise != "":
+		host = c.Advertise
+	case host == "", ip != nil && ip.IsUnspecified(), c.TLS.Certificate != "":
+		host = c.FQDN
+	}
+	return net.JoinHostPort(host, port)
+}
+
 // Centralised reports whether the primary volume is one that every mailstore reaches.
 func (c *Config) Centralised() bool {
 	for _, v := range c.Volumes {

@@ -307,7 +307,7 @@ func TestSecondProcessOfOneName(t *testing.T) {
 	c := nodetest.Start(t, 1)
 	cfg := c.Config(0)
 	cfg.Data = filepath.Join(t.TempDir(), "other")
-	n, err := node.Start(t.Context(), cfg, c.Logger(0))
+	n, err := node.Start(t.Context(), cfg, "test", c.Logger(0))
 	if err == nil {
 		_ = n.Stop(t.Context())
 	}

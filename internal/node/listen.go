@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -15,7 +16,11 @@ const headerReadWait = 10 * time.Second
 
 // listen opens every listener, so that a taken address is an error of the start.
 func (n *Node) listen(ctx context.Context) error {
-	return n.serveHTTP(ctx, "peer", n.config.Listen.Peer, peer.Handler(peerService{n}, n.tokens.peer, n.logger))
+	err := n.serveHTTP(ctx, "peer", n.config.Listen.Peer, peer.Handler(peerService{n}, n.tokens.peer, n.logger))
+	if err != nil {
+		return err
+	}
+	return n.listenFrontends(ctx)
 }
 
 func (n *Node) open(ctx context.Context, what, addr string) (net.Listener, error) {
@@ -32,6 +37,9 @@ func (n *Node) serveHTTP(ctx context.Context, what, addr string, handler http.Ha
 	l, err := n.open(ctx, what, addr)
 	if err != nil {
 		return err
+	}
+	if config := n.tls.server(); config != nil {
+		l = tls.NewListener(l, config)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerReadWait}
 	n.loops.Go(func() {

@@ -35,9 +35,11 @@ const (
 
 // Node is one running mailstore.
 type Node struct {
-	config config.Config
-	logger *slog.Logger
-	tokens struct{ admin, peer string }
+	config  config.Config
+	logger  *slog.Logger
+	version string
+	tokens  struct{ admin, peer string }
+	tls     *certificates
 
 	store     *metadata.Store
 	mailstore *mailstore.Mailstore
@@ -61,8 +63,8 @@ type Node struct {
 
 // Start starts a mailstore and returns when it answers. The error says what is wrong with its configuration or its
 // surroundings; brokers and directory may be away.
-func Start(ctx context.Context, c config.Config, logger *slog.Logger) (*Node, error) {
-	n := &Node{config: c, logger: logger, failed: make(chan error, 1), stopped: map[string]bool{}}
+func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger) (*Node, error) {
+	n := &Node{config: c, version: version, logger: logger, failed: make(chan error, 1), stopped: map[string]bool{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
 		n.readTokens, n.openStores, n.openDirectory, n.register, n.openParts, n.listen,
@@ -96,11 +98,15 @@ func (n *Node) Stop(ctx context.Context) error {
 // atStop registers what ends a part; parts end in the opposite order of their making.
 func (n *Node) atStop(end func(context.Context) error) { n.closers = append(n.closers, end) }
 
+// readTokens reads tokens and certificates.
 func (n *Node) readTokens(context.Context) (err error) {
 	if n.tokens.admin, err = config.ReadToken(n.config.Tokens.Admin); err != nil {
 		return err
 	}
-	n.tokens.peer, err = config.ReadToken(n.config.Tokens.Peer)
+	if n.tokens.peer, err = config.ReadToken(n.config.Tokens.Peer); err != nil {
+		return err
+	}
+	n.tls, err = loadCertificates(n.config.TLS, n.logger)
 	return err
 }
 
@@ -166,9 +172,9 @@ func (n *Node) register(ctx context.Context) error {
 }
 
 func (n *Node) registration(ctx context.Context) (directory.Mailstore, error) {
+	l, at := n.config.Listen, n.config.AdvertisedAddress
 	self := directory.Mailstore{
-		FQDN: n.config.FQDN, AdminAddr: n.config.Listen.Admin, PeerAddr: n.config.Listen.Peer,
-		LMTPAddr: n.config.Listen.LMTP, IMAPAddr: n.config.Listen.IMAP,
+		FQDN: n.config.FQDN, AdminAddr: at(l.Admin), PeerAddr: at(l.Peer), LMTPAddr: at(l.LMTP), IMAPAddr: at(l.IMAP),
 	}
 	err := n.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		stored, ok, err := tx.Value(incarnationKey)
@@ -214,7 +220,7 @@ func (n *Node) fail(err error) {
 }
 
 func (n *Node) openParts(context.Context) error {
-	n.peers = peer.NewClient(n.tokens.peer, nil)
+	n.peers = peer.NewClient(n.tokens.peer, n.tls.client())
 	n.agent = replica.NewAgent(n.mailstore, n.store, n.logger)
 	n.manager = replica.NewManager(replica.ManagerConfig{
 		Mailstore: n.mailstore, Agent: n.agent, Wishes: n.copy, Directory: n.directory, Peers: n.peers,

@@ -96,7 +96,7 @@ func (c *Cluster) Config(i int) config.Config { return c.configs[i] }
 // StartNode starts the i-th mailstore, which must not be running.
 func (c *Cluster) StartNode(i int) {
 	c.t.Helper()
-	n, err := node.Start(c.t.Context(), c.configs[i], c.Logger(i))
+	n, err := node.Start(c.t.Context(), c.configs[i], "test", c.Logger(i))
 	if err != nil {
 		c.t.Fatalf("starting %s: %v", Name(i), err)
 	}

@@ -1,0 +1,87 @@
+package node
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"mailreplica/internal/config"
+	"mailreplica/internal/fault"
+)
+
+// certificateLookEvery is how often the certificate's file is looked at, so that a new one is taken without a restart.
+const certificateLookEvery = 10 * time.Second
+
+// certificates holds the mailstore's certificate, and loads it again when its file changes. A nil value stands for no TLS.
+type certificates struct {
+	files  config.TLS
+	pool   *x509.CertPool // nil: the system's
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	changed time.Time // of the file that current came from
+	looked  time.Time
+}
+
+// loadCertificates reads certificate, key and CA. Without a certificate there is no TLS.
+func loadCertificates(files config.TLS, logger *slog.Logger) (*certificates, error) {
+	if files.Certificate == "" {
+		return nil, nil
+	}
+	c := &certificates{files: files, logger: logger}
+	if files.CA != "" {
+		pem, err := os.ReadFile(files.CA)
+		c.pool = x509.NewCertPool()
+		if err != nil || !c.pool.AppendCertsFromPEM(pem) {
+			return nil, fault.Wrap(fault.Invalid, err, "tls.ca: %s holds no certificate that can be read", files.CA)
+		}
+	}
+	return c, c.load()
+}
+
+func (c *certificates) load() error {
+	info, err := os.Stat(c.files.Certificate)
+	if err == nil && info.ModTime().Equal(c.changed) {
+		return nil
+	}
+	if err == nil {
+		var pair tls.Certificate
+		if pair, err = tls.LoadX509KeyPair(c.files.Certificate, c.files.Key); err == nil {
+			c.current, c.changed = &pair, info.ModTime()
+			return nil
+		}
+	}
+	return fault.Wrap(fault.Invalid, err, "the certificate %s with the key %s cannot be used", c.files.Certificate, c.files.Key)
+}
+
+func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.looked) > certificateLookEvery {
+		c.looked = time.Now()
+		if err := c.load(); err != nil {
+			c.logger.Error("the new certificate cannot be used; the old one stays", "error", err)
+		}
+	}
+	return c.current, nil
+}
+
+// server is the configuration of a listener, nil without TLS.
+func (c *certificates) server() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}
+}
+
+// client is the configuration for connections to other mailstores, nil without TLS.
+func (c *certificates) client() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{RootCAs: c.pool, MinVersion: tls.VersionTLS12}
+}
