@@ -1,0 +1,287 @@
+package mailbox_test
+
+import (
+	"errors"
+	"testing"
+
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+)
+
+// sample is a mailbox with some of everything: a (folder 6) holds messages 2 and 3 (message 1 is expunged), which share no
+// content, and Sent (folder 3) a copy of 3.
+func sample(t *testing.T) *box {
+	t.Helper()
+	b := newBox(t)
+	b.create("a")
+	a := b.folder("a").ID
+	b.append("a", 3)
+	b.do(func(d *mailbox.Draft) error { _, err := d.Expunge(a, []mailbox.UID{1}); return err })
+	b.do(func(d *mailbox.Draft) error {
+		_, _, err := d.Copy(a, []mailbox.UID{3}, b.folder("Sent").ID)
+		return err
+	})
+	b.do(func(d *mailbox.Draft) error {
+		_, _, err := d.Deliver(newMessages(1)[0], mailbox.DeliveryKey{1}, "")
+		return err
+	})
+	return b
+}
+
+func TestContradictions(t *testing.T) {
+	b := sample(t)
+	h, _ := b.source.Header()
+	a, sent := b.folder("a"), b.folder("Sent")
+	m, _, _ := b.source.Message(a.ID, 3)
+	fresh := m
+	fresh.UID, fresh.ID = 4, h.NextItemID
+	message := func(alter func(*mailbox.Message)) mailbox.Effect {
+		m := fresh
+		alter(&m)
+		return mailbox.PutMessage{Message: m}
+	}
+	folder := func(f mailbox.Folder, alter func(*mailbox.Folder)) mailbox.Effect {
+		alter(&f)
+		return mailbox.PutFolder{Folder: f}
+	}
+	made := mailbox.Folder{ID: h.NextItemID, Name: "new", UIDValidity: h.NextUIDValidity, UIDNext: 1, HighestSeq: h.Sequence + 1}
+	same := func(*mailbox.Folder) {}
+	for name, effects := range map[string][]mailbox.Effect{
+		"none":                              {nil},
+		"message that exists":               {message(func(m *mailbox.Message) { m.UID = 3 })},
+		"message that was expunged":         {message(func(m *mailbox.Message) { m.UID = 1 })},
+		"message with UID 0":                {message(func(m *mailbox.Message) { m.UID = 0 })},
+		"message with the last UID":         {message(func(m *mailbox.Message) { m.UID = 1<<32 - 1 })},
+		"message in no folder":              {message(func(m *mailbox.Message) { m.FolderID = 99 })},
+		"message with a used id":            {message(func(m *mailbox.Message) { m.ID-- })},
+		"message without content":           {message(func(m *mailbox.Message) { m.ContentID = 99 })},
+		"message whose content is a folder": {message(func(m *mailbox.Message) { m.ContentID = 1 })},
+		"message with unsorted keywords":    {message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"b", "a"} })},
+		"message with a keyword twice":      {message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"A", "a"} })},
+		"message with a bad keyword":        {message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"a b"} })},
+		"message with unknown flags":        {message(func(m *mailbox.Message) { m.Flags.System = 0x80 })},
+		"the same message twice":            {message(func(*mailbox.Message) {}), message(func(m *mailbox.Message) { m.ID++ })},
+		"the same id twice":                 {message(func(*mailbox.Message) {}), message(func(m *mailbox.Message) { m.UID++ })},
+		"stale counters":                    {message(func(*mailbox.Message) {})},
+		"flags of no message":               {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{2, 4}}},
+		"flags of an expunged message":      {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{1}}},
+		"flags of nothing":                  {mailbox.SetFlags{FolderID: a.ID}},
+		"flags in no folder":                {mailbox.SetFlags{FolderID: 99, UIDs: []mailbox.UID{1}}},
+		"flags of UIDs that do not ascend":  {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{3, 2}}},
+		"flags that are bad":                {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{2}, Flags: mailbox.Flags{System: 0x40}}},
+		"expunge of no message":             {mailbox.Expunge{FolderID: a.ID, UIDs: []mailbox.UID{1, 2}}},
+		"expunge twice":                     {mailbox.Expunge{FolderID: a.ID, UIDs: []mailbox.UID{2, 2}}},
+		"expunge in no folder":              {mailbox.Expunge{FolderID: 99, UIDs: []mailbox.UID{2}}},
+		"folder of a name that is taken":    {folder(made, func(f *mailbox.Folder) { f.Name = "a" })},
+		"folder renamed to a taken name":    {folder(a, func(f *mailbox.Folder) { f.Name = "Sent" })},
+		"folder without a name":             {folder(made, func(f *mailbox.Folder) { f.Name = "" })},
+		"folder with a used id":             {folder(made, func(f *mailbox.Folder) { f.ID = m.ID })},
+		"folder with id 0":                  {folder(made, func(f *mailbox.Folder) { f.ID = 0 })},
+		"folder with a used UIDVALIDITY":    {folder(made, func(f *mailbox.Folder) { f.UIDValidity-- })},
+		"folder without UIDNEXT":            {folder(made, func(f *mailbox.Folder) { f.UIDNext = 0 })},
+		"folder that counts wrongly":        {folder(made, func(f *mailbox.Folder) { f.Messages = 1 })},
+		"folder changed long ago":           {folder(made, func(f *mailbox.Folder) { f.HighestSeq-- })},
+		"folder with an older UIDVALIDITY":  {folder(a, func(f *mailbox.Folder) { f.UIDValidity-- })},
+		"folder whose UIDNEXT goes back":    {folder(a, func(f *mailbox.Folder) { f.UIDNext-- })},
+		"folder whose modseq goes back":     {folder(a, func(f *mailbox.Folder) { f.HighestSeq-- })},
+		"folder whose modseq is to come":    {folder(a, func(f *mailbox.Folder) { f.HighestSeq = h.Sequence + 2 })},
+		"folder with more messages":         {folder(a, func(f *mailbox.Folder) { f.Messages++ })},
+		"folder with more unseen":           {folder(a, func(f *mailbox.Folder) { f.Unseen++ })},
+		"folder with more bytes":            {folder(a, func(f *mailbox.Folder) { f.Bytes++ })},
+		"folder with more tombstones":       {folder(a, func(f *mailbox.Folder) { f.Tombstones++ })},
+		"folder pruned by its row":          {folder(a, func(f *mailbox.Folder) { f.PrunedUpTo = 2 })},
+		"new folder without counters":       {folder(made, same)},
+		"folder removed that is not there":  {mailbox.RemoveFolder{ID: 99}},
+		"folder removed twice":              {mailbox.RemoveFolder{ID: sent.ID}, mailbox.RemoveFolder{ID: sent.ID}},
+		"folder that was removed":           {mailbox.RemoveFolder{ID: sent.ID}, folder(sent, same)},
+		"folder removed without usage":      {mailbox.RemoveFolder{ID: sent.ID}},
+		"content with a used id":            {mailbox.PutContent{Content: mailbox.Content{ID: m.ContentID}}},
+		"content for nothing":               {mailbox.PutContent{Content: mailbox.Content{ID: h.NextItemID}}, mailbox.SetCounters{NextItemID: h.NextItemID + 1, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages, Bytes: h.Bytes}},
+		"content removed that is in use":    {mailbox.RemoveContent{ID: m.ContentID}},
+		"content removed that is not there": {mailbox.RemoveContent{ID: 99}},
+		"tombstones pruned of no folder":    {mailbox.PruneTombstones{FolderID: 99, UpTo: 1}},
+		"tombstones pruned up to now":       {mailbox.PruneTombstones{FolderID: a.ID, UpTo: h.Sequence + 1}},
+		"tombstones pruned up to nothing":   {mailbox.PruneTombstones{FolderID: a.ID}},
+		"subscribed twice":                  {mailbox.PutSubscription{Name: "Sent"}},
+		"not subscribed":                    {mailbox.RemoveSubscription{Name: "sent"}},
+		"delivered twice":                   {mailbox.PutDelivery{Key: mailbox.DeliveryKey{1}}},
+		"delivered without a key":           {mailbox.PutDelivery{}},
+		"delivery that is not known":        {mailbox.RemoveDelivery{Key: mailbox.DeliveryKey{2}}},
+		"item ids that go back":             {mailbox.SetCounters{NextItemID: h.NextItemID - 1, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages, Bytes: h.Bytes}},
+		"UIDVALIDITYs that go back":         {mailbox.SetCounters{NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity - 1, Messages: h.Messages, Bytes: h.Bytes}},
+		"usage in messages":                 {mailbox.SetCounters{NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages + 1, Bytes: h.Bytes}},
+		"usage in bytes":                    {mailbox.SetCounters{NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages, Bytes: h.Bytes - 1}},
+	} {
+		_, err := mailbox.Apply(b.source, h.Sequence+1, mailbox.Change{Effects: effects, Digest: h.Digest})
+		if !errors.Is(err, mailbox.ErrContradiction) || !fault.Is(err, fault.Unusable) {
+			t.Errorf("%s: got %v, want a contradiction", name, err)
+		}
+	}
+}
+
+func TestApplySequence(t *testing.T) {
+	b := sample(t)
+	h, _ := b.source.Header()
+	for _, sequence := range []mailbox.Sequence{0, h.Sequence - 1, h.Sequence, h.Sequence + 2} {
+		if _, err := mailbox.Apply(b.source, sequence, mailbox.Change{Digest: h.Digest}); !errors.Is(err, mailbox.ErrContradiction) {
+			t.Errorf("sequence %d after %d: got %v, want a contradiction", sequence, h.Sequence, err)
+		}
+	}
+	if _, err := mailbox.NewOverlay(b.source, 1<<63); !errors.Is(err, mailbox.ErrContradiction) {
+		t.Errorf("sequence 2^63: got %v, want a contradiction", err)
+	}
+}
+
+// Rows that differ in anything that no effect names are found by the digest.
+func TestDigestDiffers(t *testing.T) {
+	for name, alter := range map[string]func(*mailbox.Delta){
+		"a date":   func(d *mailbox.Delta) { d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].InternalDate++ },
+		"a zone":   func(d *mailbox.Delta) { d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].DateZone++ },
+		"a modseq": func(d *mailbox.Delta) { d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].ModSeq-- },
+		"a keyword": func(d *mailbox.Delta) {
+			d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].Flags.Keywords = []string{"x"}
+		},
+		"a blob":         func(d *mailbox.Delta) { d.Contents[6].Blob = "other" },
+		"a summary":      func(d *mailbox.Delta) { d.Contents[6].Summary = []byte("other") },
+		"a volume":       func(d *mailbox.Delta) { d.Contents[6].Volume = "other" },
+		"a message":      func(d *mailbox.Delta) { delete(d.Messages, mailbox.MessageKey{FolderID: 2, UID: 2}) },
+		"a special use":  func(d *mailbox.Delta) { d.Folders[1].SpecialUse = "\\Sent" },
+		"a subscription": func(d *mailbox.Delta) { d.Subscriptions["x"] = true },
+		"a tombstone": func(d *mailbox.Delta) {
+			key := mailbox.MessageKey{FolderID: 1, UID: 9}
+			d.Tombstones[key] = &mailbox.Tombstone{FolderID: 1, UID: 9, Sequence: 1}
+		},
+		"a delivery": func(d *mailbox.Delta) {
+			d.Deliveries[mailbox.DeliveryKey{1}] = &mailbox.Delivery{Key: mailbox.DeliveryKey{1}, Sequence: 1}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t)
+			d, err := mailbox.NewDraft(b.source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Append(2, newMessages(2)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Change(); err != nil {
+				t.Fatal(err)
+			}
+			delta := d.Delta()
+			f, _, _ := b.source.Folder(1)
+			delta.Folders[1] = &f
+			alter(&delta)
+			_ = b.source.Write(delta)
+			h, _ := b.source.Header()
+			if full, _ := mailbox.FullDigest(b.source); full == h.Digest {
+				t.Error("the digest does not see it")
+			}
+		})
+	}
+}
+
+func TestApplyDigest(t *testing.T) {
+	b := sample(t)
+	d, _ := mailbox.NewDraft(b.source)
+	if err := d.Subscribe("x"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.Change()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := c.Digest
+	c.Digest.Lo++
+	if _, err := mailbox.Apply(b.replica, d.Sequence(), c); !errors.Is(err, mailbox.ErrDigest) || !fault.Is(err, fault.Unusable) {
+		t.Errorf("got %v, want another digest", err)
+	}
+	c.Digest = good
+	if _, err := mailbox.Apply(b.replica, d.Sequence(), c); err != nil {
+		t.Errorf("the right digest is refused: %v", err)
+	}
+	if err := d.Subscribe("y"); !fault.Is(err, fault.Internal) {
+		t.Errorf("an operation after Change: got %v, want it refused", err)
+	}
+	if again, err := d.Change(); err != nil || again.Digest != good || len(again.Effects) != len(c.Effects) {
+		t.Errorf("Change again gave %v, %v", again, err)
+	}
+}
+
+func TestTouch(t *testing.T) {
+	b := sample(t)
+	before, _ := b.source.Header()
+	d, err := mailbox.Touch(b.source, before.Sequence+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(d, d)
+	after, _ := b.source.Header()
+	before.Sequence++
+	if after != before || len(d.Folders)+len(d.Messages)+len(d.Contents) > 0 {
+		t.Errorf("got header %+v and delta %+v, want header %+v and no rows", after, d, before)
+	}
+	if _, err := mailbox.Touch(b.source, after.Sequence); !errors.Is(err, mailbox.ErrContradiction) {
+		t.Errorf("the same sequence again: got %v, want a contradiction", err)
+	}
+}
+
+func TestLeap(t *testing.T) {
+	b := sample(t)
+	before, _ := b.source.Header()
+	folders, _ := b.source.Folders()
+	sequence := before.Sequence + 1<<32
+	source, err := mailbox.Leap(b.source, sequence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replica, err := mailbox.Leap(b.replica, sequence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(source, replica)
+	after, _ := b.source.Header()
+	if r, _ := b.replica.Header(); r != after {
+		t.Errorf("the replica leaps to %+v, the source to %+v", r, after)
+	}
+	if after.Sequence != sequence || after.NextUIDValidity != before.NextUIDValidity+uint32(len(folders)) {
+		t.Errorf("got header %+v after %+v", after, before)
+	}
+	for _, old := range folders {
+		f, _, _ := b.source.Folder(old.ID)
+		if f.UIDValidity < before.NextUIDValidity || f.HighestSeq != sequence || f.UIDNext != old.UIDNext {
+			t.Errorf("folder %+v was %+v", f, old)
+		}
+	}
+	if first := b.folder("INBOX"); first.UIDValidity != before.NextUIDValidity {
+		t.Errorf("the folder with the lowest id has UIDVALIDITY %d, want %d", first.UIDValidity, before.NextUIDValidity)
+	}
+	b.append("a", 1) // and life goes on
+	equalUIDs(t, "a", b.uids("a"), 2, 3, 4)
+}
+
+func TestEmptyMailbox(t *testing.T) {
+	m := mailbox.NewMemory()
+	h, _ := m.Header()
+	if h != mailbox.EmptyHeader() || h.NextItemID != 1 || h.NextUIDValidity != 1 {
+		t.Errorf("got header %+v", h)
+	}
+	if full, err := mailbox.FullDigest(m); err != nil || full != h.Digest {
+		t.Errorf("got digest %v, %v, want %v", full, err, h.Digest)
+	}
+	for _, compute := range []func(mailbox.Reader, mailbox.Sequence) (mailbox.Delta, error){mailbox.Leap, mailbox.Touch} {
+		d, err := compute(m, 1)
+		if err != nil || d.Header.Digest != h.Digest {
+			t.Errorf("got header %+v, %v", d.Header, err)
+		}
+	}
+}
+
+func TestDigestText(t *testing.T) {
+	d := mailbox.Digest{Hi: 1, Lo: 0xfedcba9876543210}
+	if got := d.String(); got != "0000000000000001fedcba9876543210" {
+		t.Errorf("got %s", got)
+	}
+	if got := mailbox.DigestFromBytes(d.Bytes()); got != d {
+		t.Errorf("got %v back from its bytes, want %v", got, d)
+	}
+}
