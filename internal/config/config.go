@@ -25,7 +25,8 @@ type Config struct {
 	Data      string `yaml:"data"`      // folder of its database and of what it exports
 	Directory string `yaml:"directory"` // path of the directory's SQLite file, shared by the mailstores of this machine
 
-	PIDFile string `yaml:"pidFile"` // optional: where the process writes its id
+	PIDFile   string `yaml:"pidFile"`   // optional: where the process writes its id
+	Advertise string `yaml:"advertise"` // optional: host under which others reach this mailstore; see AdvertisedAddress
 
 	Listen        Listen   `yaml:"listen"`
 	Tokens        Tokens   `yaml:"tokens"`
