@@ -65,7 +65,8 @@ func NewVerifier(cfg VerifierConfig) *Verifier {
 		good: make(map[account.ID]remembered),
 	}
 	_, _ = rand.Read(v.key[:]) // never fails since Go 1.24
-	decoy := parameters{memoryKiB: newMemoryKiB, passes: newPasses, threads: newThreads, salt: make([]byte, saltBytes), key: make([]byte, keyBytes)}
+	decoy := parameters{memoryKiB: newMemoryKiB, passes: newPasses, threads: newThreads,
+		salt: make([]byte, saltBytes), key: make([]byte, keyBytes)}
 	_, _ = rand.Read(decoy.salt)
 	_, _ = rand.Read(decoy.key)
 	v.decoy = decoy.String()

@@ -53,7 +53,8 @@ func (d *Directory) SetPaused(ctx context.Context, id account.ID, paused bool) (
 
 // SetStream records in which log an account was opened, or with stream -1 that it is in none. Another log or stream than
 // the stored one is refused (Invalid): the account must be closed in that one first.
-func (d *Directory) SetStream(ctx context.Context, id account.ID, clusterID string, topicID [16]byte, stream int32) (Account, error) {
+func (d *Directory) SetStream(ctx context.Context, id account.ID, clusterID string, topicID [16]byte,
+	stream int32) (Account, error) {
 	if stream < 0 {
 		clusterID, topicID, stream = "", [16]byte{}, -1
 	}

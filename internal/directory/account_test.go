@@ -13,7 +13,8 @@ import (
 
 func TestCreateAccount(t *testing.T) {
 	d := newDirectory(t, directory.Options{})
-	made, err := d.CreateAccount(t.Context(), directory.NewAccount{Name: "John@Example.com", PasswordHash: "hash", GlobalAdmin: true})
+	made, err := d.CreateAccount(t.Context(),
+		directory.NewAccount{Name: "John@Example.com", PasswordHash: "hash", GlobalAdmin: true})
 	must(t, err)
 	if made.Name != "john@example.com" || made.MailHost != mbox1 || made.Stream != -1 || made.Status != directory.Active ||
 		made.Kind != directory.User || made.Epoch != 0 || !made.GlobalAdmin || made.Version == 0 || made.Created.IsZero() {

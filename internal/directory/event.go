@@ -38,7 +38,8 @@ type touched struct {
 
 // touch collects what the pages speak of; for a copy from nothing, all that was and is known besides.
 func touch(pages []Changes, old *index) (touched, error) {
-	t := touched{make(map[account.ID]struct{}), make(map[account.ID]struct{}), make(map[string]struct{}), make(map[string]struct{})}
+	t := touched{make(map[account.ID]struct{}), make(map[account.ID]struct{}), make(map[string]struct{}),
+		make(map[string]struct{})}
 	if pages[0].Full {
 		t.all(old)
 	}
@@ -108,7 +109,8 @@ type snapshot struct {
 }
 
 func (t touched) of(x *index) snapshot {
-	s := snapshot{t, make(map[account.ID]*Account), make(map[account.ID][]Replica), make(map[string]Mailstore), make(map[string]string)}
+	s := snapshot{t, make(map[account.ID]*Account), make(map[account.ID][]Replica), make(map[string]Mailstore),
+		make(map[string]string)}
 	pick(s.accountsBefore, x.accounts, t.accounts)
 	pick(s.replicasBefore, x.replicas, t.replicas)
 	pick(s.mailstoresBefore, x.mailstores, t.mailstores)

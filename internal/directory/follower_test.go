@@ -3,7 +3,6 @@ package directory_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -56,199 +55,6 @@ func (p *platform) takeAway(t testing.TB) (putBack func()) {
 	}
 }
 
-// mirror rebuilds what subscribers can know from events alone.
-type mirror struct {
-	t        testing.TB
-	copy     func() *directory.Copy
-	accounts map[account.ID]directory.Account
-	deleted  map[account.ID]bool
-	replicas map[account.ID]string
-	config   map[string]string
-	stores   map[string]bool
-}
-
-func newMirror(t testing.TB, copied func() *directory.Copy) *mirror {
-	return &mirror{t: t, copy: copied, accounts: map[account.ID]directory.Account{}, deleted: map[account.ID]bool{},
-		replicas: map[account.ID]string{}, config: map[string]string{}, stores: map[string]bool{}}
-}
-
-func (m *mirror) tell(e directory.Event) {
-	for _, c := range e.Accounts {
-		before, known := m.accounts[c.ID]
-		if known && c.Before != nil {
-			before.Version = c.Before.Version // a write that changed nothing else is not told
-		}
-		if known != (c.Before != nil) || known && before != *c.Before {
-			m.t.Errorf("account %s was %+v, the event says %+v", c.ID, before, c.Before)
-		}
-		delete(m.accounts, c.ID)
-		if c.After != nil {
-			m.accounts[c.ID] = *c.After
-		}
-		m.deleted[c.ID] = c.Deleted
-	}
-	for _, id := range e.Replicas {
-		m.replicas[id] = text(m.copy().Replicas(id))
-	}
-	for _, name := range e.Config {
-		delete(m.config, name)
-		if value, set := m.copy().Config(name); set {
-			m.config[name] = value
-		}
-	}
-	for _, fqdn := range e.Mailstores {
-		_, m.stores[fqdn] = m.copy().Mailstore(fqdn)
-	}
-}
-
-// Whatever is written, the copy equals the directory after each step, also after a restart of the copy, and the events
-// tell all of it.
-func TestCopyEqualsDirectory(t *testing.T) {
-	for seed := range uint64(6) {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			t.Parallel()
-			p := newPlatform(t)
-			w := &writer{t: t, p: p, random: rand.New(rand.NewPCG(seed, 1))}
-			seen := newMirror(t, func() *directory.Copy { return p.copy })
-			p.follower.Subscribe(seen.tell)
-			for step := range 60 {
-				for range w.random.IntN(8) {
-					w.write()
-				}
-				if step%20 == 19 {
-					must(t, p.copy.Close())
-					p.open(t)
-					p.follower.Subscribe(seen.tell)
-				}
-				must(t, p.follower.Poll(t.Context()))
-				compare(t, p, seen)
-			}
-		})
-	}
-}
-
-// writer does random things to a directory.
-type writer struct {
-	t      testing.TB
-	p      *platform
-	random *rand.Rand
-	ids    []account.ID
-}
-
-func (w *writer) write() {
-	w.t.Helper()
-	ctx, d := w.t.Context(), w.p.directory
-	hosts := []string{mbox1, mbox2, mbox3, "mbox4.example.com"}
-	host := hosts[w.random.IntN(len(hosts))]
-	var id account.ID
-	if len(w.ids) > 0 {
-		id = w.ids[w.random.IntN(len(w.ids))]
-	}
-	var err error
-	switch w.random.IntN(14) {
-	case 0, 1, 2:
-		var a directory.Account
-		a, err = d.CreateAccount(ctx, directory.NewAccount{Name: fmt.Sprintf("u%d@x", w.random.IntN(20))})
-		if err == nil {
-			w.ids = append(w.ids, a.ID)
-		}
-	case 3:
-		_, err = d.CreateList(ctx, fmt.Sprintf("u%d@x", w.random.IntN(20)))
-	case 4, 5:
-		_, err = d.PutReplica(ctx, id, host, w.random.IntN(3))
-	case 6:
-		err = d.SetReplicaState(ctx, id, host, directory.Available)
-	case 7:
-		if err = d.RemoveReplica(ctx, id, host); err == nil {
-			err = d.FinishRemoveReplica(ctx, id, host)
-		}
-	case 8:
-		_, err = d.SetHome(ctx, id, host, uint64(1+w.random.IntN(50)),
-			[]directory.Replica{{Mailstore: mbox1, Priority: 3, State: directory.Available}})
-	case 9:
-		if _, err = d.BeginDelete(ctx, id); err == nil && w.random.IntN(2) == 0 {
-			err = d.FinishDelete(ctx, id)
-		}
-	case 10:
-		err = d.SetConfig(ctx, fmt.Sprint("c", w.random.IntN(3)), fmt.Sprint(w.random.IntN(3)))
-	case 11:
-		err = d.UnsetConfig(ctx, fmt.Sprint("c", w.random.IntN(3)))
-	case 12:
-		if w.random.IntN(2) == 0 {
-			err = d.RegisterMailstore(ctx, mailstore("mbox4.example.com"))
-		} else {
-			err = d.DeleteMailstore(ctx, "mbox4.example.com")
-		}
-	case 13:
-		_, err = d.SetPaused(ctx, id, w.random.IntN(2) == 0)
-	}
-	switch fault.KindOf(err) {
-	case fault.NotFound, fault.Exists, fault.Invalid, fault.Busy:
-	default:
-		if err != nil {
-			w.t.Fatal(err)
-		}
-	}
-}
-
-func compare(t testing.TB, p *platform, seen *mirror) {
-	t.Helper()
-	ctx := t.Context()
-	want, err := p.directory.Accounts(ctx, directory.Filter{})
-	must(t, err)
-	got := p.copy.Accounts(func(*directory.Account) bool { return true })
-	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
-		t.Fatalf("the copy has %+v\nthe directory %+v", got, want)
-	}
-	known := 0
-	for _, a := range want {
-		byName, _ := p.copy.AccountByName(a.Name)
-		if byName != a {
-			t.Fatalf("by name: %+v, want %+v", byName, a)
-		}
-		told := seen.accounts[a.ID]
-		told.Version = a.Version // a write that changed nothing else is not told
-		if told != a {
-			t.Fatalf("events told %+v, want %+v", told, a)
-		}
-		replicas := replicasOf(t, p.directory, a.ID)
-		if got := text(p.copy.Replicas(a.ID)); got != replicas || seen.replicas[a.ID] != replicas {
-			t.Fatalf("replicas: copy %s, events %s, want %s", got, seen.replicas[a.ID], replicas)
-		}
-		known++
-	}
-	if len(seen.accounts) != known {
-		t.Fatalf("events told of %d accounts, want %d", len(seen.accounts), known)
-	}
-	for id, deleted := range seen.deleted {
-		want, err := p.directory.IsDeleted(ctx, id)
-		if err != nil || deleted != want || p.copy.IsDeleted(id) != want {
-			t.Fatalf("deleted: events %v, copy %v, want %v, %v", deleted, p.copy.IsDeleted(id), want, err)
-		}
-	}
-	config, err := p.directory.AllConfig(ctx)
-	must(t, err)
-	if !reflect.DeepEqual(config, seen.config) {
-		t.Fatalf("events told of settings %v, want %v", seen.config, config)
-	}
-	stores, err := p.directory.Mailstores(ctx)
-	must(t, err)
-	copied := p.copy.Mailstores()
-	for i := range copied {
-		copied[i].SeenAt = stores[min(i, len(stores)-1)].SeenAt
-	}
-	if !reflect.DeepEqual(copied, stores) {
-		t.Fatalf("the copy has mailstores %+v, want %+v", copied, stores)
-	}
-	for _, fqdn := range []string{mbox1, mbox2, mbox3} {
-		onDirectory, err := p.directory.ReplicasOn(ctx, fqdn)
-		must(t, err)
-		if on := p.copy.ReplicasOn(fqdn); len(on) != len(onDirectory) {
-			t.Fatalf("%s: the copy has replicas %+v, want %+v", fqdn, on, onDirectory)
-		}
-	}
-}
-
 // A copy of more rows than a page holds, made from nothing and followed.
 func TestManyAccounts(t *testing.T) {
 	p := newPlatform(t)
@@ -274,7 +80,8 @@ func createManyFrom(t testing.TB, d *directory.Directory, from, to int) {
 	for range 256 {
 		group.Go(func() {
 			for i := range next {
-				if _, err := d.CreateAccount(t.Context(), directory.NewAccount{Name: fmt.Sprintf("u%d@example.com", i), MailHost: mbox1}); err != nil {
+				n := directory.NewAccount{Name: fmt.Sprintf("u%d@example.com", i), MailHost: mbox1}
+				if _, err := d.CreateAccount(t.Context(), n); err != nil {
 					t.Error(err)
 				}
 			}
@@ -442,36 +249,4 @@ func TestRunFollows(t *testing.T) {
 	if len(told) != 0 {
 		t.Errorf("told %+v after the end of the subscription", <-told)
 	}
-}
-
-func BenchmarkLookup(b *testing.B) {
-	p := newPlatform(b)
-	createMany(b, p.directory, 20_000)
-	must(b, p.follower.Poll(b.Context()))
-	b.ResetTimer()
-	for i := 0; b.Loop(); i++ {
-		if _, err := p.follower.Lookup(b.Context(), "u777@example.com"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkPollUnchanged(b *testing.B) {
-	p := newPlatform(b)
-	for b.Loop() {
-		must(b, p.follower.Poll(b.Context()))
-	}
-}
-
-func BenchmarkSetHomeParallel(b *testing.B) {
-	p := newPlatform(b)
-	a := newAccount(b, p.directory, "a@x", mbox1)
-	b.SetParallelism(64)
-	b.RunParallel(func(pb *testing.PB) {
-		for epoch := uint64(1); pb.Next(); epoch++ {
-			if _, err := p.directory.SetHome(b.Context(), a.ID, mbox1, epoch, nil); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }

@@ -15,7 +15,8 @@ import (
 // Replicas that the log does not name are dropped, with one exception: a wish that no copy answers yet (initialising)
 // was made by an administrator while the promotion ran, and the new primary has to grant it. The wish to remove a
 // replica is kept. An account that is gone is NotFound.
-func (d *Directory) SetHome(ctx context.Context, id account.ID, mailHost string, epoch uint64, replicas []Replica) (bool, error) {
+func (d *Directory) SetHome(ctx context.Context, id account.ID, mailHost string, epoch uint64,
+	replicas []Replica) (bool, error) {
 	if epoch == 0 || len(replicas) > ReplicasMax {
 		return false, fault.New(fault.Internal, "a home of epoch %d with %d replicas", epoch, len(replicas))
 	}

@@ -54,7 +54,7 @@ var (
 // migrate brings the database to the newest schema. Several processes may do so at once: each looks again inside the
 // transaction that keeps the others out. An empty database is refused unless create is set.
 func migrate(ctx context.Context, db *sql.DB, create bool, now time.Time) error {
-	steps, err := migrations("sqlite")
+	steps, err := migrations(dialect)
 	if err != nil {
 		return err
 	}
@@ -129,12 +129,11 @@ type rowQuerier interface {
 
 // schemaVersion is the number of the last step taken; 0 is an empty database.
 func schemaVersion(ctx context.Context, q rowQuerier) (int, error) {
-	var tables int
-	err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'schema_version'").Scan(&tables)
+	var tables, version int
+	err := q.QueryRowContext(ctx, countSchemaVersionTables).Scan(&tables)
 	if err != nil || tables == 0 {
 		return 0, err
 	}
-	var version int
 	err = q.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_version").Scan(&version)
 	return version, err
 }

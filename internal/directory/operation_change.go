@@ -18,7 +18,8 @@ type ItemResult struct {
 // RecordProgress stores results of items and the state (Running or Interrupted) of an operation that has not finished,
 // and gives the operation with its counts, and whether a stop was asked for. Repeating a result changes nothing. An
 // operation that has finished is left as it is, and given.
-func (d *Directory) RecordProgress(ctx context.Context, id string, state OperationState, results []ItemResult) (Operation, error) {
+func (d *Directory) RecordProgress(ctx context.Context, id string, state OperationState,
+	results []ItemResult) (Operation, error) {
 	if state.Finished() {
 		return Operation{}, fault.New(fault.Internal, "progress of an operation that is %s", state)
 	}
@@ -32,7 +33,8 @@ func (d *Directory) RecordProgress(ctx context.Context, id string, state Operati
 	}
 }
 
-func (d *Directory) recordProgress(ctx context.Context, id string, state OperationState, results []ItemResult) (Operation, error) {
+func (d *Directory) recordProgress(ctx context.Context, id string, state OperationState,
+	results []ItemResult) (Operation, error) {
 	var op Operation
 	err := d.store.write(ctx, func(t *tx) (err error) {
 		if op, err = t.operation(id); err != nil || op.State.Finished() {

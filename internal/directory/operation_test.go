@@ -30,7 +30,8 @@ func TestOperationProgress(t *testing.T) {
 	if op.State != directory.Queued || op.Total != 5000 || string(op.Parameters) != "{}" {
 		t.Errorf("made %+v", op)
 	}
-	results := []directory.ItemResult{{Position: 0, State: directory.ItemSuccessful}, {Position: 4999, State: directory.ItemFailed, Message: "why"}}
+	results := []directory.ItemResult{{Position: 0, State: directory.ItemSuccessful},
+		{Position: 4999, State: directory.ItemFailed, Message: "why"}}
 	for range 2 { // a repeat counts nothing
 		got := must1(d.RecordProgress(ctx, op.ID, directory.Running, results))(t)
 		if got.State != directory.Running || got.Done != 2 || got.Failed != 1 {
@@ -90,7 +91,8 @@ func TestNotificationIsClipped(t *testing.T) {
 	d := newDirectory(t, directory.Options{})
 	n := must1(d.AddNotification(t.Context(), directory.Notification{Server: mbox1, Type: directory.Critical,
 		Subject: strings.Repeat("é", 1000), Text: "text"}))(t)
-	if len(n.Subject) > directory.NotificationSubjectBytesMax || !utf8.ValidString(n.Subject) || !strings.HasSuffix(n.Subject, "é…") {
+	if len(n.Subject) > directory.NotificationSubjectBytesMax || !utf8.ValidString(n.Subject) ||
+		!strings.HasSuffix(n.Subject, "é…") {
 		t.Errorf("subject of %d bytes %q", len(n.Subject), n.Subject)
 	}
 	if got := must1(d.Notification(t.Context(), n.ID))(t); got != n {

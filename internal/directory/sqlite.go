@@ -12,8 +12,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// This file is all that knows SQLite's dialect, beside migrations/sqlite. What another engine must give: a transaction
-// that keeps other writers out from its start, one that reads a single state, and the class of an error.
+// This file is all that knows SQLite's dialect, beside migrations/sqlite. It is what another engine must give: a
+// transaction that keeps other writers out from its start, one that reads a single state, and the class of an error.
+
+// dialect names the folder of migrations.
+const dialect = "sqlite"
+
+// countSchemaVersionTables finds out whether a database is empty.
+const countSchemaVersionTables = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'schema_version'"
 
 // sqliteBusyTimeout is how long SQLite itself waits for another process's transaction; runs of it are repeated until
 // the store's own limit.

@@ -142,9 +142,11 @@ func TestOperationFails(t *testing.T) {
 			}
 			return nil
 		}),
-		"all":   each(func(operation.Item) error { return errors.New("secret") }),
-		"whole": operation.RunnerFunc(func(context.Context, *operation.Task) error { return fault.New(fault.LogUnavailable, "no brokers") }),
-		"lazy":  operation.RunnerFunc(func(context.Context, *operation.Task) error { return nil }),
+		"all": each(func(operation.Item) error { return errors.New("secret") }),
+		"whole": operation.RunnerFunc(func(context.Context, *operation.Task) error {
+			return fault.New(fault.LogUnavailable, "no brokers")
+		}),
+		"lazy": operation.RunnerFunc(func(context.Context, *operation.Task) error { return nil }),
 	})
 	for _, c := range []struct {
 		kind         string
@@ -163,7 +165,8 @@ func TestOperationFails(t *testing.T) {
 			t.Errorf("%s: got %+v", c.kind, got)
 		}
 		told := <-r.told
-		if told.Type != c.notification || !strings.Contains(told.Text, c.text) || c.never != "" && strings.Contains(told.Text, c.never) {
+		if told.Type != c.notification || !strings.Contains(told.Text, c.text) ||
+			c.never != "" && strings.Contains(told.Text, c.never) {
 			t.Errorf("%s: told %+v", c.kind, told)
 		}
 	}
@@ -406,29 +409,8 @@ func TestOperationResumesAfterAKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for round := range 3 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"="+path)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		for range 1000 * (round + 1) {
-			if !lines.Scan() {
-				break
-			}
-		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		for lines.Scan() {
-		}
-		_ = cmd.Wait() // it was killed
+	for range 3 {
+		killOnceItHasStored(t, d, path, op.ID)
 	}
 	before, err := d.Operation(t.Context(), op.ID)
 	if err != nil || before.State != operation.Running || before.Done == 0 {
@@ -442,4 +424,36 @@ func TestOperationResumesAfterAKill(t *testing.T) {
 	if all := notifications(t, d); len(all) != 1 {
 		t.Errorf("notifications %+v", all)
 	}
+}
+
+// killOnceItHasStored runs a mailstore in a process of its own, and kills it when the directory has more of its progress
+// than before.
+func killOnceItHasStored(t *testing.T, d *directory.Directory, path, id string) {
+	t.Helper()
+	before, err := d.Operation(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+path)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out) // the child waits for its lines to be read, so it is never far ahead
+	for now := before; now.Done == before.Done && lines.Scan(); {
+		if now, err = d.Operation(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	_ = cmd.Wait() // it was killed
 }
