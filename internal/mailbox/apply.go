@@ -174,11 +174,14 @@ func (o *Overlay) finish() error {
 		}
 	}
 	for id, c := range o.contents {
-		if c == nil {
-			continue
-		}
-		if r := o.references[id]; r == nil || r.change == 0 {
+		if c != nil && o.references[id] == nil {
 			return contradiction("no message refers to content %d", id)
+		}
+	}
+	for id, r := range o.references {
+		c, touched := o.contents[id]
+		if r.base+r.change == 0 && (c != nil || !touched && r.change != 0) {
+			return contradiction("no message refers to content %d any more", id)
 		}
 	}
 	return nil

@@ -46,6 +46,14 @@ func TestContradictions(t *testing.T) {
 	}
 	made := mailbox.Folder{ID: h.NextItemID, Name: "new", UIDValidity: h.NextUIDValidity, UIDNext: 1, HighestSeq: h.Sequence + 1}
 	same := func(*mailbox.Folder) {}
+	expunge := mailbox.Expunge{FolderID: a.ID, UIDs: []mailbox.UID{2}} // with counters to match
+	two, _, _ := b.source.Message(a.ID, 2)
+	lessOne := folder(a, func(f *mailbox.Folder) {
+		f.Messages, f.Unseen, f.Bytes, f.Tombstones, f.HighestSeq = 1, 1, f.Bytes-two.Size, 2, h.Sequence+1
+	})
+	lessUsage := mailbox.SetCounters{
+		NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages - 1, Bytes: h.Bytes - two.Size,
+	}
 	for name, effects := range map[string][]mailbox.Effect{
 		"none":                              {nil},
 		"message that exists":               {message(func(m *mailbox.Message) { m.UID = 3 })},
@@ -97,6 +105,7 @@ func TestContradictions(t *testing.T) {
 		"folder removed without usage":      {mailbox.RemoveFolder{ID: sent.ID}},
 		"content with a used id":            {mailbox.PutContent{Content: mailbox.Content{ID: m.ContentID}}},
 		"content for nothing":               {mailbox.PutContent{Content: mailbox.Content{ID: h.NextItemID}}, mailbox.SetCounters{NextItemID: h.NextItemID + 1, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages, Bytes: h.Bytes}},
+		"content left behind":               {expunge, lessOne, lessUsage},
 		"content removed that is in use":    {mailbox.RemoveContent{ID: m.ContentID}},
 		"content removed that is not there": {mailbox.RemoveContent{ID: 99}},
 		"tombstones pruned of no folder":    {mailbox.PruneTombstones{FolderID: 99, UpTo: 1}},

@@ -74,7 +74,8 @@ type MessageKey struct {
 }
 
 // Delta is what a change does to the rows of one mailbox, row by row: the last value of each row touched, nil where the row
-// is removed. A database writes it without reading anything.
+// is removed. A database writes it without reading anything. Two things to mind: a name may pass from one folder to another
+// within one delta, and a row that is removed may never have been there (made and removed in the same transaction).
 type Delta struct {
 	Header         Header // after the change, Sequence and Digest included
 	Folders        map[ItemID]*Folder

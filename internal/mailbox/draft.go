@@ -156,7 +156,7 @@ func effectBytes(e Effect) int {
 	case RemoveSubscription:
 		return rowBytes/4 + len(e.Name)
 	}
-	return rowBytes / 2
+	return rowBytes * 3 / 4 // a delivery's key takes the most of those left
 }
 
 func contentBytes(volume, blob string, summary []byte) int {

@@ -65,8 +65,11 @@ func (d *Draft) Append(folder ItemID, messages []NewMessage) ([]Message, error) 
 
 // put gives a message the folder's next UID and an id.
 func (d *Draft) put(s *folderState, m Message) (Message, error) {
-	m.FolderID, m.UID, m.ID, m.ModSeq = s.row.ID, s.now.UIDNext, d.overlay.nextItemID, d.overlay.sequence
-	return m, d.emit(PutMessage{m})
+	m.FolderID, m.UID, m.ID = s.row.ID, s.now.UIDNext, d.overlay.nextItemID
+	m.ModSeq = 0 // it does not travel
+	err := d.emit(PutMessage{m})
+	m.ModSeq = d.overlay.sequence
+	return m, err
 }
 
 // roomForUIDs checks that the folder can give so many UIDs more. The last 32-bit number is never given, so that UIDNEXT
