@@ -20,6 +20,9 @@ func (n *Node) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.serveHTTP(ctx, "admin", n.config.Listen.Admin, n.admin.Handler()); err != nil {
+		return err
+	}
 	return n.listenFrontends(ctx)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/admin"
 	"mailreplica/internal/blob"
 	"mailreplica/internal/blob/dir"
 	"mailreplica/internal/config"
@@ -50,6 +51,7 @@ type Node struct {
 	manager   *replica.Manager
 	taker     *promotion.Taker
 	peers     *peer.Client
+	admin     *admin.Admin
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -67,7 +69,7 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 	n := &Node{config: c, version: version, logger: logger, failed: make(chan error, 1), stopped: map[string]bool{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
-		n.readTokens, n.openStores, n.openDirectory, n.register, n.openParts, n.listen,
+		n.readTokens, n.openStores, n.openDirectory, n.register, n.openParts, n.openAdmin, n.listen,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Stop(ctx))

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/admin"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/operation"
+	"mailreplica/internal/promotion"
+)
+
+// notifyWait bounds the telling of one notification.
+const notifyWait = time.Minute
+
+// openAdmin makes what administrators talk to, and starts the operations that were left unfinished.
+func (n *Node) openAdmin(context.Context) error {
+	c := admin.Config{
+		Self: n.config.FQDN, Token: n.tokens.admin, Directory: n.directory, Follower: n.follower, Peers: n.peers,
+		Reseeder: reseeder{n}, LogStatus: n.logStatus, LogConfig: n.logConfig, Volume: n.volume,
+		Deliver: n.deliver, Logger: n.logger,
+	}
+	runners := admin.Runners(c)
+	runners[promotion.OperationType] = promotion.NewPlanner(promotion.PlannerConfig{
+		Self: n.config.FQDN, Directory: n.directory, Wishes: n.copy, Peers: n.peers, Logger: n.logger,
+	})
+	c.Operations = operation.NewManager(operation.ManagerConfig{
+		Directory: n.directory, Host: n.config.FQDN, Runners: runners, Notified: n.notify,
+	})
+	n.admin = admin.NewAdmin(c)
+	n.loops.Go(func() { c.Operations.Run(n.ctx) })
+	return nil
+}
+
+// notify tells the administrators of a notification that was stored.
+func (n *Node) notify(notification directory.Notification) {
+	n.loops.Go(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, notifyWait)
+		defer cancel()
+		n.admin.Notify(ctx, notification)
+	})
+}
+
+func (n *Node) logStatus() admin.LogStatus {
+	identity, _ := n.agent.Identity()
+	return admin.LogStatus{Reachable: n.logReachable(), Identity: identity}
+}
+
+func (n *Node) volume() admin.Volume {
+	return admin.Volume{Name: n.config.PrimaryVolume, Centralised: n.config.Centralised()}
+}
+
+// deliver hands a message to this mailstore's own LMTP server, which takes it for any account.
+func (n *Node) deliver(ctx context.Context, to string, message []byte) error {
+	if n.config.Listen.LMTP == "" {
+		return fault.New(fault.Invalid, "%s does not listen for LMTP, so its notifications cannot be mailed", n.config.FQDN)
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", n.config.Listen.LMTP)
+	if err != nil {
+		return err
+	}
+	c := smtp.NewClientLMTP(conn)
+	defer c.Close()
+	if err := c.Hello(n.config.FQDN); err != nil {
+		return err
+	}
+	if err := c.Mail("", nil); err != nil {
+		return err
+	}
+	if err := c.Rcpt(to, nil); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(message); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return c.Quit()
+}
+
+// reseeder has the mailstore that an operator names make its copy the primary.
+type reseeder struct{ n *Node }
+
+// Reseed implements admin.Reseeder.
+func (r reseeder) Reseed(ctx context.Context, fqdn string, id account.ID) error {
+	host, known := r.n.copy.Mailstore(fqdn)
+	if !known {
+		return fault.New(fault.NotFound, "there is no mailstore %s", fqdn)
+	}
+	return r.n.peers.Reseed(ctx, host.PeerAddr, id)
+}
