@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+)
+
+// command is a row of the table of commands.
+type command struct {
+	module, name string
+	summary      string
+	text         string      // more for the help
+	positional   []parameter // in order; those that may be left out come last
+	options      []parameter
+	selects      bool              // takes the word all, and a list of accounts without the word accounts
+	words        bool              // takes its positional arguments as <name> <value>, too
+	refused      map[string]string // names that look like options, and why they are none
+	examples     []string
+	run          func(ctx context.Context, s *session) error
+}
+
+// parameter is an argument of a command.
+type parameter struct {
+	name     string
+	value    string // what stands for the value in the help of an option
+	help     string
+	optional bool // of a positional argument
+}
+
+// flags are the global flags.
+type flags struct {
+	host                 string
+	json, progress, sync bool
+}
+
+// invocation is a command line that was understood.
+type invocation struct {
+	flags
+	help    string // if not empty, the help is all that was asked for
+	command *command
+	values  map[string]string // by the parameter's name
+	all     bool              // the word all
+}
+
+// usageError is a command line that was not understood.
+type usageError struct{ problem, help string }
+
+func (e *usageError) Error() string { return e.problem }
+
+// parse reads a command line:
+//
+//	carbonio [global flags] <module> <command> <positional>… [<name> <value>]…
+//
+// Module, command and names are taken in any case. --help anywhere asks for the help of what stands before it.
+func parse(args []string) (*invocation, error) {
+	in := &invocation{values: map[string]string{}}
+	rest, wantsHelp := withoutHelp(args)
+	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
+		var err error
+		if rest, err = in.flag(rest); err != nil {
+			return nil, &usageError{fault.Message(err), helpAll()}
+		}
+	}
+	if len(rest) > 0 && strings.EqualFold(rest[0], "help") {
+		rest, wantsHelp = rest[1:], true
+	}
+	if len(rest) == 0 {
+		if wantsHelp {
+			in.help = helpAll()
+			return in, nil
+		}
+		return nil, &usageError{"the module and the command are missing", helpAll()}
+	}
+	commands := commandsOf(rest[0])
+	if len(commands) == 0 {
+		return nil, &usageError{fmt.Sprintf("there is no module %q", rest[0]), helpAll()}
+	}
+	if len(rest) == 1 || strings.EqualFold(rest[1], "help") {
+		if wantsHelp || len(rest) > 1 {
+			in.help = helpModule(commands)
+			return in, nil
+		}
+		return nil, &usageError{"the command is missing", helpModule(commands)}
+	}
+	for _, c := range commands {
+		if strings.EqualFold(c.name, rest[1]) {
+			in.command = c
+		}
+	}
+	if in.command == nil {
+		return nil, &usageError{fmt.Sprintf("%s has no command %q", commands[0].module, rest[1]), helpModule(commands)}
+	}
+	if wantsHelp || len(rest) == 3 && strings.EqualFold(rest[2], "help") {
+		in.help = helpCommand(in.command)
+		return in, nil
+	}
+	if err := in.arguments(rest[2:]); err != nil {
+		return nil, &usageError{fault.Message(err), helpCommand(in.command)}
+	}
+	return in, nil
+}
+
+func withoutHelp(args []string) (rest []string, found bool) {
+	for i, arg := range args {
+		if arg == "--help" || arg == "-h" && i == 0 {
+			found = true
+			continue
+		}
+		rest = append(rest, arg)
+	}
+	return rest, found
+}
+
+// flag reads the global flag at the front and gives what is behind it.
+func (in *invocation) flag(args []string) ([]string, error) {
+	name, value, hasValue := strings.Cut(args[0], "=")
+	rest := args[1:]
+	switches := map[string]*bool{"--json": &in.json, "--progress": &in.progress, "--sync": &in.sync}
+	if on := switches[name]; on != nil && !hasValue {
+		*on = true
+		return rest, nil
+	}
+	if name != "--host" {
+		return nil, fault.New(fault.Invalid, "there is no global flag %q", args[0])
+	}
+	if !hasValue {
+		if len(rest) == 0 {
+			return nil, fault.New(fault.Invalid, "--host needs the name of a mailstore")
+		}
+		value, rest = rest[0], rest[1:]
+	}
+	if value == "" {
+		return nil, fault.New(fault.Invalid, "--host needs the name of a mailstore")
+	}
+	in.host = value
+	return rest, nil
+}
+
+// arguments reads what stands behind the command.
+func (in *invocation) arguments(args []string) error {
+	c := in.command
+	for position := 0; len(args) > 0; {
+		arg := args[0]
+		positional := position < len(c.positional) && !(c.words && (strings.HasPrefix(arg, "--") || in.named(arg) != ""))
+		switch {
+		case positional && in.has(c.positional[position].name):
+			position++ // given as a word before
+		case positional:
+			in.values[c.positional[position].name] = arg
+			position++
+			args = args[1:]
+		case strings.HasPrefix(arg, "--"):
+			rest, err := in.flag(args)
+			if err != nil {
+				return err
+			}
+			args = rest
+		default:
+			rest, err := in.option(args)
+			if err != nil {
+				return err
+			}
+			args = rest
+		}
+	}
+	for _, p := range c.positional {
+		if !p.optional && !in.has(p.name) {
+			return fault.New(fault.Invalid, "<%s> is missing", p.name)
+		}
+	}
+	return nil
+}
+
+func (in *invocation) has(name string) bool {
+	_, given := in.values[name]
+	return given
+}
+
+// named gives the parameter that a word names, or "".
+func (in *invocation) named(word string) string {
+	candidates := in.command.options
+	if in.command.words {
+		candidates = append(candidates[:len(candidates):len(candidates)], in.command.positional...)
+	}
+	for _, p := range candidates {
+		if plain(p.name) == plain(word) {
+			return p.name
+		}
+	}
+	if in.command.selects && strings.EqualFold(word, "all") {
+		return "all"
+	}
+	return ""
+}
+
+// plain is how names are compared: input_file, inputFile and INPUT_FILE are one.
+func plain(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+
+// option reads a name and its value, the word all, or a bare list of accounts.
+func (in *invocation) option(args []string) ([]string, error) {
+	word := args[0]
+	name := in.named(word)
+	switch {
+	case name == "all":
+		in.all = true
+		return args[1:], nil
+	case name == "" && in.command.selects && looksLikeAccounts(word):
+		name, args = "accounts", append([]string{"accounts"}, args...)
+	case name == "":
+		for refused, why := range in.command.refused {
+			if strings.EqualFold(refused, word) {
+				return nil, fault.New(fault.Invalid, "%s: %s", refused, why)
+			}
+		}
+		return nil, fault.New(fault.Invalid, "%s does not take %q", in.command.name, word)
+	}
+	if len(args) < 2 {
+		return nil, fault.New(fault.Invalid, "%s needs a value", name)
+	}
+	if in.has(name) {
+		return nil, fault.New(fault.Invalid, "%s is given twice", name)
+	}
+	if name == "accounts" && strings.EqualFold(args[1], "all") {
+		in.all = true
+		return args[2:], nil
+	}
+	in.values[name] = args[1]
+	return args[2:], nil
+}
+
+func looksLikeAccounts(word string) bool {
+	_, err := account.ParseID(word)
+	return err == nil || strings.ContainsAny(word, "@,*?")
+}
