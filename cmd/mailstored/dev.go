@@ -153,7 +153,7 @@ func (c *cluster) mailstore(i int) config.Config {
 	m.Tokens = config.Tokens{Admin: c.path("etc", "admin.token"), Peer: c.path("etc", "peer.token")}
 	m.Volumes = []config.Volume{{Name: "blobs", Path: c.path("blobs"), Centralised: true}}
 	m.PrimaryVolume = "blobs"
-	m.Log.Replication = 1
+	m.Log.Replication, m.Log.Streams = 1, 8 // one broker, whose syncs more streams would only multiply
 	m.IMAP.AllowPlaintext = true
 	return m
 }

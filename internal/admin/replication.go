@@ -6,6 +6,7 @@ import (
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/operation"
+	"mailreplica/internal/promotion"
 )
 
 // Pause pauses replication of accounts: their homes commit to a journal of their own until Restart, and a loss of the home
@@ -57,21 +58,11 @@ type Promote struct {
 	AcceptLoss     bool   `json:"acceptLoss,omitempty"`
 }
 
-// PromoteParameters are what the Runner of promotions is told.
-type PromoteParameters struct {
-	Destination string
-	Threads     int
-	AcceptLoss  bool
-}
-
-// ThreadsMax bounds Promote.Threads.
-const ThreadsMax = 1_000
-
 // Promote makes replicas the primaries. Which accounts can be promoted is found out by the operation, which tells of each
 // that is refused why.
 func (a *Admin) Promote(ctx context.Context, in Promote) (Started, error) {
-	if in.Threads < 0 || in.Threads > ThreadsMax {
-		return Started{}, fault.New(fault.Invalid, "threads is %d; want 1 to %d", in.Threads, ThreadsMax)
+	if in.Threads < 0 || in.Threads > promotion.ThreadsMax {
+		return Started{}, fault.New(fault.Invalid, "threads is %d; want 1 to %d", in.Threads, promotion.ThreadsMax)
 	}
 	if in.SourceMailHost == "" {
 		if err := in.Selection.check(); err != nil {
@@ -103,8 +94,8 @@ func (a *Admin) Promote(ctx context.Context, in Promote) (Started, error) {
 	if len(chosen) == 0 && source != "" {
 		notes = append(notes, "no account has its home on "+source)
 	}
-	return a.submit(ctx, operation.New{Type: OperationPromote, Accounts: ids(chosen),
-		Parameters: PromoteParameters{Destination: destination, Threads: in.Threads, AcceptLoss: in.AcceptLoss}}, notes)
+	plan := promotion.Plan(chosen, promotion.Parameters{Destination: destination, Threads: in.Threads, AcceptLoss: in.AcceptLoss})
+	return a.submit(ctx, plan, notes)
 }
 
 func (a *Admin) promotionHosts(in Promote) (source, destination string, err error) {
