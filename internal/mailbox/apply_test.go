@@ -28,103 +28,141 @@ func sample(t *testing.T) *box {
 	return b
 }
 
+// contradictory makes effects that contradict the rows of sample.
+type contradictory struct {
+	h       mailbox.Header
+	a, sent mailbox.Folder
+	m       mailbox.Message // UID 3 of a
+	two     mailbox.Message // UID 2 of a
+	made    mailbox.Folder  // as the next folder would be
+}
+
+func newContradictory(b *box) *contradictory {
+	h, _ := b.source.Header()
+	x := &contradictory{h: h, a: b.folder("a"), sent: b.folder("Sent")}
+	x.m, _, _ = b.source.Message(x.a.ID, 3)
+	x.two, _, _ = b.source.Message(x.a.ID, 2)
+	x.made = mailbox.Folder{ID: h.NextItemID, Name: "new", UIDValidity: h.NextUIDValidity, UIDNext: 1, HighestSeq: h.Sequence + 1}
+	return x
+}
+
+// message puts a message that would fit, but for what is altered.
+func (x *contradictory) message(alter func(*mailbox.Message)) mailbox.Effect {
+	m := x.m
+	m.UID, m.ID = 4, x.h.NextItemID
+	alter(&m)
+	return mailbox.PutMessage{Message: m}
+}
+
+func folder(f mailbox.Folder, alter func(*mailbox.Folder)) mailbox.Effect {
+	alter(&f)
+	return mailbox.PutFolder{Folder: f}
+}
+
+func same[R any](*R) {}
+
+// counters are those of the header, but for what is altered.
+func (x *contradictory) counters(alter func(*mailbox.SetCounters)) mailbox.Effect {
+	c := mailbox.SetCounters{NextItemID: x.h.NextItemID, NextUIDValidity: x.h.NextUIDValidity, Messages: x.h.Messages, Bytes: x.h.Bytes}
+	alter(&c)
+	return c
+}
+
 func TestContradictions(t *testing.T) {
 	b := sample(t)
-	h, _ := b.source.Header()
-	a, sent := b.folder("a"), b.folder("Sent")
-	m, _, _ := b.source.Message(a.ID, 3)
-	fresh := m
-	fresh.UID, fresh.ID = 4, h.NextItemID
-	message := func(alter func(*mailbox.Message)) mailbox.Effect {
-		m := fresh
-		alter(&m)
-		return mailbox.PutMessage{Message: m}
+	x := newContradictory(b)
+	for _, cases := range []map[string][]mailbox.Effect{x.messages(), x.folders(), x.others()} {
+		for name, effects := range cases {
+			_, err := mailbox.Apply(b.source, x.h.Sequence+1, mailbox.Change{Effects: effects, Digest: x.h.Digest})
+			if !errors.Is(err, mailbox.ErrContradiction) || !fault.Is(err, fault.Unusable) {
+				t.Errorf("%s: got %v, want a contradiction", name, err)
+			}
+		}
 	}
-	folder := func(f mailbox.Folder, alter func(*mailbox.Folder)) mailbox.Effect {
-		alter(&f)
-		return mailbox.PutFolder{Folder: f}
-	}
-	made := mailbox.Folder{ID: h.NextItemID, Name: "new", UIDValidity: h.NextUIDValidity, UIDNext: 1, HighestSeq: h.Sequence + 1}
-	same := func(*mailbox.Folder) {}
-	expunge := mailbox.Expunge{FolderID: a.ID, UIDs: []mailbox.UID{2}} // with counters to match
-	two, _, _ := b.source.Message(a.ID, 2)
-	lessOne := folder(a, func(f *mailbox.Folder) {
-		f.Messages, f.Unseen, f.Bytes, f.Tombstones, f.HighestSeq = 1, 1, f.Bytes-two.Size, 2, h.Sequence+1
-	})
-	lessUsage := mailbox.SetCounters{
-		NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages - 1, Bytes: h.Bytes - two.Size,
-	}
-	for name, effects := range map[string][]mailbox.Effect{
+}
+
+func (x *contradictory) messages() map[string][]mailbox.Effect {
+	return map[string][]mailbox.Effect{
 		"none":                              {nil},
-		"message that exists":               {message(func(m *mailbox.Message) { m.UID = 3 })},
-		"message that was expunged":         {message(func(m *mailbox.Message) { m.UID = 1 })},
-		"message with UID 0":                {message(func(m *mailbox.Message) { m.UID = 0 })},
-		"message with the last UID":         {message(func(m *mailbox.Message) { m.UID = 1<<32 - 1 })},
-		"message in no folder":              {message(func(m *mailbox.Message) { m.FolderID = 99 })},
-		"message with a used id":            {message(func(m *mailbox.Message) { m.ID-- })},
-		"message without content":           {message(func(m *mailbox.Message) { m.ContentID = 99 })},
-		"message whose content is a folder": {message(func(m *mailbox.Message) { m.ContentID = 1 })},
-		"message with unsorted keywords":    {message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"b", "a"} })},
-		"message with a keyword twice":      {message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"A", "a"} })},
-		"message with a bad keyword":        {message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"a b"} })},
-		"message with unknown flags":        {message(func(m *mailbox.Message) { m.Flags.System = 0x80 })},
-		"the same message twice":            {message(func(*mailbox.Message) {}), message(func(m *mailbox.Message) { m.ID++ })},
-		"the same id twice":                 {message(func(*mailbox.Message) {}), message(func(m *mailbox.Message) { m.UID++ })},
-		"stale counters":                    {message(func(*mailbox.Message) {})},
-		"flags of no message":               {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{2, 4}}},
-		"flags of an expunged message":      {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{1}}},
-		"flags of nothing":                  {mailbox.SetFlags{FolderID: a.ID}},
+		"message that exists":               {x.message(func(m *mailbox.Message) { m.UID = 3 })},
+		"message that was expunged":         {x.message(func(m *mailbox.Message) { m.UID = 1 })},
+		"message with UID 0":                {x.message(func(m *mailbox.Message) { m.UID = 0 })},
+		"message with the last UID":         {x.message(func(m *mailbox.Message) { m.UID = 1<<32 - 1 })},
+		"message in no folder":              {x.message(func(m *mailbox.Message) { m.FolderID = 99 })},
+		"message with a used id":            {x.message(func(m *mailbox.Message) { m.ID-- })},
+		"message without content":           {x.message(func(m *mailbox.Message) { m.ContentID = 99 })},
+		"message whose content is a folder": {x.message(func(m *mailbox.Message) { m.ContentID = 1 })},
+		"message with unsorted keywords":    {x.message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"b", "a"} })},
+		"message with a keyword twice":      {x.message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"A", "a"} })},
+		"message with a bad keyword":        {x.message(func(m *mailbox.Message) { m.Flags.Keywords = []string{"a b"} })},
+		"message with unknown flags":        {x.message(func(m *mailbox.Message) { m.Flags.System = 0x80 })},
+		"the same message twice":            {x.message(same), x.message(func(m *mailbox.Message) { m.ID++ })},
+		"the same id twice":                 {x.message(same), x.message(func(m *mailbox.Message) { m.UID++ })},
+		"stale counters":                    {x.message(same)},
+		"flags of no message":               {mailbox.SetFlags{FolderID: x.a.ID, UIDs: []mailbox.UID{2, 4}}},
+		"flags of an expunged message":      {mailbox.SetFlags{FolderID: x.a.ID, UIDs: []mailbox.UID{1}}},
+		"flags of nothing":                  {mailbox.SetFlags{FolderID: x.a.ID}},
 		"flags in no folder":                {mailbox.SetFlags{FolderID: 99, UIDs: []mailbox.UID{1}}},
-		"flags of UIDs that do not ascend":  {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{3, 2}}},
-		"flags that are bad":                {mailbox.SetFlags{FolderID: a.ID, UIDs: []mailbox.UID{2}, Flags: mailbox.Flags{System: 0x40}}},
-		"expunge of no message":             {mailbox.Expunge{FolderID: a.ID, UIDs: []mailbox.UID{1, 2}}},
-		"expunge twice":                     {mailbox.Expunge{FolderID: a.ID, UIDs: []mailbox.UID{2, 2}}},
+		"flags of UIDs that do not ascend":  {mailbox.SetFlags{FolderID: x.a.ID, UIDs: []mailbox.UID{3, 2}}},
+		"flags that are bad":                {mailbox.SetFlags{FolderID: x.a.ID, UIDs: []mailbox.UID{2}, Flags: mailbox.Flags{System: 0x40}}},
+		"expunge of no message":             {mailbox.Expunge{FolderID: x.a.ID, UIDs: []mailbox.UID{1, 2}}},
+		"expunge twice":                     {mailbox.Expunge{FolderID: x.a.ID, UIDs: []mailbox.UID{2, 2}}},
 		"expunge in no folder":              {mailbox.Expunge{FolderID: 99, UIDs: []mailbox.UID{2}}},
-		"folder of a name that is taken":    {folder(made, func(f *mailbox.Folder) { f.Name = "a" })},
-		"folder renamed to a taken name":    {folder(a, func(f *mailbox.Folder) { f.Name = "Sent" })},
-		"folder without a name":             {folder(made, func(f *mailbox.Folder) { f.Name = "" })},
-		"folder with a used id":             {folder(made, func(f *mailbox.Folder) { f.ID = m.ID })},
-		"folder with id 0":                  {folder(made, func(f *mailbox.Folder) { f.ID = 0 })},
-		"folder with a used UIDVALIDITY":    {folder(made, func(f *mailbox.Folder) { f.UIDValidity-- })},
-		"folder without UIDNEXT":            {folder(made, func(f *mailbox.Folder) { f.UIDNext = 0 })},
-		"folder that counts wrongly":        {folder(made, func(f *mailbox.Folder) { f.Messages = 1 })},
-		"folder changed long ago":           {folder(made, func(f *mailbox.Folder) { f.HighestSeq-- })},
-		"folder with an older UIDVALIDITY":  {folder(a, func(f *mailbox.Folder) { f.UIDValidity-- })},
-		"folder whose UIDNEXT goes back":    {folder(a, func(f *mailbox.Folder) { f.UIDNext-- })},
-		"folder whose modseq goes back":     {folder(a, func(f *mailbox.Folder) { f.HighestSeq-- })},
-		"folder whose modseq is to come":    {folder(a, func(f *mailbox.Folder) { f.HighestSeq = h.Sequence + 2 })},
-		"folder with more messages":         {folder(a, func(f *mailbox.Folder) { f.Messages++ })},
-		"folder with more unseen":           {folder(a, func(f *mailbox.Folder) { f.Unseen++ })},
-		"folder with more bytes":            {folder(a, func(f *mailbox.Folder) { f.Bytes++ })},
-		"folder with more tombstones":       {folder(a, func(f *mailbox.Folder) { f.Tombstones++ })},
-		"folder pruned by its row":          {folder(a, func(f *mailbox.Folder) { f.PrunedUpTo = 2 })},
-		"new folder without counters":       {folder(made, same)},
-		"folder removed that is not there":  {mailbox.RemoveFolder{ID: 99}},
-		"folder removed twice":              {mailbox.RemoveFolder{ID: sent.ID}, mailbox.RemoveFolder{ID: sent.ID}},
-		"folder that was removed":           {mailbox.RemoveFolder{ID: sent.ID}, folder(sent, same)},
-		"folder removed without usage":      {mailbox.RemoveFolder{ID: sent.ID}},
-		"content with a used id":            {mailbox.PutContent{Content: mailbox.Content{ID: m.ContentID}}},
-		"content for nothing":               {mailbox.PutContent{Content: mailbox.Content{ID: h.NextItemID}}, mailbox.SetCounters{NextItemID: h.NextItemID + 1, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages, Bytes: h.Bytes}},
+	}
+}
+
+func (x *contradictory) folders() map[string][]mailbox.Effect {
+	return map[string][]mailbox.Effect{
+		"folder of a name that is taken":   {folder(x.made, func(f *mailbox.Folder) { f.Name = "a" })},
+		"folder renamed to a taken name":   {folder(x.a, func(f *mailbox.Folder) { f.Name = "Sent" })},
+		"folder without a name":            {folder(x.made, func(f *mailbox.Folder) { f.Name = "" })},
+		"folder with a used id":            {folder(x.made, func(f *mailbox.Folder) { f.ID = x.m.ID })},
+		"folder with id 0":                 {folder(x.made, func(f *mailbox.Folder) { f.ID = 0 })},
+		"folder with a used UIDVALIDITY":   {folder(x.made, func(f *mailbox.Folder) { f.UIDValidity-- })},
+		"folder without UIDNEXT":           {folder(x.made, func(f *mailbox.Folder) { f.UIDNext = 0 })},
+		"folder that counts wrongly":       {folder(x.made, func(f *mailbox.Folder) { f.Messages = 1 })},
+		"folder changed long ago":          {folder(x.made, func(f *mailbox.Folder) { f.HighestSeq-- })},
+		"folder with an older UIDVALIDITY": {folder(x.a, func(f *mailbox.Folder) { f.UIDValidity-- })},
+		"folder whose UIDNEXT goes back":   {folder(x.a, func(f *mailbox.Folder) { f.UIDNext-- })},
+		"folder whose modseq goes back":    {folder(x.a, func(f *mailbox.Folder) { f.HighestSeq-- })},
+		"folder whose modseq is to come":   {folder(x.a, func(f *mailbox.Folder) { f.HighestSeq = x.h.Sequence + 2 })},
+		"folder with more messages":        {folder(x.a, func(f *mailbox.Folder) { f.Messages++ })},
+		"folder with more unseen":          {folder(x.a, func(f *mailbox.Folder) { f.Unseen++ })},
+		"folder with more bytes":           {folder(x.a, func(f *mailbox.Folder) { f.Bytes++ })},
+		"folder with more tombstones":      {folder(x.a, func(f *mailbox.Folder) { f.Tombstones++ })},
+		"folder pruned by its row":         {folder(x.a, func(f *mailbox.Folder) { f.PrunedUpTo = 2 })},
+		"new folder without counters":      {folder(x.made, same)},
+		"folder removed that is not there": {mailbox.RemoveFolder{ID: 99}},
+		"folder removed twice":             {mailbox.RemoveFolder{ID: x.sent.ID}, mailbox.RemoveFolder{ID: x.sent.ID}},
+		"folder that was removed":          {mailbox.RemoveFolder{ID: x.sent.ID}, folder(x.sent, same)},
+		"folder removed without usage":     {mailbox.RemoveFolder{ID: x.sent.ID}},
+	}
+}
+
+func (x *contradictory) others() map[string][]mailbox.Effect {
+	expunge := mailbox.Expunge{FolderID: x.a.ID, UIDs: []mailbox.UID{2}} // with counters to match
+	lessOne := folder(x.a, func(f *mailbox.Folder) {
+		f.Messages, f.Unseen, f.Bytes, f.Tombstones, f.HighestSeq = 1, 1, f.Bytes-x.two.Size, 2, x.h.Sequence+1
+	})
+	lessUsage := x.counters(func(c *mailbox.SetCounters) { c.Messages--; c.Bytes -= x.two.Size })
+	return map[string][]mailbox.Effect{
+		"content with a used id":            {mailbox.PutContent{Content: mailbox.Content{ID: x.m.ContentID}}},
+		"content for nothing":               {mailbox.PutContent{Content: mailbox.Content{ID: x.h.NextItemID}}, x.counters(func(c *mailbox.SetCounters) { c.NextItemID++ })},
 		"content left behind":               {expunge, lessOne, lessUsage},
-		"content removed that is in use":    {mailbox.RemoveContent{ID: m.ContentID}},
+		"content removed that is in use":    {mailbox.RemoveContent{ID: x.m.ContentID}},
 		"content removed that is not there": {mailbox.RemoveContent{ID: 99}},
 		"tombstones pruned of no folder":    {mailbox.PruneTombstones{FolderID: 99, UpTo: 1}},
-		"tombstones pruned up to now":       {mailbox.PruneTombstones{FolderID: a.ID, UpTo: h.Sequence + 1}},
-		"tombstones pruned up to nothing":   {mailbox.PruneTombstones{FolderID: a.ID}},
+		"tombstones pruned up to now":       {mailbox.PruneTombstones{FolderID: x.a.ID, UpTo: x.h.Sequence + 1}},
+		"tombstones pruned up to nothing":   {mailbox.PruneTombstones{FolderID: x.a.ID}},
 		"subscribed twice":                  {mailbox.PutSubscription{Name: "Sent"}},
 		"not subscribed":                    {mailbox.RemoveSubscription{Name: "sent"}},
 		"delivered twice":                   {mailbox.PutDelivery{Key: mailbox.DeliveryKey{1}}},
 		"delivered without a key":           {mailbox.PutDelivery{}},
 		"delivery that is not known":        {mailbox.RemoveDelivery{Key: mailbox.DeliveryKey{2}}},
-		"item ids that go back":             {mailbox.SetCounters{NextItemID: h.NextItemID - 1, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages, Bytes: h.Bytes}},
-		"UIDVALIDITYs that go back":         {mailbox.SetCounters{NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity - 1, Messages: h.Messages, Bytes: h.Bytes}},
-		"usage in messages":                 {mailbox.SetCounters{NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages + 1, Bytes: h.Bytes}},
-		"usage in bytes":                    {mailbox.SetCounters{NextItemID: h.NextItemID, NextUIDValidity: h.NextUIDValidity, Messages: h.Messages, Bytes: h.Bytes - 1}},
-	} {
-		_, err := mailbox.Apply(b.source, h.Sequence+1, mailbox.Change{Effects: effects, Digest: h.Digest})
-		if !errors.Is(err, mailbox.ErrContradiction) || !fault.Is(err, fault.Unusable) {
-			t.Errorf("%s: got %v, want a contradiction", name, err)
-		}
+		"item ids that go back":             {x.counters(func(c *mailbox.SetCounters) { c.NextItemID-- })},
+		"UIDVALIDITYs that go back":         {x.counters(func(c *mailbox.SetCounters) { c.NextUIDValidity-- })},
+		"usage in messages":                 {x.counters(func(c *mailbox.SetCounters) { c.Messages++ })},
+		"usage in bytes":                    {x.counters(func(c *mailbox.SetCounters) { c.Bytes-- })},
 	}
 }
 

@@ -87,7 +87,8 @@ func (f Flags) Canonical() (Flags, error) {
 	}
 	for _, k := range f.Keywords {
 		if !validKeyword(k) {
-			return Flags{}, fault.New(fault.Invalid, "%q is no keyword: a keyword has 1 to %d printable ASCII characters, none of ( ) { %% * \" \\ ]", k, keywordBytesMax)
+			return Flags{}, fault.New(fault.Invalid,
+				"%q is no keyword: a keyword has 1 to %d printable ASCII characters, none of ( ) { %% * \" \\ ]", k, keywordBytesMax)
 		}
 	}
 	canonical := Flags{System: f.System}.With(Flags{Keywords: f.Keywords})

@@ -58,8 +58,10 @@ type Folder struct {
 	Messages    uint32
 	Unseen      uint32
 	Bytes       uint64
-	Tombstones  uint32   // how many are kept
-	PrunedUpTo  Sequence // tombstones up to this sequence, inclusive, may be gone: a client that last synchronised before it cannot be told what was expunged
+	Tombstones  uint32 // how many are kept
+	// PrunedUpTo is the sequence up to which, inclusive, tombstones may be gone: a client that last synchronised before it
+	// cannot be told what was expunged.
+	PrunedUpTo Sequence
 }
 
 // Content is what messages that are copies of each other share: the blob and what was parsed from it once, at delivery.
