@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -219,7 +220,7 @@ func (w *Writer) literal(open string, size int64, r io.Reader) error {
 		if w.err != nil {
 			return w.err
 		}
-		n, err := w.fill(r)
+		n, err := w.fill(r, remaining)
 		remaining -= int64(n)
 		if empty++; n > 0 {
 			empty = 0
@@ -240,10 +241,11 @@ func (w *Writer) literal(open string, size int64, r io.Reader) error {
 	}
 }
 
-// fill reads into the free part of the buffer.
-func (w *Writer) fill(r io.Reader) (int, error) {
-	if cap(w.buf)-len(w.buf) < idleBufferBytes {
-		w.buf = append(make([]byte, 0, writeBufferBytes+idleBufferBytes), w.buf...)
+// fill reads into the free part of the buffer, which is made as large as what remains of a literal and its end, but no
+// larger than a full buffer.
+func (w *Writer) fill(r io.Reader, remaining int64) (int, error) {
+	if want := int(min(remaining+1, idleBufferBytes)); cap(w.buf)-len(w.buf) < want {
+		w.buf = slices.Grow(w.buf, int(min(remaining+1, writeBufferBytes)))
 	}
 	n, err := r.Read(w.buf[len(w.buf):cap(w.buf)])
 	w.buf = w.buf[:len(w.buf)+n]
