@@ -97,6 +97,11 @@ func (s *session) receiveMessage(m *wire.AppendMessage) (mailbox.NewMessage, err
 	if stored.Size != uint64(m.Size) {
 		return mailbox.NewMessage{}, fault.New(fault.Internal, "a message of %d bytes was stored as %d", m.Size, stored.Size)
 	}
+	if m.Binary {
+		if stored, err = s.withoutBinary(stored); err != nil {
+			return mailbox.NewMessage{}, err
+		}
+	}
 	stored.Flags = flags
 	if stored.Received = m.Date; m.Date.IsZero() {
 		stored.Received = time.Now()
