@@ -20,7 +20,7 @@ var layers = []struct {
 	within   bool   // packages of the layer may import each other
 	why      string // what goes wrong otherwise
 }{
-	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo"}, true,
+	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/testreport", "internal/e2e"}, true,
 		"commands wire and run; nothing may depend on them"},
 	{"assembly", []string{"internal/node"}, true,
 		"the assembly of a mailstore knows every part; a part that knew the assembly would know every other part"},

@@ -1,0 +1,35 @@
+# What can be done here. `make help` lists it.
+
+GO      ?= go
+DATA    ?= ./data
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+
+.PHONY: help build run demo test quick check fuzz clean
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build mailstored and carbonio into bin/
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mailstored ./cmd/carbonio
+
+run: build ## run three mailstores and a broker in the foreground under DATA (default ./data)
+	bin/mailstored dev --data $(DATA) --mailstores 3
+
+demo: build ## kill a mailstore under load, promote its accounts, prove that nothing is lost
+	$(GO) run ./internal/demo --bin bin
+
+test: ## everything: formatting, vet, linter, import rules, unit and end-to-end tests
+	./scripts/test
+
+quick: ## the tests without the end-to-end suite
+	$(GO) test $$($(GO) list ./... | grep -v /internal/e2e)
+
+check: ## formatting, vet, linter, go.mod
+	./scripts/check
+
+fuzz: ## every fuzz target for FUZZTIME (default 30s) each
+	./scripts/fuzz
+
+clean: ## remove bin/
+	rm -rf bin
