@@ -65,7 +65,7 @@ func runGetNotification(ctx context.Context, s *session) error {
 	all := make(records, len(found))
 	for i, n := range found {
 		all[i] = record{{name: "id", value: n.ID}, {name: "server", value: n.Server}, {name: "date", value: n.Date},
-			{name: "type", value: n.Type}, {name: "subject", value: n.Subject}, {name: "operationId", value: n.Operation},
+			{name: "type", value: n.Type}, {name: "subject", value: n.Subject}, {name: "operationId", value: n.Operation, more: id == ""},
 			{name: "text", value: n.Text, more: id == ""}}
 	}
 	if id != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -98,11 +99,19 @@ func parse(args []string) (*invocation, error) {
 		in.help = helpCommand(in.command)
 		return in, nil
 	}
-	if err := in.arguments(rest[2:]); err != nil {
+	err := in.arguments(rest[2:])
+	var refused errRefused
+	if errors.As(err, &refused) {
+		return nil, refused.error
+	}
+	if err != nil {
 		return nil, &usageError{fault.Message(err), helpCommand(in.command)}
 	}
 	return in, nil
 }
+
+// errRefused is understood, but is not what the command is for; its help would not help.
+type errRefused struct{ error }
 
 func withoutHelp(args []string) (rest []string, found bool) {
 	for i, arg := range args {
@@ -213,7 +222,7 @@ func (in *invocation) option(args []string) ([]string, error) {
 	case name == "":
 		for refused, why := range in.command.refused {
 			if strings.EqualFold(refused, word) {
-				return nil, fault.New(fault.Invalid, "%s: %s", refused, why)
+				return nil, errRefused{fault.New(fault.Invalid, "%s cannot be changed here", refused).WithHint("%s", why)}
 			}
 		}
 		return nil, fault.New(fault.Invalid, "%s does not take %q", in.command.name, word)

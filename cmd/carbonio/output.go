@@ -200,7 +200,7 @@ func writeTable(w io.Writer, all records, terminalWidth int) {
 	}
 }
 
-// fit gives the widths of the columns: the widest are cut until the line fits.
+// fit gives the widths of the columns: the widest are cut until the line fits, the first, which names the thing, last.
 func fit(lines [][]string, terminalWidth int) []int {
 	widths := make([]int, len(lines[0]))
 	for _, line := range lines {
@@ -213,7 +213,13 @@ func fit(lines [][]string, terminalWidth int) []int {
 		total += width
 	}
 	for ; total > terminalWidth; total-- {
-		widest := slices.Index(widths, slices.Max(widths))
+		widest := 0
+		if len(widths) > 1 {
+			widest = 1 + slices.Index(widths[1:], slices.Max(widths[1:]))
+		}
+		if widths[widest] <= columnWidthMin {
+			widest = 0
+		}
 		if widths[widest] <= columnWidthMin {
 			break
 		}

@@ -33,7 +33,7 @@ func provCommands() []*command {
 				{name: "password", value: "P", help: "the new password; - reads it from standard input"},
 				{name: "isGlobalAdmin", value: "true|false", help: "whether notifications go to it"},
 			},
-			refused: map[string]string{"mailHost": "moving an account is a promotion: use MailReplica promoteAccounts accounts NAME destination H"},
+			refused: map[string]string{"mailHost": "moving an account is a promotion: MailReplica promoteAccounts accounts NAME destination H"},
 			examples: []string{"prov modifyAccount alice@example.com status locked",
 				"prov modifyAccount admin@example.com isGlobalAdmin true"},
 			run: runModifyAccount,

@@ -19,7 +19,11 @@ const (
 func (s *session) started(ctx context.Context, o admin.Started, waits bool) error {
 	s.notes(o.Notes)
 	if o.OperationID == "" {
-		return s.printOne(record{{name: "accounts", value: o.Accounts}, {name: "pending", value: o.Pending}})
+		r := record{{name: "accounts", value: o.Accounts}}
+		if o.Pending > 0 {
+			r = append(r, field{name: "pending", value: o.Pending})
+		}
+		return s.printOne(r)
 	}
 	if waits || s.sync || s.progress {
 		return s.follow(ctx, o.OperationID)

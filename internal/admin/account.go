@@ -162,6 +162,9 @@ func (a *Admin) update(ctx context.Context, name string, u directory.AccountUpda
 			return changed, err
 		}
 		one, err := a.user(name)
+		if err == nil && one.Deleting {
+			err = beingDeleted(one)
+		}
 		if err != nil {
 			return changed, err
 		}

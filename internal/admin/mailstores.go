@@ -130,7 +130,30 @@ func (a *Admin) SetService(ctx context.Context, in SetService) (Services, error)
 			return Services{}, err
 		}
 	}
-	return a.GetServices(ctx)
+	return a.settled(ctx, steps[len(steps)-1])
+}
+
+const (
+	serviceWait = 2 * time.Second // for a service to do its work again
+	serviceLook = 50 * time.Millisecond
+)
+
+// settled gives the parts of this mailstore as soon as the log is reached again, or after a while as they are.
+func (a *Admin) settled(ctx context.Context, running bool) (Services, error) {
+	brokers, _ := a.copy.Config(SettingBrokers)
+	ticker := time.NewTicker(serviceLook)
+	defer ticker.Stop()
+	for end := time.Now().Add(serviceWait); ; {
+		s, err := a.GetServices(ctx)
+		if err != nil || !running || brokers == "" || s.LogReachable || time.Now().After(end) {
+			return s, err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return s, nil
+		}
+	}
 }
 
 // ask asks mailstores, side by side and within a bound, what they are and how the copies are that each is asked for. Those

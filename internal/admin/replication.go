@@ -82,7 +82,8 @@ func (a *Admin) Promote(ctx context.Context, in Promote) (Started, error) {
 		selection.All = true
 	}
 	everywhere := source == "" // an account of a lost source without a replica is to be told of, one elsewhere is not meant
-	chosen, err := a.choose(ctx, selection,
+	// One that is being deleted is promoted, too: if its home never returns, only another primary can end it.
+	chosen, err := a.chooseAmong(ctx, selection,
 		func(one *directory.Account) bool {
 			return (everywhere && a.hasReplica(one.ID) || one.MailHost == source) && one.MailHost != destination
 		},

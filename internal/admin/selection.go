@@ -34,8 +34,25 @@ func nothingSelected() error {
 const problemsToldMax = 3
 
 // choose gives the accounts that a selection names, each checked, or, for all, every user for which fits holds. If any
-// that is named is wrong, the error says so and nothing may be changed.
+// that is named is wrong, the error says so and nothing may be changed. Accounts that are being deleted are wrong.
 func (a *Admin) choose(ctx context.Context, s Selection, fits func(*directory.Account) bool,
+	check func(directory.Account) error) ([]directory.Account, error) {
+	return a.chooseAmong(ctx, s,
+		func(one *directory.Account) bool { return !one.Deleting && fits(one) },
+		func(one directory.Account) error {
+			if one.Deleting {
+				return beingDeleted(one)
+			}
+			return check(one)
+		})
+}
+
+func beingDeleted(one directory.Account) error {
+	return fault.New(fault.Invalid, "the account %s is being deleted", one.Name).WithHint("leave it out")
+}
+
+// chooseAmong is choose for commands that mean accounts which are being deleted, too.
+func (a *Admin) chooseAmong(ctx context.Context, s Selection, fits func(*directory.Account) bool,
 	check func(directory.Account) error) ([]directory.Account, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -45,7 +62,7 @@ func (a *Admin) choose(ctx context.Context, s Selection, fits func(*directory.Ac
 	}
 	if s.All {
 		return a.copy.Accounts(func(one *directory.Account) bool {
-			return one.Kind == directory.User && !one.Deleting && fits(one)
+			return one.Kind == directory.User && fits(one)
 		}), nil
 	}
 	chosen := make([]directory.Account, 0, len(s.Accounts))
@@ -88,7 +105,7 @@ func together(problems []error) error {
 	return fault.New(fault.KindOf(problems[0]), "%s", text).WithHint("%s", fault.HintOf(problems[0]))
 }
 
-// user finds an account of the copy, and refuses what is none: patterns, lists, what is being deleted.
+// user finds an account of the copy, and refuses what is none: patterns and lists.
 func (a *Admin) user(entry string) (directory.Account, error) {
 	one, err := a.find(entry)
 	switch {
@@ -97,8 +114,6 @@ func (a *Admin) user(entry string) (directory.Account, error) {
 	case one.Kind == directory.List:
 		return one, fault.New(fault.Invalid, "%s is a distribution list, not an account", one.Name).
 			WithHint("name the accounts one by one")
-	case one.Deleting:
-		return one, fault.New(fault.Invalid, "the account %s is being deleted", one.Name).WithHint("leave it out")
 	}
 	return one, nil
 }

@@ -23,7 +23,10 @@ type Started struct {
 // submit stores an operation over accounts and gives its id.
 func (a *Admin) submit(ctx context.Context, n operation.New, notes []string) (Started, error) {
 	if len(n.Accounts) == 0 {
-		return Started{Notes: append(notes, "there is nothing to do")}, nil
+		if len(notes) == 0 {
+			notes = []string{"there is nothing to do"}
+		}
+		return Started{Notes: notes}, nil
 	}
 	op, err := a.Operations.Submit(ctx, n)
 	if err != nil {
