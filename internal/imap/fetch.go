@@ -16,7 +16,6 @@ type fetchPlan struct {
 	contents bool     // summaries are needed
 	bodies   bool     // blobs are needed
 	seen     bool     // \Seen is set
-	since    mailbox.Sequence
 }
 
 func (s *session) planFetch(args *wire.Fetch) (*fetchPlan, error) {

@@ -52,8 +52,12 @@ func newTree(folders []mailbox.Folder, subscriptions []string) *tree {
 	for _, name := range subscriptions {
 		t.add(name).subscribed = true
 	}
-	slices.SortFunc(t.names, func(a, b *listed) int { return strings.Compare(a.name, b.name) })
+	t.sort()
 	return t
+}
+
+func (t *tree) sort() {
+	slices.SortFunc(t.names, func(a, b *listed) int { return strings.Compare(a.name, b.name) })
 }
 
 // match gives the names that fit any of the patterns, sorted.
@@ -109,7 +113,6 @@ func (s *session) list(c *wire.Command) (outcome, error) {
 
 // selectListed finds the names that fit the patterns and the selection options.
 func selectListed(t *tree, args *wire.List) []*listed {
-	matching := match(t.names, args.Reference, args.Patterns)
 	chosen := func(e *listed) bool {
 		switch {
 		case args.Select.Subscribed && !e.subscribed, args.Select.SpecialUse && (e.folder == nil || e.folder.SpecialUse == ""):
@@ -118,28 +121,25 @@ func selectListed(t *tree, args *wire.List) []*listed {
 		return e.folder != nil || e.children || args.Select.Subscribed // a mere subscription is told only where they are asked for
 	}
 	if args.Select.RecursiveMatch {
-		t.markParents(matching, chosen)
+		t.markParents(func(e *listed) bool { return chosen(e) && !matchesAny(e.name, args.Reference, args.Patterns) })
 	}
-	return slices.DeleteFunc(matching, func(e *listed) bool { return !chosen(e) && !e.childSubscribed })
+	return slices.DeleteFunc(match(t.names, args.Reference, args.Patterns), func(e *listed) bool {
+		return !chosen(e) && !e.childSubscribed
+	})
 }
 
 // markParents finds the names above those that the selection options choose but the patterns leave out (RFC 5258
 // section 3.1: RECURSIVEMATCH). Where the name below is told by itself nothing needs to be said above.
-func (t *tree) markParents(matching []*listed, chosen func(*listed) bool) {
-	told := make(map[string]bool, len(matching))
-	for _, e := range matching {
-		told[e.name] = true
-	}
+func (t *tree) markParents(leftOut func(*listed) bool) {
 	for _, e := range slices.Clone(t.names) {
-		if !chosen(e) || told[e.name] {
+		if !leftOut(e) {
 			continue
 		}
 		for parent := mailbox.ParentName(e.name); parent != ""; parent = mailbox.ParentName(parent) {
-			if p := t.index[parent]; p != nil {
-				p.childSubscribed = true
-			}
+			t.add(parent).childSubscribed = true
 		}
 	}
+	t.sort()
 }
 
 func (s *session) writeListed(e *listed, args *wire.List) {
@@ -154,9 +154,10 @@ func (s *session) writeListed(e *listed, args *wire.List) {
 	if (args.Select.Subscribed || args.Return.Subscribed) && e.subscribed {
 		attributes = append(attributes, `\Subscribed`)
 	}
-	if e.children {
+	switch {
+	case e.children:
 		attributes = append(attributes, `\HasChildren`)
-	} else {
+	case !e.childSubscribed:
 		attributes = append(attributes, `\HasNoChildren`)
 	}
 	if e.folder != nil && e.folder.SpecialUse != "" {
@@ -196,7 +197,7 @@ func (s *session) lsub(c *wire.Command) (outcome, error) {
 			t.add(parent).childSubscribed = true
 		}
 	}
-	slices.SortFunc(t.names, func(a, b *listed) int { return strings.Compare(a.name, b.name) })
+	t.sort()
 	for _, e := range match(t.names, args.Reference, patterns) {
 		attributes := []string{}
 		if !e.subscribed {

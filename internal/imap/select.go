@@ -15,8 +15,7 @@ var errNoContent = fault.New(fault.Internal, "a message has no content")
 type opened struct {
 	folder   mailbox.Folder
 	view     *view
-	unseen   int // sequence number of the first message without \Seen, 0 if there is none
-	keywords []string
+	unseen   int           // sequence number of the first message without \Seen, 0 if there is none
 	vanished wire.NumSet   // QRESYNC: known to the client, and gone
 	changed  []mailbox.UID // QRESYNC: changed since the client was here
 }

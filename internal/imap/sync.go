@@ -60,9 +60,7 @@ func (s *session) sync(ctx context.Context, expunges bool, own *stored) error {
 		if n.deleted {
 			return errFolderGone
 		}
-		if err := s.tell(ctx, n, expunges, own); err != nil {
-			return err
-		}
+		s.tell(ctx, n, expunges, own)
 		if !n.more {
 			s.view.seen = n.upTo
 			return nil
@@ -71,7 +69,7 @@ func (s *session) sync(ctx context.Context, expunges bool, own *stored) error {
 	}
 }
 
-func (s *session) tell(ctx context.Context, n news, expunges bool, own *stored) error {
+func (s *session) tell(ctx context.Context, n news, expunges bool, own *stored) {
 	v := s.view
 	if len(v.gone) == 0 {
 		v.heldAt = v.seen
@@ -84,10 +82,9 @@ func (s *session) tell(ctx context.Context, n news, expunges bool, own *stored) 
 	if len(n.added) > 0 {
 		v.uids = append(v.uids, n.added...)
 		first, err := s.mailbox.Recent(ctx, v.folder, !v.readOnly)
-		if err != nil {
-			return err
+		if err == nil { // else they are not \Recent here: that is less than not to be told of them
+			v.addRecent(max(first, n.added[0]))
 		}
-		v.addRecent(max(first, n.added[0]))
 		s.tellExists()
 	}
 	for _, m := range n.changed {
@@ -95,7 +92,6 @@ func (s *session) tell(ctx context.Context, n news, expunges bool, own *stored) 
 			s.tellChanged(at, m, own)
 		}
 	}
-	return nil
 }
 
 // tellExpunged says which messages are gone and takes them out of the view.

@@ -182,6 +182,9 @@ func (p *player) fault(words []string) {
 		f.ReadBody = err
 	case "end":
 		p.mailbox.End(err)
+	case "prune":
+		prune(p.t, p.mailbox)
+		return
 	case "login":
 		p.backend.RefuseLogins(err)
 		return
