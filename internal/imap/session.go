@@ -278,7 +278,7 @@ func (s *session) failed(c *wire.Command, err error) outcome {
 		s.log.Error("imap command failed", "remote", s.remote, "command", c.Name, "error", err)
 	}
 	r := replyTo(err, missingCode(c.Name))
-	if r.ends {
+	if r.ends && s.mailbox != nil { // before login there is nothing to end: another account may do better
 		s.out.Bye(r.code, r.text)
 		return outcome{answered: true, ends: true}
 	}
