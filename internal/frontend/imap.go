@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -25,7 +26,8 @@ type IMAPConfig struct {
 	Router   *Router
 	Verifier *credential.Verifier
 	Throttle *credential.Throttle
-	Token    string // that mailstores share
+	Token    string      // that mailstores share
+	TLS      *tls.Config // required of other mailstores' IMAP servers (STARTTLS) where it is set; ServerName is filled in
 	// Dial makes a connection to another mailstore's IMAP server; nil is TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -163,9 +165,25 @@ func (b *IMAP) connect(ctx context.Context, route Route, remote net.Addr) (net.C
 	if err != nil {
 		return nil, fault.Wrap(fault.HomeUnreachable, err, "%s, the home of %s, does not answer", home.FQDN, route.Account.Name)
 	}
-	logged, err := imap.ProxyLogin(ctx, conn, b.config.Token, route.Account.Name, remote.String())
+	logged, err := b.handOver(ctx, conn, home.FQDN, route.Account.Name, remote)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
+	}
+	return logged, nil
+}
+
+// handOver logs in to the home for the account.
+func (b *IMAP) handOver(ctx context.Context, conn net.Conn, home, name string, remote net.Addr) (net.Conn, error) {
+	if b.config.TLS != nil {
+		secure, err := startTLS(ctx, conn, b.config.TLS, home)
+		if err != nil {
+			return nil, fault.Wrap(fault.HomeUnreachable, err, "%s, the home of %s, cannot be reached over TLS", home, name)
+		}
+		conn = secure
+	}
+	logged, err := imap.ProxyLogin(ctx, conn, b.config.Token, name, remote.String())
+	if err != nil {
+		return nil, err
 	}
 	return logged, nil
 }
