@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/mail"
 	"net/url"
@@ -125,7 +126,7 @@ func (a *Admin) checkBrokers(ctx context.Context, value string) (string, error) 
 }
 
 func brokersRefused(err error, value string, replicated int) error {
-	if fault.Is(err, fault.LogUnavailable) && replicated > 0 && !strings.Contains(fault.Message(err), "did not answer") {
+	if errors.Is(err, eventlog.ErrTopicGone) && replicated > 0 {
 		return fault.Wrap(fault.Invalid, err, "%s, and %s %s replicas in that log", fault.Message(err), count(replicated, "account"),
 			haveVerb(replicated)).WithHint("name brokers of the same cluster, or remove every replica first")
 	}
