@@ -131,7 +131,7 @@ func TestSetHomeRace(t *testing.T) {
 	}
 }
 
-func TestSetHomeReplacesReplicas(t *testing.T) {
+func TestSetHomeMovesReplicas(t *testing.T) {
 	d := newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	for _, fqdn := range []string{"mbox4.example.com", "mbox5.example.com"} {
@@ -147,7 +147,7 @@ func TestSetHomeReplacesReplicas(t *testing.T) {
 	put(mbox2, 10, directory.Available)
 	put(mbox3, 20, directory.Available)
 	put("mbox4.example.com", 30, directory.Initialising) // a wish that nobody granted yet
-	put("mbox5.example.com", 40, directory.Available)
+	put("mbox5.example.com", 40, directory.Available) // which the report is too old to name
 	must(t, d.RemoveReplica(ctx, a.ID, mbox3))
 	changed, err := d.SetHome(ctx, a.ID, mbox2, 2, []directory.Replica{
 		{Mailstore: mbox1, Priority: 10, State: directory.Unavailable},
@@ -156,7 +156,7 @@ func TestSetHomeReplacesReplicas(t *testing.T) {
 	})
 	must(t, err)
 	want := mbox1 + " 10 unavailable removing=false; " + mbox3 + " 20 available removing=true; " +
-		"mbox4.example.com 30 initialising removing=false; "
+		"mbox4.example.com 30 initialising removing=false; mbox5.example.com 40 available removing=false; "
 	if got := replicasOf(t, d, a.ID); !changed || got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

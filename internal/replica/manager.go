@@ -394,34 +394,29 @@ func (r *Manager) reconcileReplica(ctx context.Context, a *mailstore.Account, wi
 	return nil
 }
 
-// TellHome records in the directory who is primary and which copies there are, as the log has them. The mailstore that was
-// primary before takes the priority of the replica that was promoted (design section 6).
+// TellHome records in the directory who is primary. The mailstore that was primary before, and is a member still, becomes a
+// replica with the priority of the one that was promoted (design section 6); every other replica stays as it is.
 func (r *Manager) TellHome(ctx context.Context, a *mailstore.Account) error {
 	c := a.Copy()
 	stored, err := r.dir.Replicas(ctx, a.ID())
 	if err != nil {
 		return err
 	}
-	known := map[string]directory.Replica{}
+	known := map[string]bool{}
+	priority := 0
 	for _, replica := range stored {
-		known[replica.Mailstore] = replica
-	}
-	own, promoted := known[r.self]
-	var replicas []directory.Replica
-	for member := range c.Members {
-		replica, ok := known[member]
-		switch {
-		case member == r.self:
-			continue
-		case !ok && promoted:
-			replica = directory.Replica{Mailstore: member, Priority: own.Priority, State: directory.Available}
-		case !ok:
-			replica = directory.Replica{Mailstore: member, State: directory.Available}
+		known[replica.Mailstore] = true
+		if replica.Mailstore == r.self {
+			priority = replica.Priority
 		}
-		replicas = append(replicas, replica)
 	}
-	slices.SortFunc(replicas, func(a, b directory.Replica) int { return a.Priority - b.Priority })
-	changed, err := r.dir.SetHome(ctx, a.ID(), r.self, c.Epoch, replicas)
+	var unknown []directory.Replica
+	for member := range c.Members {
+		if member != r.self && !known[member] {
+			unknown = append(unknown, directory.Replica{Mailstore: member, Priority: priority, State: directory.Available})
+		}
+	}
+	changed, err := r.dir.SetHome(ctx, a.ID(), r.self, c.Epoch, unknown)
 	if err == nil && changed && c.Mode == protocol.Log { // a Fence that accepts loss ends the pause
 		_, err = r.dir.SetPaused(ctx, a.ID(), false)
 	}
