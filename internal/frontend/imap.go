@@ -67,6 +67,9 @@ func (b *IMAP) Login(ctx context.Context, user, password string, remote net.Addr
 		return imap.Login{}, err
 	}
 	route, err := b.config.Router.route(a)
+	if err == nil {
+		route, err = b.config.Router.confirm(ctx, route)
+	}
 	if err != nil {
 		return imap.Login{}, err
 	}

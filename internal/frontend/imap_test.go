@@ -129,6 +129,7 @@ func TestLoginWithoutTheDirectory(t *testing.T) {
 func TestLoginIsSlowedDown(t *testing.T) {
 	p := newPlatform(t, 1)
 	p.account(0, "user@example.com")
+	p.account(0, "other@example.com")
 	for range 4 {
 		if _, err := p.hosts[0].login(t, "user@example.com", "wrong"); !fault.Is(err, fault.Credentials) {
 			t.Fatal(err)
@@ -140,8 +141,8 @@ func TestLoginIsSlowedDown(t *testing.T) {
 		t.Errorf("got %v, want Interrupted: the attempt has to wait", err)
 	}
 	other := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 8)}
-	if _, err := p.hosts[0].imap.Login(ctx, "other@example.com", password, other); fault.Is(err, fault.Interrupted) && strings.Contains(err.Error(), "given up") {
-		t.Error("another client and account have to wait as well")
+	if _, err := p.hosts[0].imap.Login(t.Context(), "other@example.com", password, other); err != nil {
+		t.Errorf("another account, from elsewhere: %v", err)
 	}
 }
 
@@ -152,7 +153,8 @@ type session struct {
 	in   *bufio.Reader
 }
 
-func (s *session) ask(command, want string) {
+// ask wants the tagged response to begin so, and gives the untagged ones before it.
+func (s *session) ask(command, want string) (untagged string) {
 	s.t.Helper()
 	if err := s.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		s.t.Fatal(err)
@@ -169,8 +171,9 @@ func (s *session) ask(command, want string) {
 			if !strings.HasPrefix(tagged, want) {
 				s.t.Errorf("%s: %q, want %q…", command, tagged, want)
 			}
-			return
+			return untagged
 		}
+		untagged += line
 	}
 }
 

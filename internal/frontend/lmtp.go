@@ -72,7 +72,7 @@ func notHome(route Route) error {
 }
 
 // Deliver implements lmtp.Backend. An account that is named twice gets the mail once. Where a home says that it is not,
-// or does not answer, the directory is asked and another home tried once.
+// cannot serve or does not answer, the directory is asked and another home tried once.
 func (l *LMTP) Deliver(ctx context.Context, m *lmtp.Mail) []lmtp.Outcome {
 	d := &delivery{l: l, mail: m, outcomes: make([]lmtp.Outcome, len(m.Recipients)), homes: make([]string, len(m.Recipients))}
 	first := make(map[account.ID]int, len(m.Recipients))
@@ -105,7 +105,7 @@ type delivery struct {
 // elsewhere are those recipients whose account may live on another mailstore than the one that was tried.
 func (d *delivery) elsewhere(indices []int) (again []int) {
 	for _, i := range indices {
-		if err := d.outcomes[i].Err; fault.Is(err, fault.NotHome) || fault.Is(err, fault.HomeUnreachable) {
+		if mayHaveMoved(d.outcomes[i].Err) {
 			again = append(again, i)
 		}
 	}

@@ -140,6 +140,29 @@ func (r *Router) refresh(ctx context.Context) {
 	_ = r.config.Follower.Poll(ctx)
 }
 
+// mayHaveMoved reports whether an error may come from asking a mailstore that is not the account's home any more: a
+// promotion may have been a moment ago, or while this process was not running.
+func mayHaveMoved(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.NotHome, fault.HomeUnreachable, fault.NotReady, fault.Unusable:
+		return err != nil
+	}
+	return false
+}
+
+// confirm looks again at a route that leads to a copy which cannot serve.
+func (r *Router) confirm(ctx context.Context, route Route) (Route, error) {
+	if !route.Local {
+		return route, nil
+	}
+	held, ok := r.config.Mailstore.Account(route.Account.ID)
+	if !ok || !mayHaveMoved(held.MayServe()) {
+		return route, nil
+	}
+	r.refresh(ctx)
+	return r.ByID(ctx, route.Account.ID)
+}
+
 // open gives the copy of an account whose home is here, and makes the mailbox of one that never had any.
 func (r *Router) open(ctx context.Context, a directory.Account) (*mailstore.Account, error) {
 	held, ok := r.config.Mailstore.Account(a.ID)
