@@ -20,7 +20,7 @@ func (n *Node) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.serveHTTP(ctx, "admin", n.config.Listen.Admin, n.admin.Handler()); err != nil {
+	if err := n.serveHTTP(ctx, "admin", n.config.Listen.Admin, n.withHealth(n.admin.Handler())); err != nil {
 		return err
 	}
 	return n.listenFrontends(ctx)

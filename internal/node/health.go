@@ -1,0 +1,76 @@
+package node
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"mailreplica/internal/protocol"
+)
+
+// health is what /readyz says: whether the mailstore can do all it is there for, and if not, what is wanting.
+type health struct {
+	Ready     bool
+	Directory string `json:",omitempty"` // what is wrong with it; empty: it answers
+	Log       string `json:",omitempty"`
+	Copies    copies
+}
+
+// copies counts the copies of this mailstore.
+type copies struct {
+	Primaries, Replicas int
+	NotServing          int // primaries that answer no client now
+	NotComplete         int // copies that are being made, in gap or diverged
+}
+
+// withHealth answers /healthz and /readyz, without a token, and hands everything else on. /healthz answers 200 as long as
+// the process does; /readyz answers 503 while something is wanting, and says what.
+func (n *Node) withHealth(next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, struct{}{}) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		h := n.health()
+		status := http.StatusOK
+		if !h.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		writeJSON(w, status, h)
+	})
+	mux.Handle("/", next)
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the asker has gone
+}
+
+func (n *Node) health() health {
+	h := health{Copies: n.copies()}
+	if problem := n.follower.Status().Problem; problem != nil {
+		h.Directory = "the directory does not answer; the copy of it serves"
+	}
+	if brokers, _ := n.copy.Config(configNameBrokers); brokers != "" && !n.logReachable() {
+		h.Log = "the brokers do not answer; writes to replicated accounts wait"
+	}
+	h.Ready = h.Directory == "" && h.Log == "" && h.Copies.NotServing == 0
+	return h
+}
+
+func (n *Node) copies() (c copies) {
+	for _, a := range n.mailstore.All() {
+		state := a.Copy()
+		if state.Condition != protocol.Complete {
+			c.NotComplete++
+		}
+		if !state.IsPrimary() {
+			c.Replicas++
+			continue
+		}
+		c.Primaries++
+		if a.MayServe() != nil {
+			c.NotServing++
+		}
+	}
+	return c
+}
