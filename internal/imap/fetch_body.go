@@ -15,7 +15,8 @@ import (
 
 const (
 	// headerBytesMax bounds the header that HEADER.FIELDS looks at; what is behind it belongs to no field.
-	headerBytesMax = 4 << 20
+	headerBytesMax  = 4 << 20
+	headerBytesHeld = 64 << 10
 	// seenTimeout bounds how long FETCH waits for \Seen to be recorded: its answer does not depend on it.
 	seenTimeout = 5 * time.Second
 )
@@ -94,19 +95,41 @@ func prepareSection(section wire.Section, partial *wire.Partial, summary *messag
 		return piece{present: true, missing: true}, nil
 	}
 	if section.Fields != nil {
-		header := make([]byte, min(size, headerBytesMax))
-		if _, err := body.ReadAt(header, start); err != nil && !errors.Is(err, io.EOF) {
-			return piece{}, err
-		}
-		header = message.HeaderFields(header, section.Fields, section.Text == wire.SectionHeaderFieldsNot)
-		from, n := clip(int64(len(header)), partial)
-		return piece{present: true, size: n, open: func() (io.Reader, error) {
-			return bytes.NewReader(header[from : from+n]), nil
-		}}, nil
+		return prepareFields(section, partial, io.NewSectionReader(body, start, min(size, headerBytesMax)))
 	}
 	from, n := clip(size, partial)
 	return piece{present: true, size: n, open: func() (io.Reader, error) {
 		return io.NewSectionReader(body, start+from, n), nil
+	}}, nil
+}
+
+// prepareFields filters a header. What it keeps of a large one is not held until it is written, for a command can ask for
+// many: it is filtered again.
+func prepareFields(section wire.Section, partial *wire.Partial, header *io.SectionReader) (piece, error) {
+	filter := func() ([]byte, error) {
+		text := make([]byte, header.Size())
+		if _, err := header.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		return message.HeaderFields(text, section.Fields, section.Text == wire.SectionHeaderFieldsNot), nil
+	}
+	kept, err := filter()
+	if err != nil {
+		return piece{}, err
+	}
+	from, n := clip(int64(len(kept)), partial)
+	if len(kept) > headerBytesHeld {
+		kept = nil
+	}
+	return piece{present: true, size: n, open: func() (io.Reader, error) {
+		text := kept
+		if text == nil {
+			var err error
+			if text, err = filter(); err != nil {
+				return nil, err
+			}
+		}
+		return bytes.NewReader(text[from : from+n]), nil
 	}}, nil
 }
 
@@ -195,7 +218,7 @@ func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 // markSeen sets \Seen on messages whose bodies were fetched. Where it cannot be recorded, as when the log does not
 // confirm, the answer was given all the same (design section 7) and the message stays unseen.
 func (s *session) markSeen(uids []mailbox.UID) {
-	if len(uids) == 0 {
+	if len(uids) == 0 || s.out.Flush() != nil { // what was fetched does not wait for the log
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, seenTimeout)
