@@ -13,9 +13,6 @@ import (
 	"mailreplica/internal/imap/wire"
 )
 
-// loginFailuresMax is how often a client may fail on one connection. Slowing down over connections is Backend's.
-const loginFailuresMax = 3
-
 // capabilitiesAfter is what is offered after login; APPENDLIMIT is added.
 const capabilitiesAfter = "IDLE MOVE UIDPLUS UNSELECT CHILDREN NAMESPACE SPECIAL-USE CREATE-SPECIAL-USE ESEARCH SEARCHRES WITHIN " +
 	"LIST-EXTENDED LIST-STATUS STATUS=SIZE MULTIAPPEND BINARY CONDSTORE QRESYNC"
@@ -154,7 +151,7 @@ func (s *session) withPassword(c *wire.Command, user, password string) (outcome,
 func (s *session) loginFailed(c *wire.Command, err error) outcome {
 	o := s.failed(c, err)
 	if fault.Is(err, fault.Credentials) {
-		if s.failures++; s.failures >= loginFailuresMax {
+		if s.failures++; s.failures >= s.server.config.LoginAttemptsMax {
 			s.out.Tagged(c.Tag, o.status, o.code, o.text)
 			s.out.Bye("", "Too many failed logins")
 			return outcome{answered: true, ends: true}

@@ -15,10 +15,11 @@ import (
 
 // Defaults of Config.
 const (
-	appendBytesMaxDefault = 64 << 20
-	sessionsMaxDefault    = 10_000
-	loginTimeoutDefault   = time.Minute
-	idleTimeoutDefault    = 30 * time.Minute // RFC 3501 section 5.4: at least 30 minutes
+	appendBytesMaxDefault   = 64 << 20
+	sessionsMaxDefault      = 10_000
+	loginAttemptsMaxDefault = 3
+	loginTimeoutDefault     = time.Minute
+	idleTimeoutDefault      = 30 * time.Minute // RFC 3501 section 5.4: at least 30 minutes
 )
 
 // Config says how a server behaves. The zero value of every field but Backend is usable.
@@ -28,11 +29,13 @@ type Config struct {
 	AllowPlaintext bool        // passwords are taken without TLS
 	AppendBytesMax int64       // of one message
 	SessionsMax    int
-	LoginTimeout   time.Duration // for a client to log in
-	IdleTimeout    time.Duration // for a client that has logged in to send anything
-	Logger         *slog.Logger
-	Greeting       string // the host's name, as shown to clients
-	Version        string
+	// LoginAttemptsMax is how often a client may fail on one connection. Slowing it down over connections is Backend's.
+	LoginAttemptsMax int
+	LoginTimeout     time.Duration // for a client to log in
+	IdleTimeout      time.Duration // for a client that has logged in to send anything
+	Logger           *slog.Logger
+	Greeting         string // the host's name, as shown to clients
+	Version          string
 	// ProxyAuth checks the token of another mailstore and names the account that it has authenticated (see ProxyLogin).
 	// Nil refuses them all.
 	ProxyAuth func(token, account, remote string) (Login, error)
@@ -59,6 +62,9 @@ func New(config Config) *Server {
 	}
 	if config.SessionsMax <= 0 {
 		config.SessionsMax = sessionsMaxDefault
+	}
+	if config.LoginAttemptsMax <= 0 {
+		config.LoginAttemptsMax = loginAttemptsMaxDefault
 	}
 	if config.LoginTimeout <= 0 {
 		config.LoginTimeout = loginTimeoutDefault

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 
 	"mailreplica/internal/imap/wire"
 	"mailreplica/internal/mailbox"
@@ -16,6 +17,11 @@ type statusLine struct {
 // status answers STATUS (RFC 3501 section 6.3.10).
 func (s *session) status(c *wire.Command) (outcome, error) {
 	args := c.Args.(*wire.Status)
+	if slices.Contains(args.Items, wire.StatusHighestModSeq) {
+		if err := s.enableCondstore(); err != nil { // RFC 7162 section 3.1
+			return outcome{}, err
+		}
+	}
 	var folder mailbox.Folder
 	err := s.mailbox.View(s.ctx, func(r mailbox.Reader) error {
 		found := false
