@@ -143,14 +143,15 @@ func (s *session) withPassword(c *wire.Command, user, password string) (outcome,
 	}
 	login, err := s.server.config.Backend.Login(s.ctx, user, password, s.remote)
 	if err != nil {
-		return s.loginFailed(c, err), nil
+		return s.loginFailed(c, user, err), nil
 	}
 	return s.enter(c, login)
 }
 
-func (s *session) loginFailed(c *wire.Command, err error) outcome {
+func (s *session) loginFailed(c *wire.Command, user string, err error) outcome {
+	s.log.Info("imap login failed", "remote", s.remote, "user", user, "error", err)
 	o := s.failed(c, err)
-	if fault.Is(err, fault.Credentials) {
+	if fault.Is(err, fault.Credentials) || fault.Is(err, fault.Denied) {
 		if s.failures++; s.failures >= s.server.config.LoginAttemptsMax {
 			s.out.Tagged(c.Tag, o.status, o.code, o.text)
 			s.out.Bye("", "Too many failed logins")

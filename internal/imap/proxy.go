@@ -27,7 +27,7 @@ func (s *session) fromPeer(c *wire.Command, token, account, remote string) (outc
 	}
 	login, err := s.server.config.ProxyAuth(token, account, remote)
 	if err != nil {
-		return s.loginFailed(c, err), nil
+		return s.loginFailed(c, account, err), nil
 	}
 	s.proxied = true
 	s.remote = peerAddr(remote)

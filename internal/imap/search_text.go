@@ -170,11 +170,15 @@ func (k textMatcher) inHeader(body Body, part *message.Part) (bool, error) {
 	return false, nil
 }
 
-// inPart looks into a part's text, and into the parts of it. Attachments that are no text are not searched.
+// inPart looks into a part's text, and into the parts of it and their headers, where the names of attachments are.
+// Attachments that are no text are not searched.
 func (k textMatcher) inPart(body Body, part *message.Part) (bool, error) {
 	switch {
 	case part.IsMultipart():
 		for i := range part.Children {
+			if found, err := k.inHeader(body, &part.Children[i]); found || err != nil {
+				return found, err
+			}
 			if found, err := k.inPart(body, &part.Children[i]); found || err != nil {
 				return found, err
 			}
