@@ -98,7 +98,7 @@ type LMTP struct {
 func Default() Config {
 	return Config{
 		Log:      Log{Topic: "mailreplica-events", Streams: 16, Replication: 3, RetentionHours: 14 * 24, LingerMs: 0},
-		IMAP:     IMAP{MessageBytesMax: 64 << 20, SessionsMax: 20_000, IdleTimeoutSec: 30 * 60, LoginAttemptsMax: 10},
+		IMAP:     IMAP{MessageBytesMax: 64 << 20, SessionsMax: 20_000, IdleTimeoutSec: 30 * 60, LoginAttemptsMax: 5},
 		LMTP:     LMTP{MessageBytesMax: 64 << 20, RecipientsMax: 1_000, SessionsMax: 1_000},
 		LogLevel: "info",
 	}

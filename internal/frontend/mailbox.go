@@ -7,6 +7,7 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/imap"
+	"mailreplica/internal/lmtp"
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/mailstore"
 )
@@ -30,14 +31,38 @@ func (b *IMAP) Open(ctx context.Context, id account.ID) (imap.Mailbox, error) {
 	if err := r.fresh(held); err != nil {
 		return nil, err
 	}
-	return &imapMailbox{Account: held, mailstore: r.config.Mailstore}, nil
+	return &imapMailbox{Account: held, router: r, mailstore: r.config.Mailstore, answers: r.answers}, nil
 }
 
 // imapMailbox is an account's copy as IMAP sessions see it.
 type imapMailbox struct {
 	*mailstore.Account
+	router    *Router
 	mailstore *mailstore.Mailstore
+	answers   *answers
 }
+
+// Update implements imap.Mailbox. What is known to have been answered travels in the change, if there is one.
+func (m *imapMailbox) Update(ctx context.Context, fn func(*mailbox.Draft) error) error {
+	var carried []lmtp.Receipt
+	err := m.Account.Update(ctx, func(d *mailbox.Draft) error {
+		before := d.Changes()
+		carried = nil
+		if err := fn(d); err != nil || d.Changes() == before {
+			return err
+		}
+		var err error
+		carried, err = m.answers.into(d, m.ID())
+		return err
+	})
+	if err == nil {
+		m.answers.done(m.ID(), carried)
+	}
+	return err
+}
+
+// MaySelect implements imap.Mailbox.
+func (m *imapMailbox) MaySelect() error { return m.router.fresh(m.Account) }
 
 // Watch implements imap.Mailbox.
 func (m *imapMailbox) Watch() imap.Watch { return m.Account.Watch() }

@@ -36,6 +36,9 @@ type Mailbox interface {
 	// Update runs one transaction and returns after it is decided. fn may be called more than once, when the transaction
 	// has to be computed anew: it resets its own results at its start.
 	Update(ctx context.Context, fn func(*mailbox.Draft) error) error
+	// MaySelect says why no folder may be selected now, nil if one may: the event log has been silent for so long that the
+	// account may live elsewhere by now. Folders that are selected already can be read on.
+	MaySelect() error
 	// Watch wakes when anything in the mailbox changed, or when sessions must end.
 	Watch() Watch
 	// OpenBody opens the message that a content names.

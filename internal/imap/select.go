@@ -29,6 +29,9 @@ func (s *session) selectFolder(c *wire.Command) (outcome, error) {
 	if args.QResync != nil && !s.qresync {
 		return outcome{status: wire.BAD, text: "ENABLE QRESYNC first"}, nil
 	}
+	if err := s.mailbox.MaySelect(); err != nil {
+		return outcome{}, err
+	}
 	if s.view != nil {
 		s.view = nil
 		s.out.UntaggedStatus(wire.OK, "CLOSED", "Previous mailbox closed")

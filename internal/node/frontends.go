@@ -53,7 +53,8 @@ func (n *Node) listenIMAP(ctx context.Context, router *frontend.Router) error {
 	c := n.config.IMAP
 	s := imap.New(imap.Config{
 		Backend: backend, TLS: n.tls.server(), AllowPlaintext: c.AllowPlaintext, AppendBytesMax: c.MessageBytesMax,
-		SessionsMax: c.SessionsMax, IdleTimeout: time.Duration(c.IdleTimeoutSec) * time.Second, Logger: n.logger,
+		SessionsMax: c.SessionsMax, LoginAttemptsMax: c.LoginAttemptsMax,
+		IdleTimeout: time.Duration(c.IdleTimeoutSec) * time.Second, Logger: n.logger,
 		Greeting: n.config.FQDN, Version: n.version, ProxyAuth: backend.ProxyAuth,
 	})
 	if err := n.serve(ctx, "imap", n.config.Listen.IMAP, nil, s); err != nil {

@@ -224,6 +224,9 @@ func (m *Mailbox) StoreBody(_ context.Context, r io.Reader) (mailbox.NewMessage,
 	return mailbox.NewMessage{Volume: "memory", Blob: name, Summary: summary.Encode(), Size: uint64(len(blob))}, nil
 }
 
+// MaySelect implements imap.Mailbox.
+func (m *Mailbox) MaySelect() error { return nil }
+
 // Recent implements imap.Mailbox.
 func (m *Mailbox) Recent(_ context.Context, folder mailbox.ItemID, claim bool) (mailbox.UID, error) {
 	m.mu.Lock()
