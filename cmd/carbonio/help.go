@@ -46,21 +46,7 @@ func list(b *strings.Builder, commands []*command) {
 
 func helpCommand(c *command) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "usage: carbonio %s %s", c.module, c.name)
-	for _, p := range c.positional {
-		if p.optional {
-			fmt.Fprintf(&b, " [%s]", p.name)
-		} else {
-			fmt.Fprintf(&b, " <%s>", p.name)
-		}
-	}
-	for _, p := range c.options {
-		fmt.Fprintf(&b, " [%s %s]", p.name, p.value)
-	}
-	if c.selects {
-		b.WriteString(" [all]")
-	}
-	fmt.Fprintf(&b, "\n\n%s.\n", c.summary)
+	fmt.Fprintf(&b, "%s\n\n%s.\n", usageOf(c), c.summary)
 	if c.text != "" {
 		b.WriteString(c.text + "\n")
 	}
@@ -88,6 +74,37 @@ func helpCommand(c *command) string {
 		fmt.Fprintf(&b, "  carbonio %s\n", e)
 	}
 	return b.String()
+}
+
+// usageWidth is where the usage of a command is broken into lines.
+const usageWidth = 110
+
+func usageOf(c *command) string {
+	var words []string
+	for _, p := range c.positional {
+		if p.optional {
+			words = append(words, "["+p.name+"]")
+		} else {
+			words = append(words, "<"+p.name+">")
+		}
+	}
+	for _, p := range c.options {
+		words = append(words, "["+p.name+" "+p.value+"]")
+	}
+	if c.selects {
+		words = append(words, "[all]")
+	}
+	text := fmt.Sprintf("usage: carbonio %s %s", c.module, c.name)
+	column := len(text)
+	for _, w := range words {
+		if column+1+len(w) > usageWidth {
+			text += "\n        "
+			column = len("        ")
+		}
+		text += " " + w
+		column += 1 + len(w)
+	}
+	return text
 }
 
 // modules gives the modules in the order of the table.

@@ -76,7 +76,7 @@ not answer would have to tell is null.`,
 			text: `For accounts whose event log is lost: what only the other copies have is lost, too. While the log works, use
 promoteAccounts.`,
 			positional: []parameter{{name: "from", help: "the mailstore whose copies are ahead"}},
-			options:    selection, selects: true, words: true,
+			options:    selection, words: true,
 			examples: []string{"MailReplica reseed mbox2.example.com accounts alice@example.com"}, run: runReseed,
 		},
 	}

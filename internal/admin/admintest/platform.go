@@ -163,11 +163,13 @@ func (m *Mailstore) reconcile(ctx context.Context) {
 			}
 		}
 	}
+	var telling sync.WaitGroup // side by side, so that they share transactions
 	for _, r := range wishes.ReplicasOn(m.FQDN) {
 		if r.State == directory.Initialising && !r.Removing && !away {
-			_ = d.SetReplicaState(ctx, r.AccountID, m.FQDN, directory.Available)
+			telling.Go(func() { _ = d.SetReplicaState(ctx, r.AccountID, m.FQDN, directory.Available) })
 		}
 	}
+	telling.Wait()
 }
 
 // Kill makes a mailstore one that answers nobody. With its admin API it takes that of the operator away.

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"mailreplica/internal/fault"
+)
+
+// shown gives what a command line was understood as.
+func shown(in *invocation) string {
+	if in.help != "" {
+		return "help: " + strings.SplitN(in.help, "\n", 2)[0]
+	}
+	text := in.command.module + " " + in.command.name
+	for _, name := range slices.Sorted(maps.Keys(in.values)) {
+		text += fmt.Sprintf(" %s=%q", name, in.values[name])
+	}
+	if in.all {
+		text += " all"
+	}
+	for _, f := range []struct {
+		name string
+		on   bool
+	}{{"json", in.json}, {"progress", in.progress}, {"sync", in.sync}, {"host=" + in.host, in.host != ""}} {
+		if f.on {
+			text += " --" + f.name
+		}
+	}
+	return text
+}
+
+func TestParse(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"--json --host mbox2 mailreplica GETACCOUNTSTATUS", "MailReplica getAccountStatus --json --host=mbox2"},
+		{"--host=mbox2 core getalloperations", "core getAllOperations --host=mbox2"},
+		{"MailReplica setAccountDestination d 10 accounts a@b,c@d", `MailReplica setAccountDestination accounts="a@b,c@d" destination="d" priority="10"`},
+		{"MailReplica setAccountDestination d 10 ACCOUNTS a@b INPUT_FILE f", `MailReplica setAccountDestination accounts="a@b" destination="d" input_file="f" priority="10"`},
+		{"MailReplica setAccountDestination destination d 10 all", `MailReplica setAccountDestination destination="d" priority="10" all`},
+		{"MailReplica setAccountDestination accounts a@b destination d priority 10", `MailReplica setAccountDestination accounts="a@b" destination="d" priority="10"`},
+		{"MailReplica setAccountDestination d -1 a@b,c@d", `MailReplica setAccountDestination accounts="a@b,c@d" destination="d" priority="-1"`},
+		{"MailReplica setAccountDestination d 10 accounts all", `MailReplica setAccountDestination destination="d" priority="10" all`},
+		{"MailReplica pauseReplicas a@b", `MailReplica pauseReplicas accounts="a@b"`},
+		{"MailReplica pauseReplicas 00000000-0000-4000-8000-000000000000", `MailReplica pauseReplicas accounts="00000000-0000-4000-8000-000000000000"`},
+		{"MailReplica pauseReplicas a*@b", `MailReplica pauseReplicas accounts="a*@b"`},
+		{"MailReplica promoteAccounts sourceMailHost h threads 4 acceptloss true --sync", `MailReplica promoteAccounts acceptLoss="true" source_mail_host="h" threads="4" --sync`},
+		{"prov createAccount a@b mailHost", `prov createAccount name="a@b" password="mailHost"`},
+		{"prov createAccount a@b --json mailHost h", `prov createAccount mailHost="h" name="a@b" password="--json"`},
+		{"config get global", `config get scope="global"`},
+		{"config set global brokers", ""},
+		{"help", "help: usage: carbonio [global flags] <module> <command> <argument>… [<name> <value>]…"},
+		{"--help", "help: usage: carbonio [global flags] <module> <command> <argument>… [<name> <value>]…"},
+		{"-h", "help: usage: carbonio [global flags] <module> <command> <argument>… [<name> <value>]…"},
+		{"MailReplica help", "help: MailReplica"},
+		{"help MailReplica", "help: MailReplica"},
+		{"MailReplica --help", "help: MailReplica"},
+		{"prov createaccount --help", "help: usage: carbonio prov createAccount <name> <password> [mailHost H]"},
+		{"prov createAccount a@b --help secret", "help: usage: carbonio prov createAccount <name> <password> [mailHost H]"},
+		{"help prov createAccount", "help: usage: carbonio prov createAccount <name> <password> [mailHost H]"},
+		{"prov createAccount help", "help: usage: carbonio prov createAccount <name> <password> [mailHost H]"},
+	} {
+		if test.want == "" {
+			continue
+		}
+		in, err := parse(strings.Fields(test.line))
+		if err != nil {
+			t.Errorf("%s: %v", test.line, err)
+			continue
+		}
+		if got := shown(in); got != test.want {
+			t.Errorf("%s\ngot  %s\nwant %s", test.line, got, test.want)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, test := range []struct{ line, problem, help string }{
+		{"", "module and the command are missing", "usage: carbonio [global"},
+		{"--xml prov getAllServers", `no global flag "--xml"`, "usage: carbonio [global"},
+		{"--json=yes prov getAllServers", `no global flag "--json=yes"`, "usage: carbonio [global"},
+		{"--host", "--host needs", "usage: carbonio [global"},
+		{"--host= prov getAllServers", "--host needs", "usage: carbonio [global"},
+		{"mailbox x", `no module "mailbox"`, "usage: carbonio [global"},
+		{"prov", "command is missing", "  createAccount "},
+		{"prov makeCoffee", `prov has no command "makeCoffee"`, "  createAccount "},
+		{"prov createAccount a@b", "<password> is missing", "usage: carbonio prov createAccount"},
+		{"prov createAccount a@b p mailHost", "mailHost needs a value", "usage: carbonio prov createAccount"},
+		{"prov createAccount a@b p colour red", `does not take "colour"`, "usage: carbonio prov createAccount"},
+		{"prov createAccount a@b p mailHost x MAILHOST y", "mailHost is given twice", "usage: carbonio prov createAccount"},
+		{"prov getAllServers --verbose", `no global flag "--verbose"`, "usage: carbonio prov getAllServers"},
+		{"prov getAllServers all", `does not take "all"`, "usage: carbonio prov getAllServers"},
+		{"MailReplica setAccountDestination d", "<priority> is missing", "usage: carbonio MailReplica setAccountDestination"},
+		{"MailReplica setAccountDestination d 10 alice", `does not take "alice"`, "usage: carbonio MailReplica setAccountDestination"},
+		{"MailReplica setAccountDestination d 10 destination e", "destination is given twice", "usage: carbonio MailReplica setAccountDestination"},
+		{"config set global brokers", "<value> is missing", "usage: carbonio config set"},
+	} {
+		_, err := parse(strings.Fields(test.line))
+		var usage *usageError
+		if !errors.As(err, &usage) || !strings.Contains(usage.problem, test.problem) || !strings.Contains(usage.help, test.help) {
+			t.Errorf("%s: got %v, want %q and the help with %q", test.line, err, test.problem, test.help)
+		}
+	}
+}
+
+// Whatever is typed is understood or refused with a help, and nothing that was typed is dropped silently.
+func FuzzParse(f *testing.F) {
+	for _, line := range []string{
+		"--json --host mbox2 mailreplica GETACCOUNTSTATUS", "MailReplica setAccountDestination d 10 accounts a@b,c@d all",
+		"prov modifyAccount a@b mailHost x", "config set global brokers x", "help prov", "--help", "prov createAccount a@b --json --sync",
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		in, err := parse(strings.Split(line, " "))
+		var usage *usageError
+		switch {
+		case errors.As(err, &usage):
+			if usage.problem == "" || usage.help == "" {
+				t.Errorf("%q is refused without a word", line)
+			}
+		case fault.Is(err, fault.Invalid): // understood, but not what the command is for
+		case err != nil:
+			t.Errorf("%q: %v is no usage error", line, err)
+		case in.help == "":
+			for _, p := range in.command.positional {
+				if !p.optional && !in.has(p.name) {
+					t.Errorf("%q: %s is missing", line, p.name)
+				}
+			}
+		}
+	})
+}
