@@ -147,7 +147,7 @@ func TestSetHomeMovesReplicas(t *testing.T) {
 	put(mbox2, 10, directory.Available)
 	put(mbox3, 20, directory.Available)
 	put("mbox4.example.com", 30, directory.Initialising) // a wish that nobody granted yet
-	put("mbox5.example.com", 40, directory.Available) // which the report is too old to name
+	put("mbox5.example.com", 40, directory.Available)    // which the report is too old to name
 	must(t, d.RemoveReplica(ctx, a.ID, mbox3))
 	changed, err := d.SetHome(ctx, a.ID, mbox2, 2, []directory.Replica{
 		{Mailstore: mbox1, Priority: 10, State: directory.Unavailable},
