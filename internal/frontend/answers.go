@@ -17,7 +17,6 @@ import (
 const (
 	answersPerAccountMax = 1_000
 	answersMax           = 500_000
-	answersAbroadMax     = 10_000 // for each home
 	flushEvery           = time.Second
 	lastFlushWait        = 3 * time.Second
 )
@@ -138,54 +137,20 @@ func (a *answers) forget(id account.ID) {
 	}
 }
 
-// answersAbroad keeps answered deliveries of accounts whose home is elsewhere until they are told to it.
-type answersAbroad struct {
-	mu    sync.Mutex
-	homes map[string][]lmtp.Receipt // by FQDN
-}
-
-func newAnswersAbroad() *answersAbroad { return &answersAbroad{homes: map[string][]lmtp.Receipt{}} }
-
-func (a *answersAbroad) add(home string, r lmtp.Receipt) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.homes[home]) < answersAbroadMax {
-		a.homes[home] = append(a.homes[home], r)
-	}
-}
-
-func (a *answersAbroad) take(home string) []lmtp.Receipt {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	receipts := a.homes[home]
-	delete(a.homes, home)
-	return receipts
-}
-
-func (a *answersAbroad) names() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	names := make([]string, 0, len(a.homes))
-	for home := range a.homes {
-		names = append(names, home)
-	}
-	return names
-}
-
 // Answered implements lmtp.Backend. What another mailstore says of an account whose home is elsewhere is not passed on: the
 // two might disagree for ever.
 func (l *LMTP) Answered(receipts []lmtp.Receipt, relayed bool) {
 	for _, r := range receipts {
 		a, known := l.router.config.Follower.Copy().Account(r.Account)
 		if !known {
-			l.answers.add(r)
+			l.router.answers.add(r)
 			continue
 		}
 		route, err := l.router.route(a)
 		switch {
 		case err != nil: // it is being deleted
 		case route.Local:
-			l.answers.add(r)
+			l.router.answers.add(r)
 		case !relayed:
 			l.abroad.add(route.Home, r)
 		}
@@ -225,13 +190,13 @@ func (l *LMTP) tellHomes(ctx context.Context) {
 }
 
 func (l *LMTP) flushAnswers(ctx context.Context, longer time.Duration) {
-	for _, id := range l.answers.waiting(longer) {
+	for _, id := range l.router.answers.waiting(longer) {
 		if err := l.flushAccount(ctx, id); err != nil {
 			l.logger.Debug("answered deliveries are kept for later", "account", id, "error", err)
 			if fault.Is(err, fault.LogUnavailable) || fault.Is(err, fault.DatabaseUnavailable) || ctx.Err() != nil {
 				return // the others would fare no better
 			}
-			l.answers.forget(id)
+			l.router.answers.forget(id)
 		}
 	}
 }
@@ -243,11 +208,11 @@ func (l *LMTP) flushAccount(ctx context.Context, id account.ID) error {
 	}
 	var carried []lmtp.Receipt
 	err := held.Update(ctx, func(d *mailbox.Draft) (err error) {
-		carried, err = l.answers.into(d, id)
+		carried, err = l.router.answers.into(d, id)
 		return err
 	})
 	if err == nil {
-		l.answers.done(id, carried)
+		l.router.answers.done(id, carried)
 	}
 	return err
 }

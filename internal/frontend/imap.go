@@ -175,6 +175,14 @@ func (b *IMAP) connect(ctx context.Context, route Route, remote net.Addr) (net.C
 	return logged, nil
 }
 
+// text is an address in words; remote may be nil.
+func text(remote net.Addr) string {
+	if remote == nil {
+		return ""
+	}
+	return remote.String()
+}
+
 // handOver logs in to the home for the account.
 func (b *IMAP) handOver(ctx context.Context, conn net.Conn, home, name string, remote net.Addr) (net.Conn, error) {
 	if b.config.TLS != nil {
@@ -184,7 +192,7 @@ func (b *IMAP) handOver(ctx context.Context, conn net.Conn, home, name string, r
 		}
 		conn = secure
 	}
-	logged, err := imap.ProxyLogin(ctx, conn, b.config.Token, name, remote.String())
+	logged, err := imap.ProxyLogin(ctx, conn, b.config.Token, name, text(remote))
 	if err != nil {
 		return nil, err
 	}

@@ -29,12 +29,11 @@ type LMTPConfig struct {
 
 // LMTP is the backend of the LMTP server.
 type LMTP struct {
-	router  *Router
-	relay   *lmtp.Relay
-	logger  *slog.Logger
-	flush   time.Duration
-	answers *answers
-	abroad  *answersAbroad
+	router *Router
+	relay  *lmtp.Relay
+	logger *slog.Logger
+	flush  time.Duration
+	abroad *answersAbroad
 }
 
 var _ lmtp.Backend = (*LMTP)(nil)
@@ -48,7 +47,7 @@ func NewLMTP(c LMTPConfig) *LMTP {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &LMTP{
-		router: c.Router, relay: c.Relay, logger: c.Logger, flush: c.FlushAnswered, answers: newAnswers(), abroad: newAnswersAbroad(),
+		router: c.Router, relay: c.Relay, logger: c.Logger, flush: c.FlushAnswered, abroad: newAnswersAbroad(),
 	}
 }
 
@@ -190,7 +189,7 @@ func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, 
 	var carried []lmtp.Receipt
 	err = held.Update(ctx, func(d *mailbox.Draft) (err error) {
 		// First what was answered: it may be this very key, and the mail then is another that only looks the same.
-		if carried, err = l.answers.into(d, r.Account); err != nil {
+		if carried, err = l.router.answers.into(d, r.Account); err != nil {
 			return err
 		}
 		receipt.Sequence, err = deliver(d, message, receipt.Key)
@@ -199,7 +198,7 @@ func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, 
 	if err != nil {
 		return lmtp.Outcome{Err: notFinal(err)}
 	}
-	l.answers.done(r.Account, carried)
+	l.router.answers.done(r.Account, carried)
 	return lmtp.Outcome{Receipt: receipt}
 }
 
@@ -225,7 +224,7 @@ func (l *LMTP) isRepeat(ctx context.Context, held *mailstore.Account, receipt *l
 		return false, err
 	}
 	receipt.Sequence = known.Sequence
-	return !l.answers.has(*receipt), nil
+	return !l.router.answers.has(*receipt), nil
 }
 
 // notFinal makes sure that a failure of this mailstore never makes an MTA give the mail back: the kinds that do are for

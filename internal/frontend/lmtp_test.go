@@ -313,6 +313,30 @@ func TestAnswersTravelWithDeliveries(t *testing.T) {
 	}
 }
 
+// TestAnswersTravelWithFlags: a client's change carries what was answered, and one that changes nothing stays none.
+func TestAnswersTravelWithFlags(t *testing.T) {
+	p := newPlatform(t, 1)
+	id := p.account(0, "user@example.com")
+	m := p.mta(0)
+	m.delivers(text, "user@example.com")
+	m.quits()
+	box, err := p.hosts[0].imap.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		subscribe string
+		want      int
+	}{{"INBOX", 1}, {"another", 0}} {
+		if err := box.Update(t.Context(), func(d *mailbox.Draft) error { return d.Subscribe(c.subscribe) }); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := p.hosts[0].deliveries(t, id); n != c.want {
+			t.Errorf("after subscribing %s: %d keys, want %d", c.subscribe, n, c.want)
+		}
+	}
+}
+
 func TestAnswersAreFlushed(t *testing.T) {
 	p := newPlatform(t, 2)
 	id := p.account(0, "user@example.com")

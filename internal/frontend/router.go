@@ -42,11 +42,12 @@ type Router struct {
 	config  RouterConfig
 	self    string
 	contact atomic.Int64 // the latest LogContact seen, in nanoseconds
+	answers *answers
 }
 
 // NewRouter makes a Router.
 func NewRouter(c RouterConfig) *Router {
-	return &Router{config: c, self: c.Mailstore.Self()}
+	return &Router{config: c, self: c.Mailstore.Self(), answers: newAnswers()}
 }
 
 // Route is an account and its home.

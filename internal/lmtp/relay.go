@@ -3,7 +3,9 @@ package lmtp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 const (
 	dialWait         = 5 * time.Second
+	answerWait       = 10 * time.Second  // for what takes no time: a greeting, the mark
 	transferWait     = 100 * time.Second // below deliveryWaitMax, so that the client hears of it
 	idleConnsMax     = 8                 // kept for each mailstore
 	idleConnTimeMax  = time.Minute       // well below the server's own commandWait
@@ -93,7 +96,8 @@ func (r *Relay) Close() {
 	clear(r.idle)
 }
 
-// with runs fn on a connection to a home, and once more on a new one if a kept connection turned out to be dead.
+// with runs fn on a connection to a home, and once more on a new one if a kept connection turned out to be dead. One that
+// only does not answer is given up: a new one would fare no better.
 func (r *Relay) with(ctx context.Context, home Home, fn func(*relayConn) error) error {
 	for {
 		c, kept, err := r.take(ctx, home)
@@ -106,7 +110,7 @@ func (r *Relay) with(ctx context.Context, home Home, fn func(*relayConn) error) 
 			return nil
 		}
 		c.close()
-		if !kept || ctx.Err() != nil {
+		if !kept || ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			return fault.Wrap(fault.HomeUnreachable, err, "the mailstore %s does not answer", home.FQDN)
 		}
 	}
@@ -122,7 +126,7 @@ func (r *Relay) take(ctx context.Context, home Home) (c *relayConn, kept bool, e
 		return nil, false, err
 	}
 	c = newRelayConn(conn, r.config)
-	if err := c.within(ctx, func() error { return c.open(ctx, home) }); err != nil {
+	if err := c.within(ctx, func() error { return c.promptly(func() error { return c.open(ctx, home) }) }); err != nil {
 		c.close()
 		return nil, false, err
 	}

@@ -29,6 +29,8 @@ type relayConn struct {
 	in     *bufio.Reader
 	out    *bufio.Writer
 	used   time.Time
+
+	deadline time.Time // of within
 }
 
 func newRelayConn(conn net.Conn, config RelayConfig) *relayConn {
@@ -39,18 +41,33 @@ func newRelayConn(conn net.Conn, config RelayConfig) *relayConn {
 
 func (c *relayConn) close() { _ = c.conn.Close() }
 
-// within bounds fn by the context and by transferWait.
+// within bounds fn by the context and by transferWait. A connection whose context ended cannot be used any more.
 func (c *relayConn) within(ctx context.Context, fn func() error) error {
-	deadline := time.Now().Add(transferWait)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
+	c.deadline = time.Now().Add(transferWait)
+	if d, ok := ctx.Deadline(); ok && d.Before(c.deadline) {
+		c.deadline = d
+	}
+	if err := c.conn.SetDeadline(c.deadline); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, c.close)
+	defer stop()
+	return fn()
+}
+
+// promptly bounds a part of within by answerWait, so that a mailstore that has stopped is soon noticed.
+func (c *relayConn) promptly(fn func() error) error {
+	deadline := time.Now().Add(answerWait)
+	if c.deadline.Before(deadline) {
+		deadline = c.deadline
 	}
 	if err := c.conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(longAgo) }) // fails where the connection is closed
-	defer stop()
-	return fn()
+	if err := fn(); err != nil {
+		return err
+	}
+	return c.conn.SetDeadline(c.deadline)
 }
 
 // answer is one reply.
@@ -170,8 +187,10 @@ func (c *relayConn) startTLS(ctx context.Context, home Home) error {
 // mark says that what follows was received from a client of this mailstore. Its reply is waited for: a side that does not
 // know the mark must not get unmarked mail.
 func (c *relayConn) mark(client Client) error {
-	_, err := c.demand(markCommand(c.config.Token, client, c.config.Hostname))
-	return err
+	return c.promptly(func() error {
+		_, err := c.demand(markCommand(c.config.Token, client, c.config.Hostname))
+		return err
+	})
 }
 
 // answered tells of answered deliveries.
