@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	watchEvery   = 150 * time.Millisecond
+	watchSoonest = 20 * time.Millisecond // between the first questions; most operations are short
+	watchSlowest = 250 * time.Millisecond
 	watchAwayMax = 30 * time.Second // how long a watched operation may be out of reach
 )
 
@@ -72,9 +73,7 @@ func (s *session) await(ctx context.Context, id string) (admin.Operation, error)
 	line := progressLine{s: s}
 	defer line.end()
 	answered := time.Now()
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	for {
+	for pause := watchSoonest; ; pause = min(pause*3/2, watchSlowest) {
 		op, err := s.client.GetOperation(ctx, id)
 		switch {
 		case err == nil:
@@ -90,9 +89,11 @@ func (s *session) await(ctx context.Context, id string) (admin.Operation, error)
 		case !fault.Is(err, fault.DirectoryUnavailable) || time.Since(answered) >= watchAwayMax:
 			return op, err
 		}
+		timer := time.NewTimer(pause)
 		select {
-		case <-ticker.C:
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return op, ctx.Err()
 		}
 	}

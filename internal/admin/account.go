@@ -79,21 +79,27 @@ func (a *Admin) CreateAccount(ctx context.Context, in CreateAccount) (Account, e
 	v := a.view(made)
 	if silent[made.MailHost] != nil {
 		v.Notes = append(v.Notes, made.MailHost+" does not answer: the account is made, its mailbox when that mailstore returns")
-	} else if !a.awaitMailbox(ctx, made.ID) {
+	} else if !a.awaitMailbox(ctx, made.ID, silent) {
 		v.Notes = append(v.Notes, made.MailHost+" has not made the mailbox yet; it will, and mail is deferred until then")
 	}
 	return v, nil
 }
 
 // awaitMailbox waits until the account's home has made its mailbox: it tells the directory its first epoch then.
-func (a *Admin) awaitMailbox(ctx context.Context, id account.ID) bool {
+func (a *Admin) awaitMailbox(ctx context.Context, id account.ID, silent map[string]error) bool {
+	var answering []string // the others are not waited for again
+	for _, fqdn := range a.allMailstores() {
+		if silent[fqdn] == nil {
+			answering = append(answering, fqdn)
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, mailboxWait)
 	defer cancel()
 	ticker := time.NewTicker(mailboxLookWait)
 	defer ticker.Stop()
 	for {
 		if one, err := a.Directory.Account(ctx, id); err == nil && one.Epoch > 0 {
-			a.tell(ctx, a.allMailstores()...) // they then know that it can be delivered to
+			a.tell(ctx, answering...) // they then know that it can be delivered to
 			return true
 		}
 		select {

@@ -328,3 +328,20 @@ func TestStopAndRemoveOperations(t *testing.T) {
 	_, err = c.StopOperation(t.Context(), "00000000-0000-4000-8000-000000000000")
 	wantFault(t, err, fault.NotFound, "no operation")
 }
+
+// A home that answers, but whose mailbox is lost or broken, cannot carry a wish out; nobody waits for it for ever.
+func TestWhatTheHomeCannotDoIsTold(t *testing.T) {
+	p := admintest.Start(t, 2)
+	c := client(t, p, 2)
+	a := p.Account(t, 1, "a@example.com")
+	p.Replica(t, a.ID, 2, 10)
+	p.Mailstores[0].SetBroken("gap")
+	o, err := c.RemoveDestination(t.Context(), admin.RemoveDestination{Selection: named("a@example.com"), Destination: admintest.Name(2)})
+	must(t, err)
+	op := finished(t, c, o.OperationID)
+	failures, err := c.GetFailures(t.Context(), admin.GetFailures{ID: op.ID})
+	must(t, err)
+	if op.State != "failed" || len(failures.Values) != 1 || !strings.Contains(failures.Values[0].Reason, "is gap") {
+		t.Errorf("got %+v with %+v", op, failures)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/operation"
 	"mailreplica/internal/peer"
@@ -30,8 +31,9 @@ type waiter struct {
 	task    *operation.Task
 	patient bool // initialisation may take its time: an item fails only if it cannot come to be
 	judge   func(ctx context.Context, w waited) verdict
-	asked   map[string]peer.Status // the last answers
-	since   map[string]time.Time   // by mailstore, since when it or its log does not answer
+	asked   map[string]peer.Status   // the last answers
+	since   map[string]time.Time     // by mailstore, since when it or its log does not answer
+	unfit   map[account.ID]time.Time // since when the home answers, but has no copy that could do what is wished
 }
 
 // run waits until every item has an outcome, or ctx ends.
@@ -40,7 +42,7 @@ func (w *waiter) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.since = make(map[string]time.Time)
+	w.since, w.unfit = make(map[string]time.Time), make(map[account.ID]time.Time)
 	ticker := time.NewTicker(w.a.Pace.Look)
 	defer ticker.Stop()
 	var asked time.Time
@@ -125,7 +127,10 @@ func (w *waiter) judgeOne(ctx context.Context, one waited) verdict {
 		return v
 	}
 	since, silent := w.since[wish.MailHost]
-	if !silent || time.Since(since) < w.a.Pace.Patience {
+	if !silent {
+		return w.judgeUnfit(one, wish)
+	}
+	if time.Since(since) < w.a.Pace.Patience {
 		return v
 	}
 	if _, answers := w.asked[wish.MailHost]; answers {
@@ -134,6 +139,29 @@ func (w *waiter) judgeOne(ctx context.Context, one waited) verdict {
 	}
 	return verdict{err: fault.New(fault.HomeUnreachable, "%s: recorded, but its home %s does not answer, so it is not carried out yet",
 		wish.Name, wish.MailHost).WithHint("it is carried out when that mailstore returns or the account is promoted")}
+}
+
+// judgeUnfit fails an item whose home answers and reaches the log, but cannot do it for want of a complete copy.
+func (w *waiter) judgeUnfit(one waited, wish directory.Account) verdict {
+	c, told := w.copyOf(one.id)
+	if told && c.Condition == conditionComplete {
+		delete(w.unfit, one.id)
+		return verdict{}
+	}
+	since, known := w.unfit[one.id]
+	switch {
+	case !known:
+		w.unfit[one.id] = time.Now()
+		return verdict{}
+	case time.Since(since) < w.a.Pace.Patience:
+		return verdict{}
+	}
+	state := "not there"
+	if told {
+		state = c.Condition
+	}
+	return verdict{err: fault.New(fault.Unusable, "%s: recorded, but its mailbox on its home %s is %s, so it is not carried out yet",
+		wish.Name, wish.MailHost, state).WithHint("promote a replica; MailReplica getAccountStatus shows their state")}
 }
 
 // copyOf is the account's own copy at its home, as last told.

@@ -53,6 +53,7 @@ type Mailstore struct {
 	logAway      bool
 	local        bool // its volume is not centralised
 	agentStopped bool
+	condition    string // of its copies
 }
 
 // Name is the FQDN of the i-th mailstore, from 1.
@@ -72,7 +73,7 @@ func Start(t testing.TB, n int) *Platform {
 		must(t, d.Close())
 	})
 	for i := 1; i <= n; i++ {
-		m := &Mailstore{FQDN: Name(i), platform: p}
+		m := &Mailstore{FQDN: Name(i), platform: p, condition: "complete"}
 		m.start(ctx, t, &runs)
 		p.Mailstores = append(p.Mailstores, m)
 	}
@@ -151,7 +152,7 @@ func (m *Mailstore) reconcile(ctx context.Context) {
 		if wish.Epoch == 0 {
 			_, _ = d.SetHome(ctx, wish.ID, m.FQDN, 1, nil)
 		}
-		if away {
+		if away || m.conditionOfCopies() != "complete" {
 			continue
 		}
 		if wish.Deleting {
@@ -186,6 +187,19 @@ func (m *Mailstore) SetLogAway(away bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.logAway = away
+}
+
+// SetBroken makes the mailstore's copies ones that can do nothing, for instance gap.
+func (m *Mailstore) SetBroken(condition string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.condition = condition
+}
+
+func (m *Mailstore) conditionOfCopies() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.condition
 }
 
 // SetLocalVolume says whether the mailstore's volume is its own.

@@ -40,7 +40,7 @@ func (s service) copyOf(id account.ID) (peer.CopyStatus, bool) {
 		return peer.CopyStatus{}, false
 	}
 	c := peer.CopyStatus{Account: id, MailboxID: 7, Sequence: mailbox.Sequence(12), ItemID: mailbox.ItemID(6), Epoch: wish.Epoch,
-		Primary: wish.MailHost, Condition: "complete", Mode: "local", Digest: "d1", Messages: 1, Bytes: 100}
+		Primary: wish.MailHost, Condition: s.m.conditionOfCopies(), Mode: "local", Digest: "d1", Messages: 1, Bytes: 100}
 	holds := wish.MailHost == s.m.FQDN && wish.Epoch > 0
 	for _, r := range wishes.Replicas(id) {
 		holds = holds || r.Mailstore == s.m.FQDN && r.State == directory.Available
