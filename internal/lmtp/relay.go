@@ -14,7 +14,7 @@ import (
 
 const (
 	dialWait         = 5 * time.Second
-	answerWait       = 10 * time.Second  // for what takes no time: a greeting, the mark
+	answerWait       = 10 * time.Second
 	transferWait     = 100 * time.Second // below deliveryWaitMax, so that the client hears of it
 	idleConnsMax     = 8                 // kept for each mailstore
 	idleConnTimeMax  = time.Minute       // well below the server's own commandWait
@@ -28,6 +28,8 @@ type RelayConfig struct {
 	TLS      *tls.Config // required of the other side where it is set; ServerName is filled in
 	// Dial makes a connection; nil is TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// AnswerWait is for what takes no time, a greeting or the mark; 10 s.
+	AnswerWait time.Duration
 }
 
 // Relay hands mail to the mailstores that are its accounts' homes, over connections that it keeps for a while.
@@ -43,6 +45,9 @@ type Relay struct {
 func NewRelay(c RelayConfig) *Relay {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: dialWait}).DialContext
+	}
+	if c.AnswerWait <= 0 {
+		c.AnswerWait = answerWait
 	}
 	return &Relay{config: c, idle: map[string][]*relayConn{}}
 }

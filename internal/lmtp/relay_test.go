@@ -3,9 +3,12 @@ package lmtp_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -253,4 +256,48 @@ func TestRelayGivesUp(t *testing.T) {
 		t.Errorf("got %v, want HomeUnreachable", got[0].Err)
 	}
 	close(b.hold)
+}
+
+// TestRelayToAStoppedHome: the kernel of a stopped process still accepts connections and data.
+func TestRelayToAStoppedHome(t *testing.T) {
+	b := newMemory(t, bob)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := lmtp.NewRelay(lmtp.RelayConfig{Hostname: here, Token: peerToken, AnswerWait: 30 * time.Millisecond})
+	home := lmtp.Home{FQDN: there, Addr: l.Addr().String()}
+	got := r.Deliver(t.Context(), home, mailTo(b, "text", bob), nil)
+	if !fault.Is(got[0].Err, fault.HomeUnreachable) || !errors.Is(got[0].Err, os.ErrDeadlineExceeded) {
+		t.Errorf("a new connection: %v, want HomeUnreachable for a deadline", got[0].Err)
+	}
+	first, err := l.Accept() // of the attempt above
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	// One that was kept answers one mail, and then no more.
+	served := make(chan net.Conn, 2)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "220 x\r\n250 XMAILREPLICA\r\n250 marked\r\n250 mail\r\n250 rcpt\r\n250 2.0.0 1 delivered\r\n")
+			served <- conn
+		}
+	}()
+	if got := r.Deliver(t.Context(), home, mailTo(b, "text", bob), nil); got[0].Err != nil {
+		t.Fatal(got[0].Err)
+	}
+	got = r.Deliver(t.Context(), home, mailTo(b, "text", bob), nil)
+	if !fault.Is(got[0].Err, fault.HomeUnreachable) || !errors.Is(got[0].Err, os.ErrDeadlineExceeded) {
+		t.Errorf("a kept connection: %v, want HomeUnreachable for a deadline", got[0].Err)
+	}
+	if len(served) != 1 {
+		t.Errorf("%d connections, want 1: a new one fares no better", len(served))
+	}
+	_ = (<-served).Close() // the other side has closed it
 }

@@ -55,9 +55,9 @@ func (c *relayConn) within(ctx context.Context, fn func() error) error {
 	return fn()
 }
 
-// promptly bounds a part of within by answerWait, so that a mailstore that has stopped is soon noticed.
+// promptly bounds a part of within by AnswerWait, so that a mailstore that has stopped is soon noticed.
 func (c *relayConn) promptly(fn func() error) error {
-	deadline := time.Now().Add(answerWait)
+	deadline := time.Now().Add(c.config.AnswerWait)
 	if c.deadline.Before(deadline) {
 		deadline = c.deadline
 	}
