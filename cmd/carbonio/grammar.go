@@ -60,6 +60,10 @@ func (e *usageError) Error() string { return e.problem }
 func parse(args []string) (*invocation, error) {
 	in := &invocation{values: map[string]string{}}
 	rest, wantsHelp := withoutHelp(args)
+	if len(rest) == 1 && (rest[0] == "version" || rest[0] == "--version") {
+		in.help = "carbonio " + version + "\n"
+		return in, nil
+	}
 	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
 		var err error
 		if rest, err = in.flag(rest); err != nil {

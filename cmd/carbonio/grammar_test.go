@@ -51,9 +51,10 @@ func TestParse(t *testing.T) {
 		{"prov createAccount a@b mailHost", `prov createAccount name="a@b" password="mailHost"`},
 		{"prov createAccount a@b --json mailHost h", `prov createAccount mailHost="h" name="a@b" password="--json"`},
 		{"config get global", `config get scope="global"`},
-		{"config set global brokers", ""},
 		{"help", "help: usage: carbonio [global flags] <module> <command> <argument>… [<name> <value>]…"},
 		{"--help", "help: usage: carbonio [global flags] <module> <command> <argument>… [<name> <value>]…"},
+		{"--version", "help: carbonio dev"},
+		{"version", "help: carbonio dev"},
 		{"-h", "help: usage: carbonio [global flags] <module> <command> <argument>… [<name> <value>]…"},
 		{"MailReplica help", "help: MailReplica"},
 		{"help MailReplica", "help: MailReplica"},
@@ -63,9 +64,6 @@ func TestParse(t *testing.T) {
 		{"help prov createAccount", "help: usage: carbonio prov createAccount <name> <password> [mailHost H]"},
 		{"prov createAccount help", "help: usage: carbonio prov createAccount <name> <password> [mailHost H]"},
 	} {
-		if test.want == "" {
-			continue
-		}
 		in, err := parse(strings.Fields(test.line))
 		if err != nil {
 			t.Errorf("%s: %v", test.line, err)

@@ -13,6 +13,7 @@ const globalHelp = `global flags, before the module:
   --progress   show the progress of an operation while it runs
   --sync       wait until an operation has ended
   --help       show the help of what stands before it
+  --version    show the version
 
 exit status: 0 successful, 1 failed, 2 stopped, 3 removed, 4 interrupted
 configuration: the file that CARBONIO_CONFIG names, else /etc/carbonio/carbonio.yaml
