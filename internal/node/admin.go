@@ -10,6 +10,7 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/admin"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/eventlog"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/operation"
 	"mailreplica/internal/promotion"
@@ -17,6 +18,10 @@ import (
 
 // notifyWait bounds the telling of one notification.
 const notifyWait = time.Minute
+
+// operationsAtOnce lets many operations wait side by side, for instance for destinations that are away, without holding a
+// promotion up.
+const operationsAtOnce = 64
 
 // openAdmin makes what administrators talk to, and starts the operations that were left unfinished.
 func (n *Node) openAdmin(context.Context) error {
@@ -30,7 +35,8 @@ func (n *Node) openAdmin(context.Context) error {
 		Self: n.config.FQDN, Directory: n.directory, Wishes: n.copy, Peers: n.peers, Logger: n.logger,
 	})
 	c.Operations = operation.NewManager(operation.ManagerConfig{
-		Directory: n.directory, Host: n.config.FQDN, Runners: runners, Notified: n.notify,
+		Directory: n.directory, Host: n.config.FQDN, Runners: runners, RunningMax: operationsAtOnce,
+		Notified: n.notify,
 	})
 	n.admin = admin.NewAdmin(c)
 	n.loops.Go(func() { c.Operations.Run(n.ctx) })
@@ -46,8 +52,17 @@ func (n *Node) notify(notification directory.Notification) {
 	})
 }
 
+// logStatus names the log in use. While the brokers are away it is the one that copies here were written in.
 func (n *Node) logStatus() admin.LogStatus {
-	identity, _ := n.agent.Identity()
+	identity, connected := n.agent.Identity()
+	if !connected {
+		for _, a := range n.mailstore.All() {
+			if c := a.Copy(); c.IsOpen() {
+				identity = eventlog.Identity{ClusterID: c.Stream.ClusterID, TopicID: c.Stream.TopicID}
+				break
+			}
+		}
+	}
 	return admin.LogStatus{Reachable: n.logReachable(), Identity: identity}
 }
 
