@@ -17,7 +17,7 @@ import (
 //
 // Lock order: state, then mu. state is held from reading the copy until its successor has been committed and published, by
 // whoever moves the copy on: the live reader of its stream, a catch-up, a local or journal commit. Nobody holds the
-// state of two accounts but a reader of their stream, which takes them in the order of its batch; no account is in two.
+// state of two accounts but a reader of their stream, which takes them in the order of their ids. DESIGN.md says more.
 type Account struct {
 	m         *Mailstore
 	id        account.ID
@@ -78,7 +78,7 @@ func (a *Account) MayServe() error {
 }
 
 func (a *Account) caughtUp(c *protocol.Copy) bool {
-	return c.Mode == protocol.Local || a.m.streams.CaughtUp(c.Stream.Partition)
+	return c.Mode == protocol.Local || a.m.holds(c.Stream) && a.m.streams.CaughtUp(c.Stream.Partition)
 }
 
 // View reads the copy at one sequence. It fails with NotHome, NotReady or Unusable where the copy may not serve.

@@ -1,8 +1,9 @@
 package mailstore
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"slices"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/event"
@@ -47,7 +48,10 @@ func (a *Account) ApplyCatchUp(ctx context.Context, entries []eventlog.Entry) er
 func (m *Mailstore) apply(
 	ctx context.Context, entries []eventlog.Entry, position *metadata.Position, find func(account.ID) *Account,
 ) error {
-	b := &batch{m: m, live: position != nil, shares: map[account.ID]*judged{}}
+	if len(entries) == 0 {
+		return nil
+	}
+	b := &batch{m: m, live: position != nil, stream: entries[0].Stream, shares: map[account.ID]*judged{}}
 	defer b.unlock()
 	b.lock(entries, find)
 	durability := metadata.Lazy
@@ -66,28 +70,37 @@ func (m *Mailstore) apply(
 type batch struct {
 	m      *Mailstore
 	live   bool
+	stream int32
 	shares map[account.ID]*judged // copies concerned, their state locked
 	order  []*judged
 }
 
-// lock takes the state of every copy concerned, in the order of their first records.
+// lock takes the state of every copy concerned, in the order of their ids: an account that moved from one stream to another is
+// named by records of both, so that the readers of two streams may want the same two copies.
 func (b *batch) lock(entries []eventlog.Entry, find func(account.ID) *Account) {
+	var concerned []*Account
 	for _, e := range entries {
 		id, ok := event.ParseKey(e.Key)
-		if !ok || b.shares[id] != nil {
+		if !ok {
 			continue
 		}
-		a := find(id)
-		if a == nil {
+		if _, known := b.shares[id]; known {
 			continue
 		}
+		b.shares[id] = nil
+		if a := find(id); a != nil && a.Copy().Stream.Partition == b.stream {
+			concerned = append(concerned, a)
+		}
+	}
+	slices.SortFunc(concerned, func(x, y *Account) int { return bytes.Compare(x.id[:], y.id[:]) })
+	for _, a := range concerned {
 		a.state.Lock()
-		if a.live != b.live || a.isRemoved() {
+		if a.live != b.live || a.isRemoved() || a.Copy().Stream.Partition != b.stream {
 			a.state.Unlock()
 			continue
 		}
 		share := &judged{account: a}
-		b.shares[id] = share
+		b.shares[a.id] = share
 		b.order = append(b.order, share)
 	}
 }
@@ -121,14 +134,12 @@ func (b *batch) write(tx *metadata.Tx, entries []eventlog.Entry, position *metad
 	for _, e := range entries {
 		id, _ := event.ParseKey(e.Key)
 		share := b.shares[id]
-		if share == nil || share.removed || share.copy.Stream.Partition != e.Stream {
+		if share == nil || share.removed || e.Stream != b.stream || position != nil && !lies(share.copy.Stream, *position) {
 			continue
 		}
 		record, err := event.Decode(e.Value)
 		if err != nil || record.Account != id {
-			b.m.logger.Error("a record of the event log cannot be read; the copy is given up", "account", id,
-				"stream", e.Stream, "offset", e.Offset, "error", err)
-			share.copy.Condition = protocol.Gap
+			b.unreadable(share, e, err)
 			continue
 		}
 		if err := b.judge(tx, share, record, e); err != nil {
@@ -151,33 +162,42 @@ func (b *batch) write(tx *metadata.Tx, entries []eventlog.Entry, position *metad
 	return tx.SetPosition(p)
 }
 
+// lies reports whether a copy's records lie in the stream that a position speaks of (rule 12).
+func lies(s protocol.Stream, p metadata.Position) bool {
+	return s.Partition == p.Stream && s.ClusterID == p.ClusterID && s.TopicID == p.TopicID
+}
+
+// unreadable is for a record under an account's key that is none: of a later version, or damaged. A copy that the log decides
+// for must not pass over it; one that has judged it, or is closed, is not concerned.
+func (b *batch) unreadable(share *judged, e eventlog.Entry, err error) {
+	c := share.copy
+	if e.Offset < c.NextOffset || c.Condition != protocol.Complete && c.Condition != protocol.CatchingUp || !c.IsOpen() {
+		return
+	}
+	b.m.logger.Error("a record of the event log cannot be read; the copy is given up", "account", c.Account,
+		"stream", e.Stream, "offset", e.Offset, "error", err)
+	c.MissPosition()
+}
+
 // storable is the position that may be stored: never past the first part of an open transaction (rule 10), of copies in
 // this batch or outside of it.
 func (b *batch) storable(p metadata.Position) int64 {
 	offset := p.Offset
 	for _, share := range b.order {
-		if first, open := share.copy.OpenTransaction(); open {
+		if first, open := share.copy.OpenTransaction(); open && !share.removed {
 			offset = min(offset, first)
 		}
 	}
-	for _, a := range b.m.All() {
-		if b.shares[a.id] != nil {
-			continue
-		}
-		c := a.Copy()
-		if first, open := c.OpenTransaction(); open && c.Stream.Partition == p.Stream {
-			offset = min(offset, first)
-		}
-	}
-	return offset
+	return min(offset, b.m.open.before(p, b.shares))
 }
 
+// judge judges one record for one copy and writes what it does.
 func (b *batch) judge(tx *metadata.Tx, share *judged, record event.Record, e eventlog.Entry) error {
-	before := share.copy.Condition
+	before := share.copy.Clone()
 	v := share.copy.Judge(record, e.Offset)
-	if v.Outcome == protocol.Lost && before != protocol.Gap {
-		b.m.logger.Error("a copy has missed records of the event log", "account", record.Account, "epoch", share.copy.Epoch,
-			"sequence", share.copy.Sequence, "read", record.Kind, "readEpoch", record.Epoch, "readSequence", record.Sequence,
+	if v.Outcome == protocol.Lost {
+		b.m.logger.Error("a copy has missed records of the event log", "account", record.Account, "epoch", before.Epoch,
+			"sequence", before.Sequence, "read", record.Kind, "readEpoch", record.Epoch, "readSequence", record.Sequence,
 			"stream", e.Stream, "offset", e.Offset)
 	}
 	if v.Outcome == protocol.Skipped {
@@ -189,53 +209,71 @@ func (b *batch) judge(tx *metadata.Tx, share *judged, record event.Record, e eve
 	}
 	share.copy.Stream.LeaderEpoch = e.LeaderEpoch
 	if v.Left || v.Deleted {
-		share.removed = true
-		if v.Deleted {
-			if err := tx.SetValue(endedKey(record.Account), []byte(b.m.self)); err != nil {
-				return err
-			}
+		return b.remove(tx, share, v)
+	}
+	var err error
+	why := ""
+	switch {
+	case v.FromJournal:
+		why, err = b.unjournal(tx, share, v.Record)
+	case share.copy.Condition == protocol.Diverged: // deposed with a journal, which is kept as an export
+	default:
+		why, err = b.writeRows(tx, share, v)
+	}
+	if why != "" {
+		b.diverged(share, before, v.Record, why)
+	}
+	return err
+}
+
+func (b *batch) remove(tx *metadata.Tx, share *judged, v protocol.Verdict) error {
+	share.removed = true
+	if v.Deleted {
+		if err := tx.SetValue(endedKey(v.Record.Account), []byte(b.m.self)); err != nil {
+			return err
 		}
-		return tx.RemoveMailbox(share.account.mailboxID)
 	}
-	if v.FromJournal {
-		return b.unjournal(tx, share, v.Record)
-	}
-	if share.copy.Condition == protocol.Diverged { // deposed with a journal, which is kept as an export
-		return nil
-	}
-	return b.writeRows(tx, share, v)
+	return tx.RemoveMailbox(share.account.mailboxID)
 }
 
-// unjournal removes from the journal the transaction that was read back; its rows are here already.
-func (b *batch) unjournal(tx *metadata.Tx, share *judged, record event.Record) error {
-	head, ok, err := tx.JournalHead(share.account.mailboxID)
-	if err != nil {
-		return err
-	}
-	if !ok || head.ID != record.ID {
-		b.diverged(share, record, "the log holds another transaction than the journal")
-		return nil
-	}
-	return tx.RemoveJournal(share.account.mailboxID, head.Sequence)
-}
-
-func (b *batch) diverged(share *judged, record event.Record, why string) {
+// diverged marks a copy whose rows do not agree with a record. The rows are those of before, and so are the heads: a copy that
+// claimed the sequence of a record that it does not hold would seem to be as far as the others, and could not go on from
+// its rows after a reseed.
+func (b *batch) diverged(share *judged, before *protocol.Copy, record event.Record, why string) {
+	share.copy.Sequence, share.copy.HeadID = before.Sequence, before.HeadID
+	share.copy.Committed, share.copy.CommittedID = before.Committed, before.CommittedID
+	share.copy.Journal = before.Journal
 	share.copy.Condition = protocol.Diverged
 	b.m.logger.Error("a copy has diverged and will be made anew", "account", record.Account, "epoch", record.Epoch,
 		"sequence", record.Sequence, "why", why)
 }
 
-// writeRows writes what an accepted record does to the rows of the mailbox.
-func (b *batch) writeRows(tx *metadata.Tx, share *judged, v protocol.Verdict) error {
+// unjournal removes from the journal the transaction that was read back; its rows are here already. It says why the copy has
+// diverged if it has.
+func (b *batch) unjournal(tx *metadata.Tx, share *judged, record event.Record) (diverged string, err error) {
+	head, ok, err := tx.JournalHead(share.account.mailboxID)
+	if err != nil {
+		return "", err
+	}
+	if !ok || head.ID != record.ID {
+		return "the log holds another transaction than the journal", nil
+	}
+	return "", tx.RemoveJournal(share.account.mailboxID, head.Sequence)
+}
+
+// writeRows writes what an accepted record does to the rows of the mailbox. It says why the copy has diverged if it has: if the
+// record does not fit its rows. Nothing but the database's own failure may hold up the stream, which other accounts live in.
+func (b *batch) writeRows(tx *metadata.Tx, share *judged, v protocol.Verdict) (diverged string, err error) {
 	delta, err := b.delta(tx, share, v)
 	switch {
-	case errors.Is(err, mailbox.ErrDigest), errors.Is(err, mailbox.ErrContradiction), fault.Is(err, fault.Invalid):
-		b.diverged(share, v.Record, err.Error())
-		return nil
-	case err != nil || delta == nil:
-		return err
+	case fault.Is(err, fault.DatabaseUnavailable), fault.Is(err, fault.Interrupted):
+		return "", err
+	case err != nil:
+		return err.Error(), nil
+	case delta == nil:
+		return "", nil
 	}
-	return tx.Write(share.account.mailboxID, *delta)
+	return "", tx.Write(share.account.mailboxID, *delta)
 }
 
 func (b *batch) delta(tx *metadata.Tx, share *judged, v protocol.Verdict) (*mailbox.Delta, error) {

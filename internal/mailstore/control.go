@@ -28,7 +28,7 @@ func (a *Account) Replicate(ctx context.Context, stream protocol.Stream) error {
 			if err != nil {
 				return err
 			}
-			if _, err := a.ride(c, &pending{Pending: protocol.Pending{Records: []event.Record{record}}}); err != nil {
+			if _, err := a.rideOne(c, record); err != nil {
 				return err
 			}
 			if c := a.Copy(); c.Condition != protocol.Complete {
@@ -67,36 +67,60 @@ func (a *Account) show(c *protocol.Copy, verdicts []protocol.Verdict) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.copy.Store(c)
+	a.m.open.set(a, c)
 	a.settle(c, verdicts)
+}
+
+// rideOne rides with a single record, for as long as the mailstore lives.
+func (a *Account) rideOne(c *protocol.Copy, record event.Record) (won bool, err error) {
+	return a.ride(a.m.ctx, c, &pending{Pending: protocol.Pending{Records: []event.Record{record}}})
 }
 
 // control appends a record about the account itself and waits until it has been read back. It is computed anew when
 // another record takes its sequence. needed says whether there is anything to say at all.
 func (a *Account) control(
 	ctx context.Context, kind event.Kind, mailstore string, needed func(*protocol.Copy) bool,
-) (id event.ID, err error) {
-	err = a.enter(ctx, func(context.Context) error {
+) (event.ID, error) {
+	ids := make(chan event.ID, 1)
+	err := a.enter(ctx, func(ctx context.Context) error {
 		for {
 			c := a.Copy()
 			if !needed(c) {
 				return nil
 			}
-			if err := a.mayWrite(c); err != nil {
-				return err
-			}
-			if err := c.MayControl(true); err != nil {
+			if err := a.mayControl(ctx, c); err != nil {
 				return err
 			}
 			record := c.Next(kind)
 			record.Mailstore = mailstore
-			id = record.ID
-			won, err := a.ride(c, &pending{Pending: protocol.Pending{Records: []event.Record{record}}})
+			won, err := a.rideOne(c, record)
+			if won {
+				ids <- record.ID
+			}
 			if err != nil || won {
 				return err
 			}
 		}
 	})
-	return id, err
+	if err != nil {
+		return event.ID{}, err
+	}
+	select {
+	case id := <-ids:
+		return id, nil
+	default: // nothing had to be said
+		return event.ID{}, nil
+	}
+}
+
+func (a *Account) mayControl(ctx context.Context, c *protocol.Copy) error {
+	if ctx.Err() != nil {
+		return inDoubt(ctx)
+	}
+	if err := a.mayWrite(c); err != nil {
+		return err
+	}
+	return c.MayControl(true)
 }
 
 // Join lets a mailstore begin one attempt at a copy, and returns the attempt's id. A snapshot may be given once it returns.
@@ -104,11 +128,12 @@ func (a *Account) Join(ctx context.Context, mailstore string) (event.ID, error) 
 	return a.control(ctx, event.Join, mailstore, func(c *protocol.Copy) bool { return true })
 }
 
-// Leave makes a mailstore's copy count no more. The last one closes the account: this database commits from then on.
+// Leave makes a mailstore's copy count no more. The last one closes the account: this database commits from then on. An
+// account that was opened for a replica which never came to be is closed by the Leave of that.
 func (a *Account) Leave(ctx context.Context, mailstore string) error {
 	_, err := a.control(ctx, event.Leave, mailstore, func(c *protocol.Copy) bool {
 		_, member := c.Members[mailstore]
-		return c.IsOpen() && member && mailstore != c.Self
+		return c.IsOpen() && mailstore != c.Self && (member || len(c.Members) == 1)
 	})
 	return err
 }
@@ -120,46 +145,44 @@ func (a *Account) Pause(ctx context.Context) error {
 }
 
 // Resume publishes the journal, one transaction after another, and makes the log commit again (rule 11). Clients' changes
-// go on meanwhile, into the journal.
+// go on between two bursts, into the journal. The Resume is appended in the turn that has emptied the journal: in a later
+// one, clients that never rest would have written to it again.
 func (a *Account) Resume(ctx context.Context) error {
 	for {
-		left, err := a.publish(ctx)
-		if err != nil {
+		if err := a.enter(ctx, a.publishBurst); err != nil {
 			return err
 		}
-		if left == 0 {
-			break
+		if a.Copy().Mode != protocol.Paused {
+			return nil
 		}
 	}
-	_, err := a.control(ctx, event.Resume, "", func(c *protocol.Copy) bool { return c.Mode == protocol.Paused })
-	if fault.Is(err, fault.Busy) && a.Copy().Journal > 0 { // a change slipped in between
-		return a.Resume(ctx)
-	}
-	return err
 }
 
-// publish appends a burst of journalled transactions and says how many are left.
-func (a *Account) publish(ctx context.Context) (left int, err error) {
-	err = a.enter(ctx, func(ctx context.Context) error {
-		for range journalBurst {
-			c := a.Copy()
-			if err := a.mayWrite(c); err != nil {
-				return err
-			}
-			if c.Mode != protocol.Paused || c.Journal == 0 {
-				return nil
-			}
-			records, err := a.journalHead(ctx)
-			if err != nil {
-				return err
-			}
-			if _, err := a.ride(c, &pending{Pending: protocol.Pending{Records: records}}); err != nil {
+// publishBurst appends some journalled transactions, and the Resume when none is left.
+func (a *Account) publishBurst(ctx context.Context) error {
+	for range journalBurst {
+		c := a.Copy()
+		if ctx.Err() != nil {
+			return inDoubt(ctx)
+		}
+		if err := a.mayWrite(c); err != nil {
+			return err
+		}
+		if c.Mode != protocol.Paused {
+			return nil
+		}
+		records := []event.Record{c.Next(event.Resume)}
+		if c.Journal > 0 {
+			var err error
+			if records, err = a.journalHead(ctx); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-	return a.Copy().Journal, err
+		if _, err := a.ride(a.m.ctx, c, &pending{Pending: protocol.Pending{Records: records}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *Account) journalHead(ctx context.Context) (records []event.Record, err error) {
@@ -171,8 +194,7 @@ func (a *Account) journalHead(ctx context.Context) (records []event.Record, err 
 		if !ok {
 			return fault.New(fault.Internal, "account %s counts journalled changes that its journal does not hold", a.id)
 		}
-		record, err := event.Decode(entry.Record)
-		records = event.Split(record, record.Payload)
+		records, err = decodeJournal(entry.Record)
 		return err
 	})
 	return records, err
@@ -180,11 +202,18 @@ func (a *Account) journalHead(ctx context.Context) (records []event.Record, err 
 
 // Fence makes this copy the account's primary in the given epoch (rule 9), and returns when the Fence has been read back.
 // The caller has read the stream to its end just before. Repeating a Fence that was accepted does nothing.
+//
+// A Fence in doubt ends with its caller, unlike the records of a primary: this copy computes nothing on top of it, and
+// another Fence of the same epoch is harmless beside it. To go on appending it would promote the account when nobody
+// asks for that any more, or for ever where a Pause came before it.
 func (a *Account) Fence(ctx context.Context, operation string, epoch uint64, acceptLoss bool) error {
-	return a.enter(ctx, func(context.Context) error {
+	return a.enter(ctx, func(ctx context.Context) error {
 		for {
 			c := a.Copy()
 			if c.IsPrimary() && c.Epoch == epoch {
+				if c.Condition != protocol.Complete { // rule 9: it does not serve, another must fence
+					return fault.New(fault.Unusable, "the copy on %s became the primary, but it is %s", c.Self, c.Condition)
+				}
 				return nil
 			}
 			if c.Epoch+1 != epoch {
@@ -194,7 +223,11 @@ func (a *Account) Fence(ctx context.Context, operation string, epoch uint64, acc
 			if err != nil {
 				return err
 			}
-			if _, err := a.ride(c, &pending{Pending: protocol.Pending{Records: []event.Record{record}}}); err != nil {
+			fence := &pending{Pending: protocol.Pending{Records: []event.Record{record}}}
+			if _, err := a.ride(ctx, c, fence); err != nil {
+				if refused := a.Copy().MayFence(acceptLoss); fault.Is(refused, fault.Paused) {
+					return refused // paused meanwhile: the Fence was read and not accepted
+				}
 				return err
 			}
 		}
@@ -219,6 +252,12 @@ func (a *Account) Delete(ctx context.Context) error {
 func (a *Account) endHere(ctx context.Context) error {
 	a.state.Lock()
 	defer a.state.Unlock()
+	if a.isRemoved() {
+		return nil
+	}
+	if a.Copy().IsOpen() {
+		return fault.New(fault.Busy, "the log has begun to decide for the account meanwhile")
+	}
 	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		if err := tx.SetValue(endedKey(a.id), []byte(a.m.self)); err != nil {
 			return err
@@ -233,8 +272,29 @@ func (a *Account) endHere(ctx context.Context) error {
 
 // Remove removes this copy's rows from this mailstore, whatever the log says. No other copy notices.
 func (a *Account) Remove(ctx context.Context) error {
+	return a.removeIf(ctx, func(*protocol.Copy) error { return nil })
+}
+
+// Discard removes a copy that nobody needs: it is refused for one that is or became the primary, or is complete.
+func (a *Account) Discard(ctx context.Context) error {
+	return a.removeIf(ctx, func(c *protocol.Copy) error {
+		if c.IsPrimary() || c.Condition == protocol.Complete {
+			return fault.New(fault.Busy, "the copy on %s is %s now and stays", c.Self, c.Condition)
+		}
+		return nil
+	})
+}
+
+// removeIf removes the copy unless may, which sees its state as of the removal, objects.
+func (a *Account) removeIf(ctx context.Context, may func(*protocol.Copy) error) error {
 	a.state.Lock()
 	defer a.state.Unlock()
+	if a.isRemoved() {
+		return nil
+	}
+	if err := may(a.Copy()); err != nil {
+		return err
+	}
 	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error { return tx.RemoveMailbox(a.mailboxID) })
 	if err != nil {
 		return err

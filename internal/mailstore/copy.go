@@ -28,19 +28,45 @@ func (a *Account) MissPosition(ctx context.Context) error {
 }
 
 // GoLive makes a copy that has caught up complete; the live reader of its stream, which the caller holds still, judges
-// records for it from now on.
-func (a *Account) GoLive(ctx context.Context) error {
+// records for it from now on. stream names the position of that reader. If the copy has read the first parts of a
+// transaction, that position goes back to them, for they are nowhere else (rule 10); going back harms nobody (rule 5).
+func (a *Account) GoLive(ctx context.Context, stream metadata.Position) error {
 	a.state.Lock()
 	defer a.state.Unlock()
 	c := a.Copy().Clone()
-	if c.Condition != protocol.CatchingUp {
+	if c.Condition != protocol.CatchingUp || a.isRemoved() {
 		return fault.New(fault.Unusable, "the copy became %s while it was catching up", c.Condition)
 	}
 	c.Condition = protocol.Complete
-	if err := a.save(ctx, c); err != nil {
+	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
+		if first, open := c.OpenTransaction(); open {
+			if err := rewind(tx, stream, first); err != nil {
+				return err
+			}
+		}
+		return tx.SaveCopy(a.mailboxID, c)
+	})
+	if err != nil {
 		return err
 	}
+	a.show(c, nil)
 	a.live = true
+	return nil
+}
+
+// rewind moves a stored position back, never forth.
+func rewind(tx *metadata.Tx, stream metadata.Position, offset int64) error {
+	all, err := tx.Positions()
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		same := p.ClusterID == stream.ClusterID && p.TopicID == stream.TopicID && p.Stream == stream.Stream
+		if same && p.Offset > offset {
+			p.Offset, p.LeaderEpoch = offset, -1
+			return tx.SetPosition(p)
+		}
+	}
 	return nil
 }
 
@@ -52,13 +78,10 @@ type Loading struct {
 }
 
 // Load begins to make a copy anew from a snapshot, and removes what this mailstore held of the account: never a copy that
-// is the primary by its own word (design section 5), unless it lost its journal's race and was deposed.
+// is the primary by its own word (design section 5). One that was deposed, or gave way, is none.
 func (m *Mailstore) Load(ctx context.Context, c *protocol.Copy) (*Loading, error) {
 	if a, ok := m.Account(c.Account); ok {
-		if a.Copy().IsPrimary() {
-			return nil, fault.New(fault.Denied, "the copy on %s is the account's primary by its own word and is not overwritten", m.self)
-		}
-		if err := a.Remove(ctx); err != nil {
+		if err := a.removeIf(ctx, mayOverwrite); err != nil {
 			return nil, err
 		}
 	}
@@ -68,6 +91,9 @@ func (m *Mailstore) Load(ctx context.Context, c *protocol.Copy) (*Loading, error
 		if old, ok, err := tx.Mailbox(c.Account); err != nil {
 			return err
 		} else if ok { // left by an attempt that broke off
+			if err := mayOverwrite(&old.Copy); err != nil {
+				return err
+			}
 			if err := tx.RemoveMailbox(old.ID); err != nil {
 				return err
 			}
@@ -76,6 +102,13 @@ func (m *Mailstore) Load(ctx context.Context, c *protocol.Copy) (*Loading, error
 		return err
 	})
 	return l, err
+}
+
+func mayOverwrite(c *protocol.Copy) error {
+	if c.IsPrimary() {
+		return fault.New(fault.Denied, "the copy on %s is the account's primary by its own word and is not overwritten", c.Self)
+	}
+	return nil
 }
 
 // Rows loads one chunk of rows.
@@ -89,16 +122,21 @@ func (l *Loading) Finish(ctx context.Context, header mailbox.Header) (*Account, 
 	if err := l.Rows(ctx, []any{header}); err != nil {
 		return nil, err
 	}
-	err := l.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
-		digest, err := mailbox.FullDigest(tx.Rows(l.mailboxID))
-		if err != nil {
-			return err
+	if header.Sequence != l.copy.Committed {
+		return nil, fault.New(fault.Unusable, "the snapshot's rows are at sequence %d, its copy at %d", header.Sequence, l.copy.Committed)
+	}
+	// Nobody else writes these rows, so they are read without holding up the writers of other accounts.
+	err := l.m.store.View(ctx, func(v *metadata.View) error {
+		digest, err := mailbox.FullDigest(v.Rows(l.mailboxID))
+		if err == nil && digest != header.Digest {
+			err = fault.New(fault.Unusable, "the snapshot's rows have digest %s, its header says %s", digest, header.Digest)
 		}
-		if digest != header.Digest {
-			return fault.New(fault.Unusable, "the snapshot's rows have digest %s, its header says %s", digest, header.Digest)
-		}
-		return tx.SaveCopy(l.mailboxID, l.copy)
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	err = l.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error { return tx.SaveCopy(l.mailboxID, l.copy) })
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +160,6 @@ func (m *Mailstore) Snapshot(ctx context.Context, id account.ID, fn func(metadat
 		}
 		return fn(row, v.Rows(row.ID))
 	})
-}
-
-// Journal yields the records of a copy's journal, oldest first.
-func (a *Account) Journal(ctx context.Context, yield func(metadata.JournalEntry) bool) error {
-	return a.m.store.View(ctx, func(v *metadata.View) error { return v.Journal(a.mailboxID, yield) })
 }
 
 // Reseed makes the copy the primary by decree, in an epoch above all others, committed by this database until it is

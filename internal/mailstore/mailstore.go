@@ -23,13 +23,16 @@ import (
 
 // Limits of the write path.
 const (
-	foldedRequestsMax  = 256                    // requests of one transaction
-	foldedBytesMax     = 4 << 20                // after which no further request is folded in; one request may be larger
-	updateWait         = 10 * time.Second       // how long a client waits for the log before a temporary failure
-	controlWait        = 60 * time.Second       // the same for a step of the account's own life
-	repeatAfter        = 5 * time.Second        // an append that nothing has decided is appended again
-	repeatAfterFailure = 250 * time.Millisecond // the same, when the producer gave up
-	journalBurst       = 64                     // journalled transactions published before waiting requests get their turn
+	foldedRequestsMax = 256                    // requests of one transaction
+	foldedBytesMax    = 4 << 20                // after which no further request is folded in; one request may be larger
+	updateWait        = 10 * time.Second       // how long a client waits for the log before a temporary failure
+	controlWait       = 60 * time.Second       // the same for a step of the account's own life
+	queuedRequestsMax = 4_096                  // requests that wait on one account
+	repeatAfter       = 30 * time.Second       // an append that is confirmed, and that no reader has met, is appended again
+	repeatPauseMin    = 250 * time.Millisecond // the same, when the producer gave up; it grows with every failure
+	repeatPauseMax    = 4 * time.Second
+	warnEvery         = time.Minute // while an append is in doubt
+	journalBurst      = 64          // journalled transactions published before waiting requests get their turn
 )
 
 // Streams is what the write path asks of the event log and of its readers.
@@ -40,6 +43,12 @@ type Streams interface {
 	Follow(ctx context.Context, stream int32) error
 	// CaughtUp reports whether the stream has been read to the end that it had when this process began to follow it.
 	CaughtUp(stream int32) bool
+}
+
+// holder is the ability of Streams that know which log they use: whether that is the one that a copy's records lie in. A
+// copy of another log is neither served nor written to (rule 12).
+type holder interface {
+	Holds(stream protocol.Stream) bool
 }
 
 // Observer is told, outside of every lock, that an account's copy changed in a way that somebody may have to act upon:
@@ -60,6 +69,9 @@ type Mailstore struct {
 	cancel context.CancelFunc
 	riders sync.WaitGroup
 
+	holds func(protocol.Stream) bool
+	open  openTransactions
+
 	mu       sync.RWMutex
 	accounts map[account.ID]*Account
 }
@@ -77,8 +89,9 @@ type Config struct {
 func Open(ctx context.Context, c Config) (*Mailstore, error) {
 	m := &Mailstore{
 		self: c.Self, store: c.Store, volumes: c.Volumes, primary: c.PrimaryVolume, logger: c.Logger,
-		accounts: map[account.ID]*Account{},
+		accounts: map[account.ID]*Account{}, holds: func(protocol.Stream) bool { return true },
 	}
+	m.open.first = map[*Account]openTransaction{}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m, c.Store.View(ctx, func(v *metadata.View) error {
 		rows, err := v.Mailboxes()
@@ -93,7 +106,12 @@ func Open(ctx context.Context, c Config) (*Mailstore, error) {
 }
 
 // Start gives the mailstore its streams and the observer of its copies. It is called once, before anything else.
-func (m *Mailstore) Start(s Streams, o Observer) { m.streams, m.observe = s, o }
+func (m *Mailstore) Start(s Streams, o Observer) {
+	m.streams, m.observe = s, o
+	if h, ok := s.(holder); ok {
+		m.holds = h.Holds
+	}
+}
 
 // Close ends every session and waits until nothing is written any more. What is in doubt stays in doubt.
 func (m *Mailstore) Close() {

@@ -1,6 +1,9 @@
 package mailstore
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"time"
 
 	"mailreplica/internal/event"
@@ -18,9 +21,9 @@ type pending struct {
 
 // ride appends a transaction and stays with it until a record that decides it has been read (rule 4). An append whose
 // outcome is in doubt is repeated, byte for byte, however long that takes; waiters give up by themselves. It returns
-// early only when the mailstore closes, and then everything is in doubt.
-func (a *Account) ride(c *protocol.Copy, p *pending) (won bool, err error) {
-	ctx := a.m.ctx
+// early only when the context or the mailstore ends, and then everything is in doubt: a primary gives ride a context that
+// does not end, for it must not compute another transaction on top of one in doubt.
+func (a *Account) ride(ctx context.Context, c *protocol.Copy, p *pending) (won bool, err error) {
 	p.settled = make(chan bool, 1)
 	if !a.begin(c, p) {
 		return false, nil
@@ -30,45 +33,71 @@ func (a *Account) ride(c *protocol.Copy, p *pending) (won bool, err error) {
 	for i := range p.Records {
 		values[i] = p.Records[i].Encode()
 	}
-	for {
-		failed := a.append(c.Stream.Partition, values)
-		timer := time.NewTimer(repeatAfter)
+	var warned time.Time
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var answered <-chan error
+	for wait := repeatPauseMin; ; {
 		select {
 		case won := <-p.settled:
-			timer.Stop()
 			return won, nil
 		case <-timer.C:
-		case appendErr := <-failed:
-			a.m.logger.Warn("an append is in doubt and will be repeated", "account", a.id, "record", p.Records[0].Kind,
-				"epoch", p.Records[0].Epoch, "sequence", p.Records[0].Sequence, "error", appendErr)
-			timer.Reset(repeatAfterFailure)
-			select {
-			case won := <-p.settled:
-				timer.Stop()
-				return won, nil
-			case <-timer.C:
-			case <-ctx.Done():
+			answered = a.append(ctx, c.Stream.Partition, values)
+			timer.Reset(repeatAfter)
+		case failure := <-answered:
+			if failure == nil {
+				continue // it is in the log: now it is up to the reader
 			}
+			if time.Since(warned) > warnEvery {
+				warned = time.Now()
+				a.m.logger.Warn("an append is in doubt and will be repeated", "account", a.id, "record", p.Records[0].Kind,
+					"epoch", p.Records[0].Epoch, "sequence", p.Records[0].Sequence, "error", failure)
+			}
+			timer.Reset(wait)
+			wait = min(2*wait, repeatPauseMax)
 		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return false, fault.Wrap(fault.LogUnavailable, ctx.Err(), "the event log did not confirm in time")
+			return false, inDoubt(ctx)
+		case <-a.m.ctx.Done():
+			return false, inDoubt(a.m.ctx)
 		}
 	}
 }
 
-// append sends the parts of a transaction. The channel has a value if one failed; success is told by reading.
-func (a *Account) append(stream int32, values [][]byte) <-chan error {
-	failed := make(chan error, len(values))
+func inDoubt(ctx context.Context) error {
+	var kind *fault.Error
+	if cause := context.Cause(ctx); errors.As(cause, &kind) {
+		return kind
+	}
+	return fault.Wrap(fault.LogUnavailable, ctx.Err(), "the event log did not confirm in time")
+}
+
+// append sends the parts of a transaction, once this mailstore reads the stream: else nobody would ever read them here. The
+// channel tells when the producer has done with all of them, and an error if one was refused or is in doubt.
+func (a *Account) append(ctx context.Context, stream int32, values [][]byte) <-chan error {
+	answered := make(chan error, 1)
+	if err := a.m.streams.Follow(ctx, stream); err != nil {
+		answered <- err
+		return answered
+	}
+	var first atomic.Pointer[error]
+	var left atomic.Int32
+	left.Store(int32(len(values)))
 	for _, value := range values {
 		a.m.streams.Append(stream, event.Key(a.id), value, func(err error) {
 			if err != nil {
-				failed <- err
+				first.CompareAndSwap(nil, &err)
+			}
+			if left.Add(-1) > 0 {
+				return
+			}
+			if failed := first.Load(); failed != nil {
+				answered <- *failed
+			} else {
+				answered <- nil
 			}
 		})
 	}
-	return failed
+	return answered
 }
 
 // begin makes p the transaction in flight, unless the copy that it follows is no longer the published one: a record read

@@ -1,10 +1,7 @@
 package mailstore
 
 import (
-	"context"
 	"errors"
-	"sync/atomic"
-	"time"
 
 	"mailreplica/internal/event"
 	"mailreplica/internal/fault"
@@ -13,124 +10,8 @@ import (
 	"mailreplica/internal/protocol"
 )
 
-// request waits in an account's queue: a change that a client wants, or a step of the account's own life (control).
-type request struct {
-	ctx     context.Context
-	change  func(*mailbox.Draft) error
-	control func(context.Context) error
-	err     error       // of the last computation; told when the transaction is decided
-	done    chan error  // has room for one
-	gone    atomic.Bool // the waiter has been told a temporary failure; it must not be computed anew
-}
-
 // errStale says that a change was computed against rows that are not the ones it would follow; it is computed anew.
 var errStale = errors.New("the mailbox has moved on")
-
-// Update makes one transaction out of fn, together with whatever else waits on the account, and returns when it has been
-// decided: nil means that the change survives the loss of this mailstore, or of this process for an account without
-// replicas. fn may be called more than once, against another state each time; a transaction that changes nothing is not
-// written.
-//
-// Kinds: those of MayWrite; LogUnavailable and Busy mean that the change may or may not come to be (rule 4).
-func (a *Account) Update(ctx context.Context, fn func(*mailbox.Draft) error) error {
-	return a.wait(ctx, &request{change: fn}, updateWait)
-}
-
-// enter runs a step of the account's life in its turn, with no transaction in flight.
-func (a *Account) enter(ctx context.Context, fn func(context.Context) error) error {
-	return a.wait(ctx, &request{control: fn}, controlWait)
-}
-
-func (a *Account) wait(ctx context.Context, r *request, bound time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, bound,
-		fault.New(fault.LogUnavailable, "the event log did not confirm within %s", bound))
-	defer cancel()
-	r.ctx, r.done = ctx, make(chan error, 1)
-	a.enqueue(r)
-	select {
-	case err := <-r.done:
-		return err
-	case <-ctx.Done():
-		return a.giveUp(r, context.Cause(ctx))
-	}
-}
-
-// giveUp tells the waiter of a temporary failure. The answer may have come in this very moment; then it counts.
-func (a *Account) giveUp(r *request, cause error) error {
-	r.gone.Store(true)
-	select {
-	case answer := <-r.done:
-		return answer
-	default:
-	}
-	var kind *fault.Error
-	if errors.As(cause, &kind) {
-		return kind
-	}
-	return fault.Wrap(fault.Interrupted, cause, "the request was given up")
-}
-
-func (a *Account) enqueue(r *request) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.queue = append(a.queue, r)
-	if !a.running {
-		a.running = true
-		a.m.riders.Go(a.run)
-	}
-}
-
-// run decides what waits on the account, one transaction at a time, until nothing waits.
-func (a *Account) run() {
-	for {
-		batch := a.take()
-		if len(batch) == 0 {
-			return
-		}
-		if r := batch[0]; r.control != nil {
-			r.finish(r.control(r.ctx))
-			continue
-		}
-		a.commit(batch)
-	}
-}
-
-// take removes from the queue what the next transaction is made of: one control, or changes up to a bound. It ends the run
-// if there is nothing.
-func (a *Account) take() []*request {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := 0
-	for n < len(a.queue) && n < foldedRequestsMax && a.queue[n].control == nil {
-		n++
-	}
-	if n == 0 && len(a.queue) > 0 {
-		n = 1
-	}
-	batch := a.queue[:n:n]
-	a.queue = a.queue[n:]
-	if len(a.queue) == 0 {
-		a.queue = nil
-	}
-	if n == 0 {
-		a.running = false
-	}
-	return batch
-}
-
-// putBack makes requests wait again, before all others.
-func (a *Account) putBack(batch []*request) {
-	if len(batch) == 0 {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.queue = append(append([]*request(nil), batch...), a.queue...)
-}
-
-func (r *request) finish(err error) {
-	r.done <- err
-}
 
 func finishAll(batch []*request, err error) {
 	for _, r := range batch {
@@ -145,7 +26,9 @@ func finishAll(batch []*request, err error) {
 // commit decides a batch of changes. What lost its sequence to another record, or was computed against rows that had
 // moved on, is put back and computed anew.
 func (a *Account) commit(batch []*request) {
-	batch = waiting(batch)
+	if batch = waiting(batch); len(batch) == 0 {
+		return
+	}
 	c := a.Copy()
 	if err := a.mayWrite(c); err != nil {
 		finishAll(batch, err)
@@ -168,7 +51,7 @@ func (a *Account) commit(batch []*request) {
 func waiting(batch []*request) []*request {
 	kept := batch[:0]
 	for _, r := range batch {
-		if r.gone.Load() || r.ctx.Err() != nil {
+		if r.isGone() {
 			r.finish(fault.New(fault.Interrupted, "the request was given up"))
 			continue
 		}
@@ -192,7 +75,7 @@ type drafted struct {
 }
 
 // draft computes the changes of a batch against the rows at the copy's head, and returns the requests that found room in
-// it; the rest is put back.
+// it; the rest is put back. It fails with errStale if the rows are not at the copy's head.
 func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded []*request, err error) {
 	err = a.m.store.View(a.m.ctx, func(v *metadata.View) error {
 		rows := v.Rows(a.mailboxID)
@@ -263,20 +146,29 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 	if c.Mode == protocol.Log { // resumed in between
 		return batch, errStale
 	}
+	if err := a.mayWrite(c); err != nil { // it became a gap, gave way or was removed before its state was locked
+		return batch, err
+	}
 	t, batch, err := a.draft(c, batch)
+	if errors.Is(err, errStale) {
+		err = a.broken(c)
+	}
 	if err != nil || t.empty {
 		return batch, err
 	}
 	record := c.Next(event.Change)
+	var journal []byte
 	if c.Mode == protocol.Paused {
-		if record.Payload, err = event.EncodeChange(t.change); err != nil {
+		payload, err := event.EncodeChange(t.change)
+		if err != nil {
 			return batch, err
 		}
+		journal = encodeJournal(event.Split(record, payload))
 	}
 	c.Advance(record.Sequence, record.ID)
 	err = a.m.store.Update(a.m.ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		if c.Mode == protocol.Paused {
-			entry := metadata.JournalEntry{Sequence: record.Sequence, ID: record.ID, Record: record.Encode()}
+			entry := metadata.JournalEntry{Sequence: record.Sequence, ID: record.ID, Record: journal}
 			if err := tx.AppendJournal(a.mailboxID, entry); err != nil {
 				return err
 			}
@@ -297,6 +189,9 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 // commitToLog appends the batch's transaction and waits until a record that decides its sequence has been read.
 func (a *Account) commitToLog(c *protocol.Copy, batch []*request) ([]*request, error) {
 	t, batch, err := a.draft(c, batch)
+	if errors.Is(err, errStale) && !a.movedOn(c) {
+		err = a.broken(c)
+	}
 	if err != nil || t.empty {
 		return batch, err
 	}
@@ -305,11 +200,26 @@ func (a *Account) commitToLog(c *protocol.Copy, batch []*request) ([]*request, e
 		return batch, err
 	}
 	record := c.Next(event.Change)
-	won, err := a.ride(c, &pending{
+	won, err := a.ride(a.m.ctx, c, &pending{
 		Pending: protocol.Pending{Records: event.Split(record, payload)}, delta: &t.delta,
 	})
 	if err == nil && !won {
 		err = errStale
 	}
 	return batch, err
+}
+
+// movedOn waits until whoever is moving the copy on has published what it committed, and reports whether c is the past then.
+// A change that meets rows newer than the published copy is computed anew only after that, without spinning.
+func (a *Account) movedOn(c *protocol.Copy) bool {
+	a.state.Lock()
+	defer a.state.Unlock()
+	return a.Copy() != c
+}
+
+// broken is the error of an account whose rows and judged head do not belong together. It takes no changes; the others do.
+func (a *Account) broken(c *protocol.Copy) error {
+	a.m.logger.Error("an account's rows are not at the head of its copy; it takes no changes", "account", a.id,
+		"epoch", c.Epoch, "committed", c.Committed)
+	return fault.New(fault.Internal, "the mailbox of account %s is not at sequence %d", a.id, c.Committed)
 }

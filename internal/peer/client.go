@@ -19,8 +19,8 @@ import (
 
 // Waits for a mailstore that may be stopped, but whose machine still takes connections.
 const (
-	snapshotIdleMax = 60 * time.Second
-	answerWaitMax   = 60 * time.Second // for the head of an answer; the slowest reads a stream to its end and waits for a Fence
+	streamIdleMax = 60 * time.Second // for the next bytes of a snapshot or of the results of fences
+	answerWaitMax = 60 * time.Second // for the head of an answer; the slowest reads a stream to its end and waits for a Fence
 )
 
 // Client asks other mailstores. Every failure to reach one is HomeUnreachable; what a mailstore answers keeps its kind.
@@ -54,40 +54,42 @@ func (c *Client) Status(ctx context.Context, addr string, ids []account.ID) (s S
 }
 
 // Snapshot asks for a copy of an account. The caller reads the stream to its end and closes it. A stream that brings
-// nothing for snapshotIdleMax ends with an error: its mailstore may be stopped, and holds the connection all the same.
+// nothing for streamIdleMax ends with an error: its mailstore may be stopped, and holds the connection all the same.
 func (c *Client) Snapshot(ctx context.Context, addr string, id account.ID, destination string) (io.ReadCloser, error) {
+	return c.stream(ctx, addr, "/v1/snapshot", url.Values{"account": {id.String()}, "destination": {destination}}, nil)
+}
+
+// stream is post for an answer that comes bit by bit.
+func (c *Client) stream(ctx context.Context, addr, path string, query url.Values, v any) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	idle := time.AfterFunc(snapshotIdleMax, cancel)
-	body, err := c.post(ctx, addr, "/v1/snapshot", url.Values{"account": {id.String()}, "destination": {destination}}, nil)
+	body, err := c.post(ctx, addr, path, query, v)
 	if err != nil {
-		idle.Stop()
 		cancel()
 		return nil, err
 	}
-	return &snapshotBody{body: body, idle: idle, cancel: cancel}, nil
+	return &streamBody{body: body, cancel: cancel}, nil
 }
 
-type snapshotBody struct {
+// streamBody bounds the wait for the next bytes, not what the reader does between two reads.
+type streamBody struct {
 	body   io.ReadCloser
-	idle   *time.Timer
 	cancel context.CancelFunc
 }
 
-func (s *snapshotBody) Read(p []byte) (int, error) {
-	n, err := s.body.Read(p)
-	s.idle.Reset(snapshotIdleMax)
-	return n, err
+func (s *streamBody) Read(p []byte) (int, error) {
+	idle := time.AfterFunc(streamIdleMax, s.cancel)
+	defer idle.Stop()
+	return s.body.Read(p)
 }
 
-func (s *snapshotBody) Close() error {
-	s.idle.Stop()
+func (s *streamBody) Close() error {
 	s.cancel()
 	return s.body.Close()
 }
 
 // Fence asks a mailstore to take accounts over; tell is called for each as it is decided.
 func (c *Client) Fence(ctx context.Context, addr string, request FenceRequest, tell func(FenceResult)) error {
-	body, err := c.post(ctx, addr, "/v1/fence", nil, request)
+	body, err := c.stream(ctx, addr, "/v1/fence", nil, request)
 	if err != nil {
 		return err
 	}

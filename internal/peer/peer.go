@@ -67,9 +67,13 @@ type FenceRequest struct {
 // FenceResult is what became of one account. Error and Kind are empty where the mailstore is its primary now.
 type FenceResult struct {
 	Account account.ID
-	Epoch   uint64
+	Epoch   uint64 // that was asked for
 	Kind    string `json:",omitempty"` // of fault
 	Error   string `json:",omitempty"`
+
+	// What the mailstore's copy has read, where it failed.
+	Primary   string `json:",omitempty"`
+	CopyEpoch uint64 `json:",omitempty"`
 }
 
 // Service is what a mailstore offers to the others.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
@@ -73,6 +74,10 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, nil, err)
 		return
 	}
+	if len(ids) > AccountsMax {
+		s.answer(w, nil, fault.New(fault.TooLarge, "%d accounts in one request; the limit is %d", len(ids), AccountsMax))
+		return
+	}
 	status, err := s.service.Status(r.Context(), ids)
 	s.answer(w, status, err)
 }
@@ -86,7 +91,7 @@ func (s *server) snapshot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	destination := r.URL.Query().Get("destination")
-	out := &counting{w: w}
+	out := &counting{w: w, control: http.NewResponseController(w)}
 	err = s.service.Give(r.Context(), id, destination, out)
 	switch {
 	case err != nil && out.n == 0:
@@ -97,12 +102,18 @@ func (s *server) snapshot(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// counting bounds how long a reader may take nothing: a snapshot holds the database as it was when it began, and the
+// write-ahead log grows for as long. A mailstore that is stopped keeps its connections.
 type counting struct {
-	w io.Writer
-	n int64
+	w       io.Writer
+	control *http.ResponseController
+	n       int64
 }
 
 func (c *counting) Write(p []byte) (int, error) {
+	if err := c.control.SetWriteDeadline(time.Now().Add(streamIdleMax)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err

@@ -64,9 +64,11 @@ type candidate struct {
 	item   operation.Item
 	id     account.ID
 	name   string
+	home   string // that it is promoted away from
 	epoch  uint64
 	takers []string
 	reason error // why the last one did not
+	told   bool  // whether that is its own word
 }
 
 // Run implements operation.Runner. Accounts go to the first taker of each in requests of many; what a taker could not do is
@@ -128,7 +130,7 @@ func (p *Planner) consider(item operation.Item, params Parameters, up map[string
 	if item.Position >= len(params.Epochs) {
 		return nil, fault.New(fault.Internal, "the operation does not say which epoch is to begin")
 	}
-	one := &candidate{item: item, id: id, name: wish.Name, epoch: params.Epochs[item.Position]}
+	one := &candidate{item: item, id: id, name: wish.Name, home: wish.MailHost, epoch: params.Epochs[item.Position]}
 	replicas := p.c.Wishes.Replicas(id)
 	if wish.Epoch >= one.epoch {
 		if params.Destination == "" || wish.MailHost == params.Destination {
@@ -271,22 +273,15 @@ func (p *Planner) ask(ctx context.Context, task *operation.Task, params Paramete
 	for _, one := range chunk {
 		open[one.id] = one
 		request.Accounts = append(request.Accounts, peer.FenceAccount{Account: one.id, Epoch: one.epoch})
-		one.reason = fault.New(fault.HomeUnreachable, "%s did not say what became of the account", taker)
+		one.told, one.reason = false, fault.New(fault.HomeUnreachable, "%s did not say what became of the account", taker)
 	}
 	host, known := p.c.Wishes.Mailstore(taker)
 	err := error(fault.New(fault.NotFound, "there is no mailstore %s any more", taker))
 	if known {
 		err = p.c.Peers.Fence(ctx, host.PeerAddr, request, func(r peer.FenceResult) {
-			one := open[r.Account]
-			if one == nil {
-				return
-			}
-			if r.Error == "" {
+			if one := open[r.Account]; one != nil && p.hear(task, params, taker, one, r) {
 				delete(open, r.Account)
-				task.Succeeded(one.item, "promoted to "+taker)
-				return
 			}
-			one.reason = fault.New(fault.ParseKind(r.Kind), "%s", r.Error)
 		})
 	}
 	if ctx.Err() != nil {
@@ -295,12 +290,28 @@ func (p *Planner) ask(ctx context.Context, task *operation.Task, params Paramete
 	return p.sortOut(task, open, err)
 }
 
+// hear takes a mailstore's word on one account. It reports whether the account is done with.
+func (p *Planner) hear(task *operation.Task, params Parameters, taker string, one *candidate, r peer.FenceResult) bool {
+	if r.Error == "" {
+		task.Succeeded(one.item, "promoted to "+taker)
+		return true
+	}
+	named := params.Destination == "" || r.Primary == params.Destination
+	if r.CopyEpoch == one.epoch && r.Primary != "" && r.Primary != one.home && named {
+		// The epoch has begun with another primary: a taker that was asked before, and could not say so any more.
+		task.Succeeded(one.item, "promoted to "+r.Primary)
+		return true
+	}
+	one.told, one.reason = true, fault.New(fault.ParseKind(r.Kind), "%s", r.Error)
+	return false
+}
+
 // sortOut decides what becomes of accounts that a taker did not take: another is asked where one is left and the reason is
 // the taker's own; the rest have failed.
 func (p *Planner) sortOut(task *operation.Task, open map[account.ID]*candidate, err error) []*candidate {
 	var left []*candidate
 	for _, one := range open {
-		if err != nil {
+		if err != nil && !one.told {
 			one.reason = err
 		}
 		one.takers = one.takers[1:]

@@ -52,7 +52,10 @@ func (t *Taker) Take(ctx context.Context, request peer.FenceRequest, tell func(p
 	reading, cancel := context.WithTimeout(ctx, readToEndWait)
 	defer cancel()
 	if err := t.Agent.ReadToEnd(reading, streams); err != nil {
-		return err
+		for _, one := range taken {
+			tell(failed(one.account.ID(), one.epoch, err))
+		}
+		return nil
 	}
 	slots := make(chan struct{}, fencesAtOnceMax)
 	results := make(chan peer.FenceResult)
@@ -116,7 +119,9 @@ func (t *Taker) takeOne(ctx context.Context, request peer.FenceRequest, one take
 	defer cancel()
 	id := one.account.ID()
 	if err := one.account.Fence(fencing, request.Operation, one.epoch, request.AcceptLoss); err != nil {
-		return failed(id, one.epoch, err)
+		result := failed(id, one.epoch, err)
+		result.Primary, result.CopyEpoch = one.account.Copy().Primary, one.account.Copy().Epoch
+		return result
 	}
 	t.Logger.Info("promoted", "account", id, "epoch", one.epoch, "operation", request.Operation)
 	if err := t.Switch.TellHome(ctx, one.account); err != nil {

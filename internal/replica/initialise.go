@@ -1,21 +1,15 @@
 package replica
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
-	"mailreplica/internal/event"
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
-	"mailreplica/internal/metadata"
 	"mailreplica/internal/protocol"
 )
 
@@ -25,20 +19,13 @@ const snapshotProgressEvery = 50_000 // rows between two lines of the log
 // when it has ended, well or not.
 func (r *Manager) initialise(ctx context.Context, wish directory.Account) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.making[wish.ID] {
-		r.mu.Unlock()
 		return
 	}
 	r.making[wish.ID] = true
-	r.mu.Unlock()
-	go func() {
-		select {
-		case r.initialising <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		err := r.makeCopy(ctx, wish)
-		<-r.initialising
+	r.makers.Go(func() {
+		err := r.makeInTurn(ctx, wish)
 		r.mu.Lock()
 		delete(r.making, wish.ID)
 		if err == nil {
@@ -48,7 +35,18 @@ func (r *Manager) initialise(ctx context.Context, wish directory.Account) {
 		if err != nil && ctx.Err() == nil {
 			r.later(ctx, wish.ID, err)
 		}
-	}()
+	})
+}
+
+// makeInTurn makes a copy when one of the few that are made at once is done.
+func (r *Manager) makeInTurn(ctx context.Context, wish directory.Account) error {
+	select {
+	case r.initialising <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.initialising }()
+	return r.makeCopy(ctx, wish)
 }
 
 func (r *Manager) isMaking(id account.ID) bool {
@@ -58,13 +56,24 @@ func (r *Manager) isMaking(id account.ID) bool {
 }
 
 // makeCopy is one attempt: a snapshot from the source, loaded and fsynced, then the stream from the snapshot's offset on
-// until it meets the live reader (design section 5).
+// until it meets the live reader (design section 5). A copy whose catch-up was cut off, by brokers that went away or by a
+// restart, goes on from where it was.
 func (r *Manager) makeCopy(ctx context.Context, wish directory.Account) error {
+	begun := time.Now()
+	if a, held := r.m.Account(wish.ID); held && a.Copy().Condition == protocol.CatchingUp {
+		err := r.agent.catchUp(ctx, a)
+		if err == nil {
+			r.logger.Info("a replica is available", "account", wish.Name, "after", time.Since(begun))
+			return r.tellState(ctx, wish.ID, directory.Available)
+		}
+		if !fault.Is(err, fault.Unusable) {
+			return err
+		}
+	}
 	source, ok := r.wishes.Mailstore(wish.MailHost)
 	if !ok {
 		return fault.New(fault.HomeUnreachable, "the home of %s, %s, is not known", wish.Name, wish.MailHost)
 	}
-	begun := time.Now()
 	body, err := r.peers.Snapshot(ctx, source.PeerAddr, wish.ID, r.self)
 	if err != nil {
 		return err
@@ -141,63 +150,4 @@ func (r *Manager) tellBroken(ctx context.Context, a *mailstore.Account, replica 
 		Server: r.self, Type: directory.Warning, Subject: fmt.Sprintf("Replica %s on %s", state, r.self), Text: text,
 	})
 	return err
-}
-
-// journalExport is one line of an exported journal.
-type journalExport struct {
-	Account  account.ID
-	Sequence uint64
-	Record   event.ID
-	Effects  []string // in Go's syntax, for a person to read
-	Encoded  []byte   // the record
-}
-
-// exportJournal writes the journal of a deposed copy to a file and returns its name, empty if there is none (rule 11).
-func (r *Manager) exportJournal(ctx context.Context, a *mailstore.Account) (string, error) {
-	c := a.Copy()
-	if c.Journal == 0 {
-		return "", nil
-	}
-	if err := os.MkdirAll(r.export, 0o700); err != nil {
-		return "", fault.Wrap(fault.DatabaseUnavailable, err, "the journal of account %s cannot be exported", a.ID())
-	}
-	name := filepath.Join(r.export, fmt.Sprintf("%s-epoch-%d.journal.jsonl", a.ID(), c.Epoch-1))
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return "", fault.Wrap(fault.DatabaseUnavailable, err, "the journal of account %s cannot be exported", a.ID())
-	}
-	defer file.Close()
-	out := bufio.NewWriter(file)
-	lines := json.NewEncoder(out)
-	var failed error
-	err = a.Journal(ctx, func(entry metadata.JournalEntry) bool {
-		failed = lines.Encode(exportOf(a.ID(), entry))
-		return failed == nil
-	})
-	if failed == nil {
-		failed = out.Flush()
-	}
-	if failed == nil {
-		failed = file.Sync()
-	}
-	if err == nil && failed != nil {
-		err = fault.Wrap(fault.DatabaseUnavailable, failed, "the journal of account %s cannot be exported", a.ID())
-	}
-	return name, err
-}
-
-func exportOf(id account.ID, entry metadata.JournalEntry) journalExport {
-	e := journalExport{Account: id, Sequence: uint64(entry.Sequence), Record: entry.ID, Encoded: entry.Record}
-	record, err := event.Decode(entry.Record)
-	if err != nil {
-		return e
-	}
-	change, err := event.DecodeChange(record.Payload)
-	if err != nil {
-		return e
-	}
-	for _, effect := range change.Effects {
-		e.Effects = append(e.Effects, fmt.Sprintf("%T%+v", effect, effect))
-	}
-	return e
 }

@@ -2,18 +2,23 @@ package replica
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
 	"mailreplica/internal/mailstore"
+	"mailreplica/internal/metadata"
 	"mailreplica/internal/peer"
 	"mailreplica/internal/protocol"
 )
 
 // reconcileBroken is for a copy that is the primary by its own word, but in gap or diverged. It is judged against its
-// replicas: if every one answers and none has more, this copy goes on in a new epoch and the others are copied from it.
-// Otherwise an operator decides with MailReplica reseed (design section 5).
+// replicas: if every one answers, none may still fence, and none has more or other rows, this copy goes on in a new epoch and
+// the others are copied from it. Otherwise an operator decides (design section 5): a replica that is complete has the log on
+// its side, and a promotion to it loses nothing.
 func (r *Manager) reconcileBroken(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
 	c := a.Copy()
 	if wish.MailHost != r.self && wish.Epoch > c.Epoch {
@@ -21,19 +26,74 @@ func (r *Manager) reconcileBroken(ctx context.Context, a *mailstore.Account, wis
 		// that; it gives way and is copied anew.
 		return a.GiveWay(ctx, wish.MailHost, wish.Epoch)
 	}
-	for _, replica := range r.wishes.Replicas(a.ID()) {
-		other, err := r.askCopy(ctx, replica.Mailstore, a.ID())
+	stored, err := r.dir.Account(ctx, a.ID()) // a decree must not rest on an old copy of the directory
+	if err != nil {
+		return err
+	}
+	if stored.MailHost != r.self || stored.Epoch > c.Epoch {
+		return fault.New(fault.NotReady, "the directory has news of %s that are not here yet", wish.Name)
+	}
+	replicas, err := r.dir.Replicas(ctx, a.ID())
+	if err != nil {
+		return err
+	}
+	own, err := r.digest(ctx, a.ID())
+	if err != nil {
+		return err
+	}
+	for _, fqdn := range others(c, replicas) {
+		other, err := r.askCopy(ctx, fqdn, a.ID())
 		if err != nil {
-			return fault.Wrap(fault.Unusable, err, "the primary of %s is %s and its replica on %s cannot be asked", wish.Name, c.Condition, replica.Mailstore).
-				WithHint("start %s, or run MailReplica reseed %s accounts %s", replica.Mailstore, r.self, wish.Name)
+			return fault.Wrap(fault.Unusable, err, "the primary of %s is %s and its replica on %s cannot be asked", wish.Name, c.Condition, fqdn).
+				WithHint("start %s, or run MailReplica reseed %s accounts %s", fqdn, r.self, wish.Name)
 		}
-		ahead := other.Epoch > c.Epoch || other.Epoch == c.Epoch && other.Sequence > c.Committed
-		if ahead && other.Condition != "initialising" {
-			return fault.New(fault.Unusable, "the primary of %s is %s and the replica on %s is ahead of it", wish.Name, c.Condition, replica.Mailstore).
-				WithHint("run MailReplica reseed %s accounts %s", replica.Mailstore, wish.Name)
+		if err := objection(c, own, fqdn, wish.Name, other); err != nil {
+			return err
 		}
 	}
-	return r.reseed(ctx, a.ID(), max(c.Epoch, wish.Epoch)+1)
+	return r.reseed(ctx, a.ID(), max(c.Epoch, stored.Epoch)+1)
+}
+
+// others are the mailstores that may hold a copy: by the log, as far as it was read here, or by the directory.
+func others(c *protocol.Copy, replicas []directory.Replica) []string {
+	set := map[string]bool{}
+	for member := range c.Members {
+		set[member] = true
+	}
+	for _, replica := range replicas {
+		set[replica.Mailstore] = true
+	}
+	delete(set, c.Self)
+	return slices.Sorted(maps.Keys(set))
+}
+
+// objection says why a broken primary may not go on by itself in view of another copy.
+func objection(c *protocol.Copy, digest, fqdn, name string, other peer.CopyStatus) error {
+	complete, initialising := protocol.Complete.String(), protocol.Initialising.String()
+	ahead := other.Epoch > c.Epoch || other.Epoch == c.Epoch && other.Sequence > c.Committed
+	differs := other.Epoch == c.Epoch && other.Sequence == c.Committed && other.Digest != digest
+	switch {
+	case other.Condition == initialising:
+		return nil
+	case other.Condition == complete:
+		return fault.New(fault.Unusable, "the primary of %s is %s, and the replica on %s is complete", name, c.Condition, fqdn).
+			WithHint("run MailReplica promoteAccounts accounts %s destination %s", name, fqdn)
+	case ahead:
+		return fault.New(fault.Unusable, "the primary of %s is %s and the replica on %s is ahead of it", name, c.Condition, fqdn).
+			WithHint("run MailReplica reseed %s accounts %s", fqdn, name)
+	case differs:
+		return fault.New(fault.Unusable, "the primary of %s is %s and the replica on %s has other rows at the same sequence", name, c.Condition, fqdn).
+			WithHint("compare the two, then run MailReplica reseed with the better one, accounts %s", name)
+	}
+	return nil
+}
+
+func (r *Manager) digest(ctx context.Context, id account.ID) (digest string, err error) {
+	err = r.m.Snapshot(ctx, id, func(row metadata.Mailbox, _ mailbox.Scanner) error {
+		digest = row.Header.Digest.String()
+		return nil
+	})
+	return digest, err
 }
 
 // epochLeap is what an operator's decree adds to the highest epoch known: a mailstore that cannot be asked may have seen
@@ -75,24 +135,7 @@ func (r *Manager) reseed(ctx context.Context, id account.ID, epoch uint64) error
 		return err
 	}
 	r.logger.Warn("a copy was declared the primary; the others are copied anew", "account", id, "epoch", epoch)
-	replicas, err := r.dir.Replicas(ctx, id)
-	if err != nil {
-		return err
-	}
-	wish, err := r.dir.Account(ctx, id)
-	if err != nil {
-		return err
-	}
-	kept := make([]directory.Replica, 0, len(replicas))
-	for _, replica := range replicas {
-		replica.State = directory.Initialising
-		if replica.Mailstore == r.self {
-			replica.Mailstore = wish.MailHost
-		}
-		kept = append(kept, replica)
-	}
-	_, err = r.dir.SetHome(ctx, id, r.self, epoch, kept)
-	return err
+	return r.TellHome(ctx, a)
 }
 
 func (r *Manager) askCopy(ctx context.Context, fqdn string, id account.ID) (peer.CopyStatus, error) {

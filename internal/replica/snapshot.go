@@ -30,7 +30,7 @@ const (
 const (
 	snapshotVersion       = 1
 	snapshotChunkBytes    = 1 << 20  // after which a chunk is closed
-	snapshotChunkBytesMax = 64 << 20 // what a reader takes, compressed or not
+	snapshotChunkBytesMax = 80 << 20 // what a reader takes, compressed or not; a chunk has room for the largest row
 )
 
 // snapshotHeader is the state of the source's copy, read with its rows from one database snapshot.
@@ -57,6 +57,9 @@ func (g *Agent) Give(ctx context.Context, id account.ID, destination string, cho
 	if !ok {
 		return fault.New(fault.NotHome, "%s holds no copy of account %s", g.m.Self(), id)
 	}
+	if destination == g.m.Self() {
+		return fault.New(fault.Invalid, "%s is the account's home", destination)
+	}
 	if err := a.MayServe(); err != nil {
 		return err
 	}
@@ -68,6 +71,9 @@ func (g *Agent) Give(ctx context.Context, id account.ID, destination string, cho
 		if err := a.Replicate(ctx, stream); err != nil {
 			return err
 		}
+	}
+	if err := a.Copy().MayGiveSnapshot(); err != nil { // a Join would be in vain
+		return err
 	}
 	join, err := a.Join(ctx, destination)
 	if err != nil {
@@ -294,6 +300,9 @@ func (s *snapshotReader) load(ctx context.Context, l *mailstore.Loading, progres
 				return fault.New(fault.Unusable, "the snapshot has %d rows, %d arrived", end.Rows, s.count)
 			}
 			return nil
+		}
+		if kind != chunkRows {
+			return fault.New(fault.Unusable, "the snapshot has a chunk %q among its rows", kind)
 		}
 		rows, err := decodeRows(chunk)
 		if err != nil {

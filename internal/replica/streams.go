@@ -4,47 +4,65 @@ import (
 	"context"
 	"time"
 
+	"mailreplica/internal/event"
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/fault"
-	"mailreplica/internal/mailstore"
+	"mailreplica/internal/protocol"
 )
 
-// Append implements mailstore.Streams.
+// Append implements mailstore.Streams. A record is appended to the log that its account's copy lies in, or not at all (rule 12).
 func (g *Agent) Append(number int32, key, value []byte, done func(error)) {
 	g.mu.Lock()
-	log := g.log
+	log, id := g.log, g.identity
 	g.mu.Unlock()
 	if log == nil {
-		done(fault.New(fault.LogUnavailable, "the brokers cannot be reached"))
+		done(errNoBrokers())
+		return
+	}
+	account, ok := event.ParseKey(key)
+	if a, held := g.m.Account(account); !ok || !held || !sameLog(a.Copy().Stream, id) {
+		done(fault.New(fault.LogUnavailable, "the account's records do not lie in the event log in use"))
 		return
 	}
 	log.Append(number, key, value, done)
 }
 
+func errNoBrokers() error {
+	return fault.New(fault.LogUnavailable, "the brokers cannot be reached, or none are configured")
+}
+
 // Follow implements mailstore.Streams.
 func (g *Agent) Follow(ctx context.Context, number int32) error {
 	g.mu.Lock()
-	log, reader, id, followed := g.log, g.reader, g.identity, g.streams[number] != nil
+	log, s := g.log, g.streams[number]
+	followed := s != nil && s.followed
 	g.mu.Unlock()
+	if log == nil {
+		return errNoBrokers()
+	}
 	if followed {
 		return nil
-	}
-	if log == nil {
-		return fault.New(fault.LogUnavailable, "the brokers cannot be reached, or none are configured")
 	}
 	bounds, err := log.Bounds(ctx, []int32{number})
 	if err != nil {
 		return err
 	}
-	return g.follow(ctx, reader, id, number, bounds[number])
+	return g.follow(ctx, log, number, bounds[number], false)
 }
 
-// CaughtUp implements mailstore.Streams (rule 8).
+// CaughtUp implements mailstore.Streams (rule 8). It stays true while brokers are away.
 func (g *Agent) CaughtUp(number int32) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.streams[number]
-	return s != nil && s.next >= s.target
+	return s != nil && s.caughtUp
+}
+
+// Holds reports whether a copy's records lie in the log in use, or the one that was last (rule 12).
+func (g *Agent) Holds(stream protocol.Stream) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return sameLog(stream, g.identity)
 }
 
 // ReadToEnd returns when the live reader has read the streams to the ends that they had when it was called (rule 9).
@@ -53,7 +71,7 @@ func (g *Agent) ReadToEnd(ctx context.Context, numbers []int32) error {
 	log := g.log
 	g.mu.Unlock()
 	if log == nil {
-		return fault.New(fault.LogUnavailable, "the brokers cannot be reached, or none are configured")
+		return errNoBrokers()
 	}
 	for _, number := range numbers {
 		if err := g.Follow(ctx, number); err != nil {
@@ -81,7 +99,7 @@ func (g *Agent) behind(bounds map[int32]eventlog.Bounds) (bool, <-chan struct{})
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for number, b := range bounds {
-		if s := g.streams[number]; s == nil || s.next < b.End {
+		if s := g.streams[number]; s == nil || !s.followed || s.next < b.End {
 			return true, g.progress
 		}
 	}
@@ -108,33 +126,4 @@ func (g *Agent) LastContact() time.Time {
 		return log.LastContact()
 	}
 	return time.Time{}
-}
-
-// next is the offset that the live reader judges next; ok is false while it does not follow the stream.
-func (g *Agent) next(number int32) (offset int64, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := g.streams[number]
-	if s == nil {
-		return 0, false
-	}
-	return s.next, true
-}
-
-// handOver lets the live reader judge records for a copy from now on, if the copy has caught up with it; else it says how
-// far the copy has to go. No batch is applied meanwhile, so the two cannot miss each other.
-func (g *Agent) handOver(ctx context.Context, a *mailstore.Account, read int64) (handed bool, next int64, err error) {
-	number := a.Copy().Stream.Partition
-	g.mu.Lock()
-	s := g.streams[number]
-	g.mu.Unlock()
-	if s == nil {
-		return false, 0, fault.New(fault.LogUnavailable, "stream %d is not read at present", number)
-	}
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	if next, _ = g.next(number); next > read {
-		return false, next, nil
-	}
-	return true, next, a.GoLive(ctx)
 }

@@ -1,0 +1,153 @@
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+)
+
+// request waits in an account's queue: a change that a client wants, or a step of the account's own life (control).
+type request struct {
+	ctx     context.Context
+	change  func(*mailbox.Draft) error
+	control func(context.Context) error
+	err     error       // of the last computation; told when the transaction is decided
+	done    chan error  // has room for one
+	gone    atomic.Bool // the waiter has been told a temporary failure; it must not be computed anew
+}
+
+// Update makes one transaction out of fn, together with whatever else waits on the account, and returns when it has been
+// decided: nil means that the change survives the loss of this mailstore, or of this process for an account without
+// replicas. fn may be called more than once, against another state each time; a transaction that changes nothing is not
+// written.
+//
+// Kinds: those of MayWrite; LogUnavailable and Busy mean that the change may or may not come to be (rule 4).
+func (a *Account) Update(ctx context.Context, fn func(*mailbox.Draft) error) error {
+	return a.wait(ctx, &request{change: fn}, updateWait)
+}
+
+// enter runs a step of the account's life in its turn, with no transaction in flight. A step whose caller has gone before its
+// turn is not run: a Join or a Fence that nobody waits for does harm.
+func (a *Account) enter(ctx context.Context, fn func(context.Context) error) error {
+	return a.wait(ctx, &request{control: fn}, controlWait)
+}
+
+func (a *Account) wait(ctx context.Context, r *request, bound time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bound,
+		fault.New(fault.LogUnavailable, "the event log did not confirm within %s", bound))
+	defer cancel()
+	r.ctx, r.done = ctx, make(chan error, 1)
+	if err := a.enqueue(r); err != nil {
+		return err
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return a.giveUp(r, context.Cause(ctx))
+	}
+}
+
+// giveUp tells the waiter of a temporary failure. The answer may have come in this very moment; then it counts.
+func (a *Account) giveUp(r *request, cause error) error {
+	r.gone.Store(true)
+	a.withdraw(r)
+	select {
+	case answer := <-r.done:
+		return answer
+	default:
+	}
+	var kind *fault.Error
+	if errors.As(cause, &kind) {
+		return kind
+	}
+	return fault.Wrap(fault.Interrupted, cause, "the request was given up")
+}
+
+func (r *request) isGone() bool { return r.gone.Load() || r.ctx.Err() != nil }
+
+func (r *request) finish(err error) { r.done <- err }
+
+// enqueue makes a request wait, behind all others.
+func (a *Account) enqueue(r *request) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.m.ctx.Err() != nil {
+		return fault.New(fault.Interrupted, "%s is shutting down", a.m.self)
+	}
+	if len(a.queue) >= queuedRequestsMax {
+		return fault.New(fault.Busy, "%d requests wait on the account already", queuedRequestsMax)
+	}
+	a.queue = append(a.queue, r)
+	if !a.running {
+		a.running = true
+		a.m.riders.Go(a.run)
+	}
+	return nil
+}
+
+// withdraw takes a request out of the queue. While the log is away for hours, what was given up must not pile up there.
+func (a *Account) withdraw(r *request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := slices.Index(a.queue, r); i >= 0 {
+		a.queue = slices.Concat(a.queue[:i], a.queue[i+1:])
+	}
+}
+
+// run decides what waits on the account, one transaction at a time, until nothing waits.
+func (a *Account) run() {
+	for {
+		batch := a.take()
+		if len(batch) == 0 {
+			return
+		}
+		r := batch[0]
+		switch {
+		case r.control == nil:
+			a.commit(batch)
+		case r.isGone():
+			r.finish(fault.New(fault.Interrupted, "the request was given up"))
+		default:
+			r.finish(r.control(r.ctx))
+		}
+	}
+}
+
+// take removes from the queue what the next transaction is made of: one control, or changes up to a bound. It ends the run
+// if there is nothing.
+func (a *Account) take() []*request {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	for n < len(a.queue) && n < foldedRequestsMax && a.queue[n].control == nil {
+		n++
+	}
+	if n == 0 && len(a.queue) > 0 {
+		n = 1
+	}
+	batch := slices.Clone(a.queue[:n])
+	a.queue = a.queue[n:]
+	if len(a.queue) == 0 {
+		a.queue = nil
+	}
+	if n == 0 {
+		a.running = false
+	}
+	return batch
+}
+
+// putBack makes requests wait again, before all others.
+func (a *Account) putBack(batch []*request) {
+	if len(batch) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.queue = append(slices.Clone(batch), a.queue...)
+}

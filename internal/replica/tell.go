@@ -1,0 +1,126 @@
+package replica
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailstore"
+	"mailreplica/internal/protocol"
+)
+
+// tellStream records in the directory where the account's records lie (rule 12).
+func (r *Manager) tellStream(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
+	s := a.Copy().Stream
+	if !a.Copy().IsOpen() {
+		s.Partition = -1
+	}
+	if wish.Stream == s.Partition && (s.Partition < 0 || wish.TopicID == s.TopicID && wish.ClusterID == s.ClusterID) {
+		return nil
+	}
+	if wish.Stream >= 0 {
+		if _, err := r.dir.SetStream(ctx, a.ID(), "", [16]byte{}, -1); err != nil {
+			return err
+		}
+	}
+	if s.Partition < 0 {
+		return nil
+	}
+	_, err := r.dir.SetStream(ctx, a.ID(), s.ClusterID, s.TopicID, s.Partition)
+	return err
+}
+
+// TellHome records in the directory who is primary and which copies there are, as the log has them. The mailstore that was
+// primary before takes the priority of the replica that was promoted (design section 6).
+func (r *Manager) TellHome(ctx context.Context, a *mailstore.Account) error {
+	c := a.Copy()
+	stored, err := r.dir.Replicas(ctx, a.ID())
+	if err != nil {
+		return err
+	}
+	wish, err := r.dir.Account(ctx, a.ID())
+	if err != nil || wish.Epoch >= c.Epoch {
+		return err
+	}
+	changed, err := r.dir.SetHome(ctx, a.ID(), c.Primary, c.Epoch, replicasAfter(c, wish.MailHost, stored))
+	if err == nil && changed && c.Mode == protocol.Log { // a Fence that accepts loss ends the pause
+		_, err = r.dir.SetPaused(ctx, a.ID(), false)
+	}
+	return err
+}
+
+// replicasAfter are the replicas that the directory has to know once it knows of the copy's primary. Where the log decides they
+// are its members; where it does not, because the primary was declared by a decree, all that were wished for, to be made anew.
+func replicasAfter(c *protocol.Copy, home string, stored []directory.Replica) []directory.Replica {
+	known := map[string]directory.Replica{}
+	lowest := 0
+	for _, replica := range stored {
+		known[replica.Mailstore] = replica
+		lowest = max(lowest, replica.Priority)
+	}
+	own, promoted := known[c.Primary]
+	var after []directory.Replica
+	if !c.IsOpen() {
+		for _, replica := range stored {
+			if replica.Mailstore == c.Primary {
+				replica.Mailstore = home
+			}
+			if replica.Mailstore != c.Primary {
+				replica.State = directory.Initialising
+				after = append(after, replica)
+			}
+		}
+		return after
+	}
+	for member := range c.Members {
+		replica, ok := known[member]
+		switch {
+		case member == c.Primary:
+			continue
+		case !ok && promoted && member == home:
+			replica = directory.Replica{Mailstore: member, Priority: own.Priority, State: directory.Available}
+		case !ok: // nobody wished for it: it must not come before those that somebody did
+			replica = directory.Replica{Mailstore: member, Priority: lowest, State: directory.Available}
+		}
+		after = append(after, replica)
+	}
+	slices.SortFunc(after, func(a, b directory.Replica) int { return a.Priority - b.Priority })
+	return after
+}
+
+// tellForPrimary is for a replica that has read of a home which the directory does not know. To tell is the home's business, but
+// it may have died in between; then no promotion could find the epoch to begin.
+func (r *Manager) tellForPrimary(ctx context.Context, a *mailstore.Account) error {
+	r.mu.Lock()
+	since, known := r.untold[a.ID()]
+	if !known {
+		since = time.Now()
+		r.untold[a.ID()] = since
+	}
+	r.mu.Unlock()
+	if left := primaryTellsWait - time.Since(since); left > 0 {
+		if !known {
+			time.AfterFunc(left, func() { r.Look(a.ID()) })
+		}
+		return nil
+	}
+	r.forgetUntold(a.ID())
+	return r.TellHome(ctx, a)
+}
+
+func (r *Manager) forgetUntold(id account.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.untold, id)
+}
+
+func (r *Manager) tellState(ctx context.Context, id account.ID, state directory.ReplicaState) error {
+	err := r.dir.SetReplicaState(ctx, id, r.self, state)
+	if fault.Is(err, fault.NotFound) {
+		return nil // removed meanwhile
+	}
+	return err
+}
