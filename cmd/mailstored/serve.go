@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
@@ -16,9 +15,6 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/node"
 )
-
-// stopWait bounds an orderly stop; what is not finished then is finished by the log, after the next start.
-const stopWait = 15 * time.Second
 
 // serve runs one mailstore until it is told to stop.
 func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
@@ -47,9 +43,7 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 	case reason = <-n.Failed():
 		logger.Error("stopping", "error", reason)
 	}
-	stopping, cancel := context.WithTimeout(context.Background(), stopWait)
-	defer cancel()
-	return errors.Join(reason, n.Stop(stopping))
+	return errors.Join(reason, n.Stop(context.Background()))
 }
 
 func writePID(path string) error {

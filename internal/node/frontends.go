@@ -47,7 +47,7 @@ func (n *Node) listenLMTP(ctx context.Context, router *frontend.Router) error {
 
 func (n *Node) listenIMAP(ctx context.Context, router *frontend.Router) error {
 	backend := frontend.NewIMAP(frontend.IMAPConfig{
-		Router: router, Token: n.tokens.peer,
+		Router: router, Token: n.tokens.peer, TLS: n.tls.client(),
 		Verifier: credential.NewVerifier(credential.VerifierConfig{}), Throttle: credential.NewThrottle(credential.ThrottleConfig{}),
 	})
 	c := n.config.IMAP

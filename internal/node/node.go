@@ -30,7 +30,7 @@ const (
 	heartbeatEvery    = 2 * time.Second
 	registerRetry     = 500 * time.Millisecond
 	incarnationKey    = "incarnation"
-	firstPollWait     = 5 * time.Second
+	stopWait          = 15 * time.Second // for messages that are under way
 	configNameBrokers = "brokers"
 )
 
@@ -82,8 +82,10 @@ func Start(ctx context.Context, c config.Config, version string, logger *slog.Lo
 // Failed has the reason when the mailstore must stop by itself, for instance because another process took its name.
 func (n *Node) Failed() <-chan error { return n.failed }
 
-// Stop ends sessions with a word, and then everything else. It can be called at any time.
+// Stop ends sessions with a word, and then everything else, within a bound. It can be called at any time.
 func (n *Node) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopWait)
+	defer cancel()
 	n.cancel()
 	if n.mailstore != nil {
 		n.mailstore.EndSessions()
