@@ -12,7 +12,12 @@ type Pending struct {
 }
 
 // Settle says whether what the copy has judged decides the pending transaction (rule 3): won, if the verdict accepted its own
-// id; settled but not won, if another record took its sequence or a Fence ended its epoch. Ask it after every judgement.
+// id; settled but not won, if another record took its sequence, a Fence ended its epoch, or its copy is of no use any more.
+// Ask it after every judgement.
+//
+// A Fence that is refused changes no number, so it is settled, not won, as soon as the copy could not fence any more: the
+// account was paused, or this mailstore is no member now. A repeat of it that is still under way may be accepted after all,
+// once the account is resumed; that is a promotion like any other.
 func (p *Pending) Settle(c *Copy, v Verdict) (settled, won bool) {
 	r := p.Records[0]
 	switch {
@@ -20,8 +25,10 @@ func (p *Pending) Settle(c *Copy, v Verdict) (settled, won bool) {
 		return true, true
 	case c.Condition != Complete:
 		return true, false
-	case r.Kind == event.Open || r.Kind == event.Fence:
+	case r.Kind == event.Open:
 		return c.Epoch >= r.Epoch, false
+	case r.Kind == event.Fence:
+		return c.Epoch >= r.Epoch || c.MayFence(r.AcceptLoss) != nil, false
 	}
 	return c.Epoch > r.Epoch || c.Sequence >= r.Sequence || !c.IsOpen(), false
 }
@@ -50,6 +57,23 @@ func (c *Copy) BeginOpening(stream Stream) (event.Record, error) {
 	}, nil
 }
 
+// BeginResuming makes the Resume by which the log begins to decide again, and sets the mode that must be fsynced before the
+// Resume is appended. The caller has asked MayServe, and nothing is in flight. After a crash in mode Resuming it is called
+// again.
+//
+// Without the mode, a primary that crashed while its Resume was under way would forget it, journal a change under the
+// sequence that the Resume was made with, and answer the client; then the Resume arrives and takes that sequence.
+func (c *Copy) BeginResuming() (event.Record, error) {
+	switch {
+	case c.Condition != Complete || !c.IsPrimary() || !c.IsPaused():
+		return event.Record{}, fault.New(fault.Unusable, "account %s cannot be resumed: its copy is %s, mode %s", c.Account, c.Condition, c.Mode)
+	case c.Journal > 0:
+		return event.Record{}, fault.New(fault.Busy, "%d journalled changes of account %s wait to be published", c.Journal, c.Account)
+	}
+	c.Mode = Resuming
+	return c.Next(event.Resume), nil
+}
+
 // FenceRecord makes the Fence by which this copy becomes the primary (rule 9). The caller has read to the end of the stream
 // just before.
 func (c *Copy) FenceRecord(operation string, acceptLoss bool) (event.Record, error) {
@@ -58,7 +82,7 @@ func (c *Copy) FenceRecord(operation string, acceptLoss bool) (event.Record, err
 	}
 	return event.Record{
 		Kind: event.Fence, Account: c.Account, Epoch: c.Epoch + 1, ID: event.NewID(), Writer: c.Self, Mailstore: c.Self,
-		Join: c.Members[c.Self], Operation: operation, AcceptLoss: acceptLoss && c.Mode == Paused, Part: 1, Parts: 1,
+		Join: c.Members[c.Self], Operation: operation, AcceptLoss: acceptLoss && c.IsPaused(), Part: 1, Parts: 1,
 	}, nil
 }
 
@@ -72,7 +96,7 @@ func (c *Copy) MayFence(acceptLoss bool) error {
 		return fault.New(fault.Invalid, "%s is the account's home already", c.Self)
 	case !c.IsOpen() || !member:
 		return fault.New(fault.Unusable, "%s holds no replica of the account any more", c.Self)
-	case c.Mode == Paused && !acceptLoss:
+	case c.IsPaused() && !acceptLoss:
 		return fault.New(fault.Paused, "replication is paused: changes made on %s since the pause would be lost", c.Primary)
 	}
 	return nil
@@ -92,23 +116,30 @@ func (c *Copy) MayServe(caughtUp bool) error {
 	return nil
 }
 
-// MayWrite is MayServe for changes: an account that is being opened takes none.
+// MayWrite is MayServe for changes: an account that is being opened or resumed takes none.
 func (c *Copy) MayWrite(caughtUp bool) error {
 	if err := c.MayServe(caughtUp); err != nil {
 		return err
 	}
-	if c.Mode == Opening {
+	switch c.Mode {
+	case Opening:
 		return fault.New(fault.Busy, "replication of the account is just beginning")
+	case Resuming:
+		return fault.New(fault.Busy, "replication of the account is just beginning again")
 	}
 	return nil
 }
 
-// MayControl is MayWrite for records about the account itself: they wait until the journal is in the log (rule 11).
+// MayControl is MayWrite for records about the account itself. A paused account takes none but the Resume (rule 11): its
+// next sequence belongs to the journal.
 func (c *Copy) MayControl(caughtUp bool) error {
 	if err := c.MayWrite(caughtUp); err != nil {
 		return err
 	}
-	if !c.IsOpen() || c.Journal > 0 {
+	switch {
+	case c.Mode == Paused:
+		return fault.New(fault.Paused, "replication of the account is paused")
+	case c.Mode != Log || c.Journal > 0:
 		return fault.New(fault.Busy, "the account's log is not open, or %d journalled changes wait to be published", c.Journal)
 	}
 	return nil
@@ -119,7 +150,7 @@ func (c *Copy) MayGiveSnapshot() error {
 	switch {
 	case c.Condition != Complete:
 		return fault.New(fault.Unusable, "the copy on %s is %s", c.Self, c.Condition)
-	case c.Mode == Paused || c.Journal > 0:
+	case c.IsPaused() || c.Journal > 0:
 		return fault.New(fault.Paused, "no copy can be made while replication is paused")
 	case c.Mode != Log:
 		return fault.New(fault.Unusable, "the account is not replicated")

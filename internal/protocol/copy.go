@@ -12,18 +12,26 @@ import (
 )
 
 // Mode says who commits an account's transactions (rule 6). It changes only by records read from the log, except for
-// Opening, which the home writes and fsyncs before it appends its Open.
+// Opening and Resuming, which the home writes and fsyncs before it appends its Open or its Resume. Databases hold the
+// numbers: they never change.
 type Mode uint8
 
 // The modes.
 const (
-	Local   Mode = iota // this mailstore's database, fsynced
-	Opening             // nobody: an Open is under way
-	Log                 // the event log
-	Paused              // the primary's journal, fsynced
+	Local    Mode = iota // this mailstore's database, fsynced
+	Opening              // nobody: an Open is under way
+	Log                  // the event log
+	Paused               // the primary's journal, fsynced
+	Resuming             // nobody: a Resume is under way. Only the primary's copy; to all others the account is Paused
 )
 
-func (m Mode) String() string { return [...]string{"local", "opening", "log", "paused"}[m&3] }
+func (m Mode) String() string {
+	names := [...]string{"local", "opening", "log", "paused", "resuming"}
+	if int(m) >= len(names) {
+		return "unknown"
+	}
+	return names[m]
+}
 
 // Condition says what a copy is good for (rule 2).
 type Condition uint8
@@ -81,7 +89,7 @@ type Copy struct {
 // NewLocal is the copy of an account that was just made on self, and has no replica.
 func NewLocal(id account.ID, self string) *Copy {
 	return &Copy{
-		Account: id, Self: self, Condition: Complete, Mode: Local, Primary: self,
+		Account: id, Self: self, Condition: Complete, Mode: Local, Epoch: 1, Primary: self,
 		Members: map[string]event.ID{}, Stream: Stream{Partition: -1},
 	}
 }
@@ -98,7 +106,11 @@ func (c *Copy) Clone() *Copy {
 func (c *Copy) IsPrimary() bool { return c.Primary == c.Self }
 
 // IsOpen reports whether the log decides for the account.
-func (c *Copy) IsOpen() bool { return c.Mode == Log || c.Mode == Paused }
+func (c *Copy) IsOpen() bool { return c.Mode == Log || c.IsPaused() }
+
+// IsPaused reports whether the log has the account paused: there may be transactions that are in the primary's journal
+// only.
+func (c *Copy) IsPaused() bool { return c.Mode == Paused || c.Mode == Resuming }
 
 // OpenTransaction is the offset of the first part of a transaction whose last part has not been read. A stored position
 // never passes it (rule 10).

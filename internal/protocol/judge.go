@@ -75,12 +75,12 @@ func (c *Copy) judgeFence(r event.Record, offset int64) Verdict {
 		return c.lost()
 	}
 	join, member := c.Members[r.Mailstore]
-	if !c.IsOpen() || !member || join != r.Join || c.Mode == Paused && !r.AcceptLoss {
+	if !c.IsOpen() || !member || join != r.Join || c.IsPaused() && !r.AcceptLoss {
 		return Verdict{}
 	}
 	v := Verdict{
 		Outcome: Accepted, Record: r, Durable: r.Mailstore == c.Self,
-		Leap: c.Mode == Paused, Deposed: c.IsPrimary() && r.Mailstore != c.Self,
+		Leap: c.IsPaused(), Deposed: c.IsPrimary() && r.Mailstore != c.Self,
 	}
 	c.Epoch, c.Primary, c.Mode = r.Epoch, r.Mailstore, Log
 	c.accept(r, offset)
@@ -99,8 +99,10 @@ func (c *Copy) judgeSequenced(r event.Record, offset int64) Verdict {
 	switch {
 	case r.Epoch > c.Epoch, r.Epoch == c.Epoch && r.Sequence > c.Sequence+1:
 		return c.lost()
-	case r.Epoch < c.Epoch, r.Sequence <= c.Sequence, !c.IsOpen(), r.Previous != c.HeadID:
+	case r.Epoch < c.Epoch, r.Sequence <= c.Sequence, !c.IsOpen():
 		return Verdict{}
+	case r.Previous != c.HeadID:
+		return c.lost()
 	}
 	if r.Kind == event.Change && r.Parts > 1 {
 		whole, outcome := c.gather(r, offset)
