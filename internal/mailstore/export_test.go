@@ -1,0 +1,15 @@
+package mailstore
+
+// Queued is how many requests wait on the account.
+func (a *Account) Queued() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.queue)
+}
+
+// OpenTransactions counts the copies that are known to have read the first parts of a transaction only.
+func (m *Mailstore) OpenTransactions() int {
+	m.open.mu.Lock()
+	defer m.open.mu.Unlock()
+	return len(m.open.first)
+}

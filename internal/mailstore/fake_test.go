@@ -1,0 +1,367 @@
+package mailstore_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/event"
+	"mailreplica/internal/eventlog"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailstore"
+	"mailreplica/internal/metadata"
+	"mailreplica/internal/protocol"
+)
+
+// fakeLog is an event log in memory that can lose, delay, double and reorder what is appended.
+type fakeLog struct {
+	mu      sync.Mutex
+	random  *rand.Rand
+	faults  int // of a hundred appends, how many do not go as they should
+	away    bool
+	streams map[int32][]eventlog.Entry
+	more    chan struct{} // closed and replaced when something lands
+	under   sync.WaitGroup
+}
+
+func newLog(t *testing.T, seed uint64, faults int) *fakeLog {
+	l := &fakeLog{
+		random: rand.New(rand.NewPCG(seed, 1)), faults: faults, streams: map[int32][]eventlog.Entry{}, more: make(chan struct{}),
+	}
+	t.Cleanup(l.under.Wait)
+	return l
+}
+
+func (l *fakeLog) setAway(away bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = away
+}
+
+func (l *fakeLog) land(stream int32, key, value []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entries := l.streams[stream]
+	l.streams[stream] = append(entries, eventlog.Entry{Stream: stream, Offset: int64(len(entries)), Key: key, Value: value})
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+func (l *fakeLog) end(stream int32) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.streams[stream]))
+}
+
+// from gives the entries from an offset on, and a channel that is closed when there are more.
+func (l *fakeLog) from(stream int32, offset int64) ([]eventlog.Entry, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.streams[stream][offset:], l.more
+}
+
+func (l *fakeLog) draw(n int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.random.IntN(n)
+}
+
+var errDoubt = errors.New("no answer in time")
+
+func (l *fakeLog) append(stream int32, key, value []byte, done func(error)) {
+	l.mu.Lock()
+	away, faulty, fate := l.away, l.random.IntN(100) < l.faults, l.random.IntN(5)
+	soon, late := time.Duration(l.random.IntN(5))*time.Millisecond, time.Duration(l.random.IntN(15_000))*time.Millisecond
+	l.mu.Unlock()
+	l.under.Go(func() {
+		time.Sleep(soon)
+		switch {
+		case away || faulty && fate == 0: // lost
+			done(errDoubt)
+		case faulty && fate == 1: // late, after records that were appended later
+			done(errDoubt)
+			time.Sleep(late)
+			l.land(stream, key, value)
+		case faulty && fate == 2: // written, and the answer is lost
+			l.land(stream, key, value)
+			done(errDoubt)
+		case faulty && fate == 3: // doubled
+			l.land(stream, key, value)
+			done(nil)
+			time.Sleep(late)
+			l.land(stream, key, value)
+		case faulty: // slow
+			time.Sleep(late)
+			l.land(stream, key, value)
+			done(nil)
+		default:
+			l.land(stream, key, value)
+			done(nil)
+		}
+	})
+}
+
+// host is one mailstore with readers of its own. It can be killed and started again.
+type host struct {
+	t    *testing.T
+	log  *fakeLog
+	name string
+	dir  string
+
+	store *metadata.Store
+	m     *mailstore.Mailstore
+	ctx   context.Context
+	kill  context.CancelFunc
+	reads sync.WaitGroup
+
+	mu      sync.Mutex
+	readers map[int32]*reader
+}
+
+type reader struct {
+	applying sync.Mutex
+	next     int64
+}
+
+func (l *fakeLog) host(t *testing.T, name string) *host {
+	t.Helper()
+	h := &host{t: t, log: l, name: name, dir: filepath.Join(t.TempDir(), name)}
+	h.start()
+	t.Cleanup(h.stop)
+	return h
+}
+
+func logger() *slog.Logger {
+	if testing.Verbose() {
+		return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+func (h *host) start() {
+	h.t.Helper()
+	var err error
+	if h.store, err = metadata.Open(h.t.Context(), h.dir, logger()); err != nil {
+		h.t.Fatal(err)
+	}
+	if h.m, err = mailstore.Open(h.t.Context(), mailstore.Config{Self: h.name, Store: h.store, Logger: logger()}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.ctx, h.kill = context.WithCancel(context.Background())
+	h.readers = map[int32]*reader{}
+	h.m.Start(h, nil)
+	for _, a := range h.m.All() {
+		if c := a.Copy(); c.Mode != protocol.Local {
+			if err := h.Follow(h.ctx, c.Stream.Partition); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// stop ends the process; what is in doubt stays in doubt.
+func (h *host) stop() {
+	h.t.Helper()
+	h.kill()
+	h.reads.Wait()
+	h.m.Close()
+	if err := h.store.Close(); err != nil {
+		h.t.Error(err)
+	}
+}
+
+func (h *host) Append(stream int32, key, value []byte, done func(error)) {
+	h.log.append(stream, key, value, done)
+}
+
+func (h *host) CaughtUp(int32) bool { return true }
+
+func (h *host) Follow(ctx context.Context, stream int32) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.readers[stream] != nil {
+		return nil
+	}
+	r := &reader{next: h.log.end(stream)}
+	p := position(stream, r.next)
+	err := h.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
+		all, err := tx.Positions()
+		for _, stored := range all {
+			if stored.Stream == stream {
+				r.next = stored.Offset
+				return err
+			}
+		}
+		return tx.SetPosition(p)
+	})
+	if err != nil {
+		return err
+	}
+	h.readers[stream] = r
+	h.reads.Go(func() { h.read(stream, r) })
+	return nil
+}
+
+// read gives batches of random sizes to the mailstore. Now and then it begins a batch before what was judged already, or has
+// one refused.
+func (h *host) read(stream int32, r *reader) {
+	for h.ctx.Err() == nil {
+		entries, more := h.log.from(stream, r.next)
+		if len(entries) == 0 {
+			select {
+			case <-more:
+			case <-h.ctx.Done():
+			}
+			continue
+		}
+		entries = entries[:1+h.log.draw(min(len(entries), 20))]
+		end := r.next + int64(len(entries))
+		if again := min(r.next, int64(h.log.draw(4))); h.log.draw(10) == 0 {
+			all, _ := h.log.from(stream, r.next-again)
+			entries = all[:end-r.next+again]
+		}
+		r.applying.Lock()
+		ctx, cancel := context.WithCancel(h.ctx)
+		if h.log.draw(20) == 0 {
+			cancel() // the database does not take it
+		}
+		if err := h.m.ApplyLive(ctx, position(stream, end), entries); err == nil {
+			r.next = end
+		} else if ctx.Err() == nil {
+			h.t.Errorf("%s: ApplyLive: %v", h.name, err)
+			h.kill()
+		}
+		cancel()
+		r.applying.Unlock()
+	}
+}
+
+func position(stream int32, offset int64) metadata.Position {
+	s := where(stream)
+	return metadata.Position{ClusterID: s.ClusterID, TopicID: s.TopicID, Stream: stream, Offset: offset, LeaderEpoch: -1}
+}
+
+func where(stream int32) protocol.Stream {
+	return protocol.Stream{ClusterID: "cluster", TopicID: [16]byte{1}, Partition: stream, LeaderEpoch: -1}
+}
+
+func (h *host) account(id account.ID) *mailstore.Account {
+	h.t.Helper()
+	a, ok := h.m.Account(id)
+	if !ok {
+		h.t.Fatalf("%s holds no copy", h.name)
+	}
+	return a
+}
+
+// create makes an account, replicated from the start if a stream is given.
+func (h *host) create(stream int32) account.ID {
+	h.t.Helper()
+	a, err := h.m.Create(h.t.Context(), account.NewID())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if stream >= 0 {
+		h.insist("Replicate", func() error { return a.Replicate(h.t.Context(), where(stream)) })
+	}
+	return a.ID()
+}
+
+// insist repeats what failed for want of the log.
+func (h *host) insist(what string, do func() error) {
+	h.t.Helper()
+	var err error
+	for range 50 {
+		if err = do(); err == nil {
+			return
+		}
+	}
+	h.t.Fatalf("%s: %s: %v", h.name, what, err)
+}
+
+// copyFrom makes this host's copy of an account as package replica does: Join, snapshot, catch-up, hand-over.
+func (h *host) copyFrom(source *host, id account.ID) {
+	h.t.Helper()
+	ctx := h.t.Context()
+	source.insist("Join", func() error { _, err := source.account(id).Join(ctx, h.name); return err })
+	var taken *mailstore.Account
+	var rows []any
+	err := source.m.Snapshot(ctx, id, func(row metadata.Mailbox, r mailbox.Scanner) error {
+		rows = allRows(h.t, r)
+		c := row.Copy.Clone()
+		c.Self, c.Condition, c.Journal = h.name, protocol.CatchingUp, 0
+		if err := c.MayGiveSnapshot(); err == nil {
+			h.t.Error("a copy that is catching up may give snapshots")
+		}
+		loading, err := h.m.Load(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := loading.Rows(ctx, rows); err != nil {
+			return err
+		}
+		taken, err = loading.Finish(ctx, row.Header)
+		return err
+	})
+	if err != nil {
+		h.t.Fatalf("%s: copying: %v", h.name, err)
+	}
+	h.catchUp(taken)
+}
+
+func (h *host) catchUp(a *mailstore.Account) {
+	h.t.Helper()
+	stream, read := a.Copy().Stream.Partition, a.Copy().NextOffset
+	if err := h.Follow(h.ctx, stream); err != nil {
+		h.t.Fatal(err)
+	}
+	h.mu.Lock()
+	r := h.readers[stream]
+	h.mu.Unlock()
+	for done := false; !done; {
+		r.applying.Lock()
+		next := r.next
+		if done = next <= read; done {
+			if err := a.GoLive(h.ctx, position(stream, next)); err != nil {
+				h.t.Error(err)
+			}
+		}
+		r.applying.Unlock()
+		for read < next {
+			entries, _ := h.log.from(stream, read)
+			entries = entries[:1+h.log.draw(int(next-read))]
+			if err := a.ApplyCatchUp(h.ctx, entries); err != nil {
+				h.t.Fatal(err)
+			}
+			read += int64(len(entries))
+		}
+	}
+}
+
+func allRows(t *testing.T, r mailbox.Scanner) (rows []any) {
+	t.Helper()
+	folders, err := r.Folders()
+	for _, f := range folders {
+		rows = append(rows, f)
+	}
+	names, err2 := r.Subscriptions()
+	for _, name := range names {
+		rows = append(rows, event.Subscription{Name: name})
+	}
+	err = errors.Join(err, err2,
+		r.ScanContents(0, func(c mailbox.Content) bool { rows = append(rows, c); return true }),
+		r.ScanMessages(mailbox.MessageKey{}, func(m mailbox.Message) bool { rows = append(rows, m); return true }),
+		r.ScanTombstones(mailbox.MessageKey{}, func(x mailbox.Tombstone) bool { rows = append(rows, x); return true }),
+		r.ScanDeliveries(mailbox.DeliveryKey{}, func(d mailbox.Delivery) bool { rows = append(rows, d); return true }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
