@@ -115,6 +115,7 @@ func effects() []mailbox.Effect {
 		mailbox.RemoveSubscription{Name: ""},
 		mailbox.PutDelivery{Key: key()},
 		mailbox.RemoveDelivery{Key: key()},
+		mailbox.RemoveSubscription{Name: "Archive"},
 	}
 }
 
