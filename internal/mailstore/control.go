@@ -152,7 +152,7 @@ func (a *Account) Resume(ctx context.Context) error {
 		if err := a.enter(ctx, a.publishBurst); err != nil {
 			return err
 		}
-		if a.Copy().Mode != protocol.Paused {
+		if !a.Copy().IsPaused() {
 			return nil
 		}
 	}
@@ -165,24 +165,40 @@ func (a *Account) publishBurst(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return inDoubt(ctx)
 		}
-		if err := a.mayWrite(c); err != nil {
+		if err := a.MayServe(); err != nil { // MayWrite refuses while resuming
 			return err
 		}
-		if c.Mode != protocol.Paused {
+		if !c.IsPaused() {
 			return nil
 		}
-		records := []event.Record{c.Next(event.Resume)}
+		var records []event.Record
+		var err error
 		if c.Journal > 0 {
-			var err error
-			if records, err = a.journalHead(ctx); err != nil {
-				return err
-			}
+			records, err = a.journalHead(ctx)
+		} else {
+			records, c, err = a.beginResuming(ctx)
+		}
+		if err != nil {
+			return err
 		}
 		if _, err := a.ride(a.m.ctx, c, &pending{Pending: protocol.Pending{Records: records}}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// beginResuming makes the Resume, once it is durable here that nothing is journalled from now on: a crash may forget the
+// Resume, which may arrive all the same (rule 11).
+func (a *Account) beginResuming(ctx context.Context) ([]event.Record, *protocol.Copy, error) {
+	a.state.Lock()
+	defer a.state.Unlock()
+	c := a.Copy().Clone()
+	record, err := c.BeginResuming()
+	if err == nil {
+		err = a.save(ctx, c)
+	}
+	return []event.Record{record}, c, err
 }
 
 func (a *Account) journalHead(ctx context.Context) (records []event.Record, err error) {
@@ -239,7 +255,7 @@ func (a *Account) Delete(ctx context.Context) error {
 	if !a.Copy().IsOpen() {
 		return a.enter(ctx, a.endHere)
 	}
-	if a.Copy().Mode == protocol.Paused {
+	if a.Copy().IsPaused() {
 		if err := a.Resume(ctx); err != nil {
 			return err
 		}

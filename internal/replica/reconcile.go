@@ -159,7 +159,7 @@ func (r *Manager) reconcileMembers(ctx context.Context, a *mailstore.Account, wi
 		unwished = unwished || !wished && member != r.self
 	}
 	idle := c.IsOpen() && len(c.Members) == 1 // opened for a replica that never came to be, or was removed while that began
-	if !unwished && !idle || c.Mode == protocol.Paused {
+	if !unwished && !idle || c.IsPaused() {
 		return nil
 	}
 	fresh, err := r.dir.Replicas(ctx, a.ID())
@@ -200,7 +200,7 @@ func (r *Manager) reconcilePause(ctx context.Context, a *mailstore.Account, wish
 	switch c := a.Copy(); {
 	case wish.Paused && c.Mode == protocol.Log:
 		return a.Pause(ctx)
-	case !wish.Paused && c.Mode == protocol.Paused:
+	case !wish.Paused && c.IsPaused(), c.Mode == protocol.Resuming: // what has begun is ended first
 		return a.Resume(ctx)
 	}
 	return nil
