@@ -35,7 +35,15 @@ func (s *session) capabilities() string {
 	return strings.Join(caps, " ")
 }
 
-func (s *session) passwordsAllowed() bool { return s.secure || s.server.config.AllowPlaintext }
+// passwordsAllowed reports whether a password may cross the connection: under TLS, or where that is configured between
+// processes of this machine.
+func (s *session) passwordsAllowed() bool {
+	if s.secure || !s.server.config.AllowPlaintext {
+		return s.secure
+	}
+	tcp, isTCP := s.remote.(*net.TCPAddr)
+	return !isTCP || tcp.IP.IsLoopback()
+}
 
 // startTLS upgrades the connection (RFC 3501 section 6.2.1). Commands sent ahead in the clear could be another's, so they
 // are not executed under the protection of TLS; a client that sends them is turned away.

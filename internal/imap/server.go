@@ -26,7 +26,7 @@ const (
 type Config struct {
 	Backend        Backend
 	TLS            *tls.Config // offers STARTTLS; nil does not
-	AllowPlaintext bool        // passwords are taken without TLS
+	AllowPlaintext bool        // passwords are taken without TLS from loopback addresses
 	AppendBytesMax int64       // of one message
 	SessionsMax    int
 	// LoginAttemptsMax is how often a client may fail on one connection. Slowing it down over connections is Backend's.

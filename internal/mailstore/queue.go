@@ -66,6 +66,9 @@ func (a *Account) giveUp(r *request, cause error) error {
 	if errors.As(cause, &kind) {
 		return kind
 	}
+	if errors.Is(cause, context.DeadlineExceeded) { // the caller's own bound was shorter
+		return fault.Wrap(fault.LogUnavailable, cause, "the change was not confirmed in time")
+	}
 	return fault.Wrap(fault.Interrupted, cause, "the request was given up")
 }
 
