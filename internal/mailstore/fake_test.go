@@ -125,10 +125,15 @@ type host struct {
 	readers map[int32]*reader
 }
 
+// reader is the live reader of one stream. Who waits for it waits at a channel: in virtual time nobody may wait at a mutex that
+// is held for long.
 type reader struct {
-	applying sync.Mutex
+	applying chan struct{} // holds one while a batch is applied, and while a copy is handed over
 	next     int64
 }
+
+func (r *reader) lock()   { r.applying <- struct{}{} }
+func (r *reader) unlock() { <-r.applying }
 
 func (l *fakeLog) host(t *testing.T, name string) *host {
 	t.Helper()
@@ -189,7 +194,7 @@ func (h *host) Follow(ctx context.Context, stream int32) error {
 	if h.readers[stream] != nil {
 		return nil
 	}
-	r := &reader{next: h.log.end(stream)}
+	r := &reader{applying: make(chan struct{}, 1), next: h.log.end(stream)}
 	p := position(stream, r.next)
 	err := h.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		all, err := tx.Positions()
@@ -227,7 +232,7 @@ func (h *host) read(stream int32, r *reader) {
 			all, _ := h.log.from(stream, r.next-again)
 			entries = all[:end-r.next+again]
 		}
-		r.applying.Lock()
+		r.lock()
 		ctx, cancel := context.WithCancel(h.ctx)
 		if h.log.draw(20) == 0 {
 			cancel() // the database does not take it
@@ -239,7 +244,7 @@ func (h *host) read(stream int32, r *reader) {
 			h.kill()
 		}
 		cancel()
-		r.applying.Unlock()
+		r.unlock()
 	}
 }
 
@@ -289,6 +294,11 @@ func (h *host) insist(what string, do func() error) {
 // copyFrom makes this host's copy of an account as package replica does: Join, snapshot, catch-up, hand-over.
 func (h *host) copyFrom(source *host, id account.ID) {
 	h.t.Helper()
+	h.catchUp(h.load(source, id))
+}
+
+func (h *host) load(source *host, id account.ID) *mailstore.Account {
+	h.t.Helper()
 	ctx := h.t.Context()
 	source.insist("Join", func() error { _, err := source.account(id).Join(ctx, h.name); return err })
 	var taken *mailstore.Account
@@ -313,7 +323,39 @@ func (h *host) copyFrom(source *host, id account.ID) {
 	if err != nil {
 		h.t.Fatalf("%s: copying: %v", h.name, err)
 	}
-	h.catchUp(taken)
+	return taken
+}
+
+// nextTransaction encodes a delivery as the given number of records, as the account's primary would append it next.
+func (h *host) nextTransaction(id account.ID, parts int) (encoded [][]byte) {
+	h.t.Helper()
+	a := h.account(id)
+	err := a.View(h.t.Context(), func(r mailbox.Reader) error {
+		d, err := mailbox.NewDraft(r)
+		if err != nil {
+			return err
+		}
+		m := mailbox.NewMessage{Volume: "v", Blob: "in parts", Size: 1, Summary: make([]byte, (parts-1)*event.PartBytesMax)}
+		if _, _, err := d.Deliver(m, mailbox.DeliveryKey{}, "INBOX"); err != nil {
+			return err
+		}
+		change, err := d.Change()
+		if err != nil {
+			return err
+		}
+		payload, err := event.EncodeChange(change)
+		if err != nil {
+			return err
+		}
+		for _, record := range event.Split(a.Copy().Next(event.Change), payload) {
+			encoded = append(encoded, record.Encode())
+		}
+		return nil
+	})
+	if err != nil || len(encoded) != parts {
+		h.t.Fatalf("%d parts, %v; want %d", len(encoded), err, parts)
+	}
+	return encoded
 }
 
 func (h *host) catchUp(a *mailstore.Account) {
@@ -326,14 +368,14 @@ func (h *host) catchUp(a *mailstore.Account) {
 	r := h.readers[stream]
 	h.mu.Unlock()
 	for done := false; !done; {
-		r.applying.Lock()
+		r.lock()
 		next := r.next
 		if done = next <= read; done {
 			if err := a.GoLive(h.ctx, position(stream, next)); err != nil {
 				h.t.Error(err)
 			}
 		}
-		r.applying.Unlock()
+		r.unlock()
 		for read < next {
 			entries, _ := h.log.from(stream, read)
 			entries = entries[:1+h.log.draw(int(next-read))]
