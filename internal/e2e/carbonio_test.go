@@ -170,3 +170,26 @@ func (c *cluster) promote(i int, names []string) string {
 	c.t.Helper()
 	return c.must("MailReplica", "promoteAccounts", "accounts", strings.Join(names, ","), "destination", c.store(i).fqdn)
 }
+
+// operation is what getAllOperations says of one.
+type operation struct {
+	ID    string `json:"operationId"`
+	Type  string `json:"type"`
+	State string `json:"state"`
+	Total int    `json:"total"`
+	Done  int    `json:"done"`
+}
+
+// operations asks the i-th mailstore; none if it does not answer.
+func (c *cluster) operations(i int) []operation {
+	r := c.carbonio("--host", c.store(i).fqdn, "--json", "core", "getAllOperations")
+	var answer struct {
+		Response struct {
+			Values []operation `json:"values"`
+		} `json:"response"`
+	}
+	if err := json.Unmarshal([]byte(r.out), &answer); err != nil {
+		return nil
+	}
+	return answer.Response.Values
+}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -23,6 +24,7 @@ type cluster struct {
 	broker     *process
 	brokerAddr string
 	stores     []*mailstore
+	count      atomic.Int64 // of what the load has made
 }
 
 type mailstore struct {

@@ -23,7 +23,6 @@ type load struct {
 	ledgers    []*ledger
 	lmtp, imap atomic.Pointer[[]string]
 	samples    [][]byte
-	count      atomic.Int64
 	acks       atomic.Int64
 	ending     chan struct{}
 	running    sync.WaitGroup
@@ -113,7 +112,7 @@ func (l *load) send(i int) {
 	}()
 	for !l.ended() {
 		to := l.ledgers[rand.IntN(len(l.ledgers))]
-		n := l.count.Add(1)
+		n := l.c.count.Add(1)
 		id := fmt.Sprintf("s%d-%d", i, n)
 		message := tagged(id, l.samples[int(n)%len(l.samples)])
 		at := to.sending(id, message, place{folder: "INBOX"})
@@ -306,7 +305,7 @@ func (w worker) expunge(i *item, at place) error {
 }
 
 func (w worker) append() error {
-	id := fmt.Sprintf("a-%d", w.count.Add(1))
+	id := fmt.Sprintf("a-%d", w.load.c.count.Add(1))
 	message := tagged(id, w.samples[rand.IntN(len(w.samples))])
 	flags := []string{"", `\Seen`, `$Other \Answered`, `\Draft`}[rand.IntN(4)]
 	i := w.to.sending(id, message, place{folder: "Archive", flags: joinFlags(strings.Fields(flags))})
@@ -328,7 +327,7 @@ func (w worker) append() error {
 
 // renameFolder makes a folder, gives it another name, and deletes every other one of them.
 func (w worker) renameFolder() error {
-	n := w.count.Add(1)
+	n := w.load.c.count.Add(1)
 	name, other := fmt.Sprintf("Made-%d", n), fmt.Sprintf("Named-%d", n)
 	if err := w.makeFolder(name); err != nil {
 		return err

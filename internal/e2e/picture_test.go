@@ -189,3 +189,18 @@ func sameAll(t testing.TB, got, want map[string]picture) {
 		same(t, name, got[name], want[name])
 	}
 }
+
+// rows reads a folder through a session of its own.
+func (c *cluster) rows(i int, name, folder string) []row {
+	c.t.Helper()
+	session, err := login(c.store(i).imap, name)
+	if err != nil {
+		c.t.Fatalf("login of %s on mbox%d: %v", name, i, err)
+	}
+	defer session.close()
+	_, rows, err := session.look(folder, 1)
+	if err != nil {
+		c.t.Fatalf("%s of %s on mbox%d: %v", folder, name, i, err)
+	}
+	return rows
+}
