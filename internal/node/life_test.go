@@ -174,6 +174,12 @@ func TestBrokerAway(t *testing.T) {
 	if uidValidity(t, c.Nodes[0], id) == 0 {
 		t.Error("reads do not go on without brokers")
 	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := copyOf(t, c.Nodes[0], id).Update(short, func(d *mailbox.Draft) error { return d.Subscribe("Elsewhere") })
+	if !fault.Is(err, fault.LogUnavailable) {
+		t.Errorf("a caller that waits less long is told %v, want kind %q", err, fault.LogUnavailable)
+	}
 	c.StartBroker()
 	// What was in doubt lands once; the repeat of it, as an MTA makes it, is recognised.
 	mustDeliver(t, c.Nodes[0], id, "two")

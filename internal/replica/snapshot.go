@@ -87,7 +87,7 @@ func (g *Agent) Give(ctx context.Context, id account.ID, destination string, cho
 		if c.Members[destination] != join {
 			return fault.New(fault.Busy, "another attempt at a copy on %s began meanwhile", destination)
 		}
-		out := &snapshotWriter{w: bufio.NewWriterSize(w, 64<<10)}
+		out := newSnapshotWriter(w)
 		out.header(snapshotHeader{
 			Version: snapshotVersion, Account: id, Join: join, Epoch: c.Epoch, Primary: c.Primary, Members: c.Members,
 			Stream: c.Stream, Sequence: c.Sequence, HeadID: c.HeadID, NextOffset: c.NextOffset, MailboxHead: row.Header,
@@ -108,10 +108,13 @@ type snapshotWriter struct {
 	err     error
 }
 
-func (s *snapshotWriter) header(h snapshotHeader) {
+func newSnapshotWriter(w io.Writer) *snapshotWriter {
+	s := &snapshotWriter{w: bufio.NewWriterSize(w, 64<<10)}
 	s.encoder, s.err = zstd.NewWriter(nil, zstd.WithEncoderCRC(true), zstd.WithEncoderConcurrency(1))
-	s.json(chunkHeader, h)
+	return s
 }
+
+func (s *snapshotWriter) header(h snapshotHeader) { s.json(chunkHeader, h) }
 
 func (s *snapshotWriter) json(kind byte, v any) {
 	if s.err == nil {

@@ -52,8 +52,9 @@ func (r *Manager) TellHome(ctx context.Context, a *mailstore.Account) error {
 	return err
 }
 
-// replicasAfter are the replicas that the directory has to know once it knows of the copy's primary. Where the log decides they
-// are its members; where it does not, because the primary was declared by a decree, all that were wished for, to be made anew.
+// replicasAfter are the replicas that the directory has to put once it knows of the copy's primary. Where the log decides they
+// are the members that it does not know as replicas, above all the home before; every other stays as it is there. Where it does
+// not, because the primary was declared by a decree, they are all that were wished for, to be made anew.
 func replicasAfter(c *protocol.Copy, home string, stored []directory.Replica) []directory.Replica {
 	known := map[string]directory.Replica{}
 	lowest := 0
@@ -76,15 +77,14 @@ func replicasAfter(c *protocol.Copy, home string, stored []directory.Replica) []
 		return after
 	}
 	for member := range c.Members {
-		replica, ok := known[member]
-		switch {
-		case member == c.Primary:
+		if _, ok := known[member]; ok || member == c.Primary {
 			continue
-		case !ok && promoted && member == home:
-			replica = directory.Replica{Mailstore: member, Priority: own.Priority, State: directory.Available}
-		case !ok: // nobody wished for it: it must not come before those that somebody did
-			replica = directory.Replica{Mailstore: member, Priority: lowest, State: directory.Available}
 		}
+		// It says itself that it is available, once it has read on.
+		replica := directory.Replica{Mailstore: member, Priority: lowest, State: directory.Unavailable}
+		if promoted && member == home {
+			replica.Priority = own.Priority
+		} // else nobody wished for it: it must not come before those that somebody did
 		after = append(after, replica)
 	}
 	slices.SortFunc(after, func(a, b directory.Replica) int { return a.Priority - b.Priority })

@@ -1,0 +1,213 @@
+package replica
+
+import (
+	"bytes"
+	"encoding/binary"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/event"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailstore"
+	"mailreplica/internal/metadata"
+	"mailreplica/internal/protocol"
+)
+
+// newAgent is an agent of a mailstore without brokers.
+func newAgent(t *testing.T, self string) *Agent {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	store, err := metadata.Open(t.Context(), filepath.Join(t.TempDir(), self), logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mailstore.Open(t.Context(), mailstore.Config{Self: self, Store: store, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := NewAgent(m, store, logger)
+	m.Start(g, nil)
+	t.Cleanup(func() {
+		g.Close()
+		m.Close()
+		_ = store.Close()
+	})
+	return g
+}
+
+const source, destination = "a.example", "b.example"
+
+// snapshotOf makes an account with some messages and encodes its snapshot for the destination.
+func snapshotOf(t *testing.T, messages int) (account.ID, []byte) {
+	t.Helper()
+	g := newAgent(t, source)
+	a, err := g.m.Create(t.Context(), account.NewID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range messages {
+		err := a.Update(t.Context(), func(d *mailbox.Draft) error {
+			m := mailbox.NewMessage{Volume: "v", Blob: "blob", Size: 3, Summary: bytes.Repeat([]byte("summary "), 1<<14)}
+			_, _, err := d.Deliver(m, mailbox.DeliveryKey{}, "INBOX")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	err = g.m.Snapshot(t.Context(), a.ID(), func(row metadata.Mailbox, rows mailbox.Scanner) error {
+		join := event.NewID()
+		w := newSnapshotWriter(&out)
+		w.header(snapshotHeader{
+			Version: snapshotVersion, Account: a.ID(), Join: join, Epoch: 2, Primary: source,
+			Members: map[string]event.ID{source: event.NewID(), destination: join}, Stream: protocol.Stream{Partition: 1},
+			Sequence: row.Copy.Sequence, HeadID: row.Copy.HeadID, NextOffset: 5, MailboxHead: row.Header,
+		})
+		if err := w.rows(rows); err != nil {
+			return err
+		}
+		return w.end()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.ID(), out.Bytes()
+}
+
+func none(int64) {}
+
+func TestSnapshot(t *testing.T) {
+	id, encoded := snapshotOf(t, 40)
+	g := newAgent(t, destination)
+	rows := int64(0)
+	a, err := g.take(t.Context(), id, bytes.NewReader(encoded), func(n int64) { rows = n })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := a.Copy(); c.Condition != protocol.CatchingUp || c.Epoch != 2 || c.NextOffset != 5 || c.Primary != source || c.IsPrimary() {
+		t.Errorf("copy %+v", c)
+	}
+	if rows < 80 {
+		t.Errorf("%d rows were told of, want 80 and some", rows)
+	}
+	if a.MayServe() == nil {
+		t.Error("a copy that is catching up serves")
+	}
+	// Another attempt replaces it.
+	again, err := g.take(t.Context(), id, bytes.NewReader(encoded), none)
+	if err != nil || again == a || again.MailboxID() == a.MailboxID() {
+		t.Errorf("a second attempt: %v, the same copy: %t", err, again == a)
+	}
+}
+
+// TestDamagedSnapshot cuts, changes and stretches a snapshot; nothing of it may stay, and nothing may be taken for a copy.
+func TestDamagedSnapshot(t *testing.T) {
+	id, encoded := snapshotOf(t, 20)
+	flip := func(at int) []byte {
+		damaged := bytes.Clone(encoded)
+		damaged[at] ^= 0x10
+		return damaged
+	}
+	huge := bytes.Clone(encoded)
+	binary.BigEndian.PutUint32(huge[1:], snapshotChunkBytesMax+1)
+	headers := append(bytes.Clone(encoded[:5+binary.BigEndian.Uint32(encoded[1:])]), encoded...)
+	end := lastChunk(encoded)
+	tests := map[string]struct {
+		snapshot []byte
+		kind     fault.Kind
+	}{
+		"empty":                  {nil, fault.Interrupted},
+		"cut in the header":      {encoded[:7], fault.Interrupted},
+		"cut among the rows":     {encoded[:len(encoded)/2], fault.Interrupted},
+		"cut before the end":     {encoded[:end], fault.Interrupted},
+		"a byte of the header":   {flip(12), fault.Unusable},
+		"a byte of the rows":     {flip(len(encoded) / 2), fault.Unusable},
+		"a kind of chunk":        {flip(end), fault.Unusable},
+		"a chunk that is huge":   {huge, fault.TooLarge},
+		"two headers":            {headers, fault.Unusable},
+		"rows that are left out": {withoutRows(encoded), fault.Unusable},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := newAgent(t, destination)
+			_, err := g.take(t.Context(), id, bytes.NewReader(test.snapshot), none)
+			if !fault.Is(err, test.kind) {
+				t.Errorf("got %v (kind %q), want kind %q", err, fault.KindOf(err), test.kind)
+			}
+			if _, held := g.m.Account(id); held {
+				t.Error("the mailstore holds a copy")
+			}
+			err = g.store.View(t.Context(), func(v *metadata.View) error {
+				rows, err := v.Mailboxes()
+				if len(rows) != 0 {
+					t.Errorf("%d mailboxes stay behind", len(rows))
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// lastChunk is where the last chunk begins.
+func lastChunk(encoded []byte) (at int) {
+	for next := 0; next < len(encoded); next += 5 + int(binary.BigEndian.Uint32(encoded[next+1:])) {
+		at = next
+	}
+	return at
+}
+
+// withoutRows leaves out a chunk of rows.
+func withoutRows(encoded []byte) []byte {
+	first := 5 + int(binary.BigEndian.Uint32(encoded[1:]))
+	second := first + 5 + int(binary.BigEndian.Uint32(encoded[first+1:]))
+	return append(bytes.Clone(encoded[:first]), encoded[second:]...)
+}
+
+func TestSnapshotForAnother(t *testing.T) {
+	id, encoded := snapshotOf(t, 1)
+	if _, err := newAgent(t, "c.example").take(t.Context(), id, bytes.NewReader(encoded), none); !fault.Is(err, fault.Unusable) {
+		t.Errorf("a snapshot for another mailstore: %v", err)
+	}
+	if _, err := newAgent(t, destination).take(t.Context(), account.NewID(), bytes.NewReader(encoded), none); !fault.Is(err, fault.Unusable) {
+		t.Errorf("a snapshot of another account: %v", err)
+	}
+}
+
+func TestSnapshotNeverOverwritesAPrimary(t *testing.T) {
+	id, encoded := snapshotOf(t, 1)
+	g := newAgent(t, destination)
+	a, err := g.m.Create(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.take(t.Context(), id, bytes.NewReader(encoded), none); !fault.Is(err, fault.Denied) {
+		t.Errorf("taken over a primary: %v, want kind %q", err, fault.Denied)
+	}
+	if err := a.MayServe(); err != nil {
+		t.Errorf("the primary does not serve any more: %v", err)
+	}
+}
+
+func TestAppendWithoutBrokers(t *testing.T) {
+	g := newAgent(t, source)
+	told := make(chan error, 1)
+	id := account.NewID()
+	g.Append(0, event.Key(id), []byte("x"), func(err error) { told <- err })
+	if err := <-told; !fault.Is(err, fault.LogUnavailable) {
+		t.Errorf("append: %v", err)
+	}
+	if err := g.Follow(t.Context(), 0); !fault.Is(err, fault.LogUnavailable) || !strings.Contains(err.Error(), "brokers") {
+		t.Errorf("follow: %v", err)
+	}
+	if g.CaughtUp(0) || g.Holds(protocol.Stream{ClusterID: "c"}) {
+		t.Error("a stream that was never read counts as read to its end")
+	}
+}
