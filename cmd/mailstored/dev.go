@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -37,9 +36,15 @@ type cluster struct {
 	folder     string
 	mailstores int
 	program    string
-	children   []*exec.Cmd
-	ended      sync.WaitGroup
+	children   []*child
 	stdout     io.Writer
+}
+
+// child is one process of the cluster.
+type child struct {
+	name    string
+	process *os.Process
+	ended   chan struct{} // closed when it has ended
 }
 
 // dev runs a whole cluster in the foreground until it is told to stop. It does not bring a killed process back: that is
@@ -86,25 +91,27 @@ func (c *cluster) start(ctx context.Context) error {
 	if err := c.configure(ctx); err != nil {
 		return err
 	}
-	if err := c.run("broker", "broker", "--data", c.path("broker"), "--listen", devBroker, "--pid-file", c.path("run", "broker.pid")); err != nil {
+	broker, err := c.run("broker", "broker", "--data", c.path("broker"), "--listen", devBroker, "--pid-file", c.path("run", "broker.pid"))
+	if err != nil {
 		return err
 	}
-	if err := c.wait(ctx, "broker", devBroker); err != nil {
+	if err := c.wait(ctx, broker, devBroker); err != nil {
 		return err
 	}
-	for i := 1; i <= c.mailstores; i++ {
-		if err := c.run(short(i), "serve", "--config", c.path("etc", short(i)+".yaml")); err != nil {
+	mailstores := make([]*child, c.mailstores)
+	for i := range mailstores {
+		if mailstores[i], err = c.run(short(i+1), "serve", "--config", c.path("etc", short(i+1)+".yaml")); err != nil {
 			return err
 		}
 	}
-	for i := 1; i <= c.mailstores; i++ {
+	for i, mailstore := range mailstores {
 		for _, port := range []string{"7025", "7143", "7071", "7072"} {
-			if err := c.wait(ctx, short(i), net.JoinHostPort(address(i), port)); err != nil {
+			if err := c.wait(ctx, mailstore, net.JoinHostPort(address(i+1), port)); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return c.wait(ctx, broker, devBroker) // another one that had the address answers for ours, which has ended by now
 }
 
 func short(i int) string   { return fmt.Sprintf("mbox%d", i) }
@@ -189,41 +196,49 @@ func writeYAML(path string, v any) error {
 
 // run starts a process of this program, with its output in a file of the log folder. It is in a process group of its own, so
 // that an interrupt from the keyboard reaches this process alone, which then ends the others in order.
-func (c *cluster) run(name string, args ...string) error {
+func (c *cluster) run(name string, args ...string) (*child, error) {
 	log, err := os.OpenFile(c.path("log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "the log of %s cannot be written", name)
+		return nil, fault.Wrap(fault.Invalid, err, "the log of %s cannot be written", name)
 	}
 	defer log.Close()
-	child := exec.Command(c.program, args...)
-	child.Stdout, child.Stderr = log, log
-	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := child.Start(); err != nil {
-		return fault.Wrap(fault.Internal, err, "%s cannot be started", name)
+	command := exec.Command(c.program, args...)
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "%s cannot be started", name)
 	}
-	c.children = append(c.children, child)
-	c.ended.Go(func() {
-		if err := child.Wait(); err != nil {
+	p := &child{name: name, process: command.Process, ended: make(chan struct{})}
+	c.children = append(c.children, p)
+	go func() {
+		if err := command.Wait(); err != nil {
 			fmt.Fprintf(c.stdout, "%s ended: %v (see %s)\n", name, err, c.path("log", name+".log"))
 		}
-	})
-	return nil
+		close(p.ended)
+	}()
+	return p, nil
 }
 
-// wait returns when something listens on an address.
-func (c *cluster) wait(ctx context.Context, name, addr string) error {
+// wait returns when something listens on an address of a child that is alive.
+func (c *cluster) wait(ctx context.Context, p *child, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, devReadyWait)
 	defer cancel()
+	hint := "its log says why: " + c.path("log", p.name+".log")
 	dialer := &net.Dialer{Timeout: time.Second}
 	for {
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		select {
+		case <-p.ended:
+			return fault.New(fault.Internal, "%s has ended", p.name).WithHint("%s", hint)
+		default:
+		}
 		if err == nil {
 			return conn.Close()
 		}
 		select {
 		case <-ctx.Done():
-			return fault.Wrap(fault.Internal, err, "%s does not listen on %s", name, addr).
-				WithHint("its log says why: %s", c.path("log", name+".log"))
+			return fault.Wrap(fault.Internal, err, "%s does not listen on %s", p.name, addr).WithHint("%s", hint)
+		case <-p.ended:
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -247,23 +262,25 @@ Interrupt (Ctrl-C) ends everything that this command started.
 
 // stop ends the children: the mailstores first, so that they do not see the broker go.
 func (c *cluster) stop() {
+	deadline := time.After(devStopWait)
 	for i := len(c.children) - 1; i >= 0; i-- {
-		err := c.children[i].Process.Signal(syscall.SIGTERM)
-		if err != nil && !errors.Is(err, os.ErrProcessDone) {
-			fmt.Fprintf(c.stdout, "process %d cannot be ended: %v\n", c.children[i].Process.Pid, err)
+		c.signal(c.children[i], syscall.SIGTERM)
+		if i > 1 {
+			continue // the mailstores end side by side, the broker after them
+		}
+		for _, p := range c.children[i:] {
+			select {
+			case <-p.ended:
+			case <-deadline:
+				c.signal(p, syscall.SIGKILL)
+				<-p.ended
+			}
 		}
 	}
-	done := make(chan struct{})
-	go func() {
-		c.ended.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(devStopWait):
-		for _, child := range c.children {
-			_ = child.Process.Kill() // it may have ended meanwhile
-		}
-		<-done
+}
+
+func (c *cluster) signal(p *child, s syscall.Signal) {
+	if err := p.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		fmt.Fprintf(c.stdout, "%s cannot be ended: %v\n", p.name, err)
 	}
 }
