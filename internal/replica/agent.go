@@ -85,6 +85,7 @@ func (g *Agent) Close() {
 	g.mu.Lock()
 	stop, stopped := g.stop, g.stopped
 	g.stop = nil
+	g.moved()
 	g.mu.Unlock()
 	if stop == nil {
 		return
@@ -153,6 +154,7 @@ func (g *Agent) use(log *eventlog.Log, reader *eventlog.Reader, identity eventlo
 		}
 	}
 	g.log, g.reader, g.identity, g.lost = log, reader, identity, make(chan error, 1)
+	g.moved()
 	return g.lost
 }
 

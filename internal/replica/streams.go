@@ -65,13 +65,13 @@ func (g *Agent) Holds(stream protocol.Stream) bool {
 	return sameLog(stream, g.identity)
 }
 
-// ReadToEnd returns when the live reader has read the streams to the ends that they had when it was called (rule 9).
+// ReadToEnd returns when the live reader has read the streams to the ends that they had when it was called (rule 9). While
+// the brokers are being looked for, it waits for them: after a start, what was left unfinished is taken up before they have
+// answered.
 func (g *Agent) ReadToEnd(ctx context.Context, numbers []int32) error {
-	g.mu.Lock()
-	log := g.log
-	g.mu.Unlock()
-	if log == nil {
-		return errNoBrokers()
+	log, err := g.opened(ctx)
+	if err != nil {
+		return err
 	}
 	for _, number := range numbers {
 		if err := g.Follow(ctx, number); err != nil {
@@ -91,6 +91,26 @@ func (g *Agent) ReadToEnd(ctx context.Context, numbers []int32) error {
 		case <-progress:
 		case <-ctx.Done():
 			return fault.Wrap(fault.LogUnavailable, ctx.Err(), "the streams could not be read to their ends in time")
+		}
+	}
+}
+
+// opened gives the log in use, once there is one.
+func (g *Agent) opened(ctx context.Context) (*eventlog.Log, error) {
+	for {
+		g.mu.Lock()
+		log, configured, progress := g.log, g.stop != nil, g.progress
+		g.mu.Unlock()
+		if log != nil {
+			return log, nil
+		}
+		if !configured {
+			return nil, errNoBrokers()
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return nil, errNoBrokers()
 		}
 	}
 }
