@@ -153,7 +153,8 @@ func TestBadInput(t *testing.T) {
 	c.Account(t, 2, "b@example.com")
 	c.ok("prov createDistributionList team@example.com")
 	dir := t.TempDir()
-	bad, empty := filepath.Join(dir, "bad.txt"), filepath.Join(dir, "empty.txt")
+	bad, empty, unknown := filepath.Join(dir, "bad.txt"), filepath.Join(dir, "empty.txt"), filepath.Join(dir, "unknown.txt")
+	write(t, unknown, "\xef\xbb\xbf# three\r\na@example.com\r\nx@example.com\r\nA@example.com\r\n", 0o644)
 	write(t, bad, "a@example.com\nb*@example.com\n", 0o644)
 	write(t, empty, "# nobody\n", 0o644)
 	set := "MailReplica setAccountDestination mbox2.example.com 10 "
@@ -169,16 +170,24 @@ func TestBadInput(t *testing.T) {
 		{set + "input_file " + dir, dir},
 		{set + "input_file " + bad, "bad.txt line 2"},
 		{set + "input_file " + empty, "names no account"},
+		{set + "accounts b@example.com input_file " + unknown, "unknown.txt line 3: there is no account x@example.com"},
+		{"MailReplica getAccountStatus input_file " + unknown, "unknown.txt line 3: there is no account x@example.com"},
+		{"MailReplica getAccountStatus mailHost ,", "the list mailHost has an empty entry"},
+		{"MailReplica getAccountStatus domains example.com,", "the list domains has an empty entry"},
+		{"MailReplica getAccountStatus all accounts a@example.com", "both given (give one of them)"},
+		{"prov getAllAccounts domains ,", "the list domains has an empty entry"},
 		{set, "no account is selected"},
 		{"MailReplica setAccountDestination mbox9.example.com 10 accounts a@example.com", "mbox9.example.com"},
 		{"MailReplica setAccountDestination mbox2.example.com ten accounts a@example.com", `priority is "ten"`},
 		{"MailReplica setAccountDestination mbox2.example.com 1.5 accounts a@example.com", `priority is "1.5"`},
-		{"MailReplica setAccountDestination mbox2.example.com 99999999999 accounts a@example.com", "priority"},
+		{"MailReplica setAccountDestination mbox2.example.com 99999999999 accounts a@example.com", "priority is 99999999999; want 0 to 1000000"},
 		{"MailReplica removeAccountDestination mbox2.example.com accounts a@example.com", "has no replica on mbox2"},
 		{"MailReplica removeAccountDestination mbox2.example.com", "no account is selected"},
 		{"MailReplica promoteAccounts", "no account is selected"},
 		{"MailReplica promoteAccounts source_mail_host mbox9.example.com", "mbox9"},
 		{"MailReplica promoteAccounts accounts a@example.com threads many", `threads is "many"`},
+		{"MailReplica promoteAccounts accounts a@example.com threads 0", "threads is 0; want 1 to"},
+		{"MailReplica promoteAccounts all accounts a@example.com", "both given (give one of them)"},
 		{"MailReplica promoteAccounts accounts a@example.com acceptLoss maybe", `acceptLoss is "maybe"`},
 		{"MailReplica pauseReplicas", "no account is selected"},
 		{"MailReplica restartReplicas accounts a@example.com", "has no replica"},
@@ -224,6 +233,47 @@ func TestSyntaxErrorsShowTheHelp(t *testing.T) {
 	for _, line := range []string{"--help", "MailReplica setAccountDestination --help"} {
 		if r := c.run(line); r.code != exitSuccessful || r.errors != "" || !strings.HasPrefix(r.out, "usage: carbonio") {
 			t.Errorf("%s: got %+v", line, r)
+		}
+	}
+}
+
+// A value that is empty is a variable of a script that was never set. It must not mean "any".
+func TestEmptyValuesAreRefused(t *testing.T) {
+	c := start(t, 1)
+	for _, line := range [][]string{
+		{"MailReplica", "promoteAccounts", "source_mail_host", "", "all"},
+		{"MailReplica", "promoteAccounts", "accounts", "a@example.com", "destination", " "},
+		{"MailReplica", "pauseReplicas", "accounts", ""},
+		{"MailReplica", "getAccountStatus", "mailHost", ""},
+		{"prov", "createAccount", "a@example.com", "secret", "mailHost", ""},
+		{"core", "getNotification", "id", ""},
+	} {
+		r := c.runWith(t.Context(), "", line...)
+		if r.code != exitFailed || r.out != "" || !strings.Contains(r.errors, "is empty; leave ") {
+			t.Errorf("%q: got %+v", line, r)
+		}
+	}
+}
+
+// A program finds the error where it looks for the answer.
+func TestErrorsAsJSON(t *testing.T) {
+	c := start(t, 1)
+	for _, test := range []struct{ line, kind, message string }{
+		{"--json prov getAccount x@example.com", "not found", "there is no account x@example.com"},
+		{"--json prov getAccount", "invalid argument", "<name> is missing"},
+		{"--json --host nowhere prov getAllServers", "invalid argument", "--host nowhere: the configuration has no such endpoint"},
+		{"prov modifyAccount x@example.com mailHost h --json", "invalid argument", "mailHost cannot be changed here"},
+	} {
+		r := c.run(test.line)
+		var answer struct {
+			Error struct{ Kind, Message, Hint string }
+		}
+		if err := json.Unmarshal([]byte(r.out), &answer); err != nil {
+			t.Errorf("%s: got %q: %v", test.line, r.out, err)
+		}
+		got := answer.Error
+		if r.code != exitFailed || got.Kind != test.kind || got.Message != test.message || got.Hint == "" || !strings.Contains(r.errors, test.message) {
+			t.Errorf("%s: got %+v, %+v", test.line, r, got)
 		}
 	}
 }
@@ -338,7 +388,7 @@ func TestDeadEndpointsAreSkipped(t *testing.T) {
 		admintest.AdminToken, silent.Addr(), live), 0o600)
 	began := time.Now()
 	c.ok("prov getAllServers")
-	if took := time.Since(began); took > 2*probeWait {
+	if took := time.Since(began); took > 2*probeWaits()[0] {
 		t.Errorf("it took %s", took)
 	}
 	c.ok("--host LIVE.example.com prov getAllServers")

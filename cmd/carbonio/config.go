@@ -21,8 +21,11 @@ import (
 
 const (
 	configBytesMax = 1 << 20
-	probeWait      = time.Second // for a mailstore to answer, before the next one is asked
 )
+
+// probeWaits is how long a mailstore is given to answer before the next one is asked. When none has, all are asked once more,
+// with patience: a busy platform is when an administrator needs an answer. One that is not there refuses at once.
+func probeWaits() []time.Duration { return []time.Duration{time.Second, 4 * time.Second} }
 
 // endpoint is where a mailstore's admin API is.
 type endpoint struct{ name, address string }
@@ -148,22 +151,26 @@ func (c configuration) reach(ctx context.Context, host string) (*admin.Client, e
 	}
 	var tried []string
 	for _, e := range endpoints {
-		client, err := admin.NewClient(e.address, c.token, config)
-		if err != nil {
-			return nil, err
-		}
-		probing, cancel := context.WithTimeout(ctx, probeWait)
-		_, err = client.Ping(probing)
-		cancel()
-		switch {
-		case err == nil:
-			return client, nil
-		case ctx.Err() != nil:
-			return nil, fault.Wrap(fault.Interrupted, err, "interrupted")
-		case !fault.Is(err, fault.HomeUnreachable):
-			return nil, err
-		}
 		tried = append(tried, fmt.Sprintf("%s at %s", e.name, e.address))
+	}
+	for _, wait := range probeWaits() {
+		for _, e := range endpoints {
+			client, err := admin.NewClient(e.address, c.token, config)
+			if err != nil {
+				return nil, err
+			}
+			probing, cancel := context.WithTimeout(ctx, wait)
+			_, err = client.Ping(probing)
+			cancel()
+			switch {
+			case err == nil:
+				return client, nil
+			case ctx.Err() != nil:
+				return nil, fault.Wrap(fault.Interrupted, err, "interrupted")
+			case !fault.Is(err, fault.HomeUnreachable):
+				return nil, err
+			}
+		}
 	}
 	return nil, fault.New(fault.HomeUnreachable, "no mailstore answers: tried %s", strings.Join(tried, ", ")).
 		WithHint("start one, or correct the endpoints in the configuration")

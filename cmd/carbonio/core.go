@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"mailreplica/internal/admin"
 )
@@ -15,6 +16,8 @@ func coreCommands() []*command {
 		},
 		{
 			module: "core", name: "doStopOperation", summary: "Stop an operation; what it did stays done", positional: id,
+			text: `An operation that only waits for what the mailstores do is no longer watched then, but they go on: a replica that was
+wished for with setAccountDestination is made all the same, until removeAccountDestination takes the wish back.`,
 			examples: []string{"core doStopOperation 6b0c1c6e-3c0a-4b0e-9a53-0d8f5a1f3c11"},
 			run: func(ctx context.Context, s *session) error {
 				return s.endOperation(ctx, s.client.StopOperation)
@@ -53,6 +56,9 @@ func (s *session) endOperation(ctx context.Context, end func(context.Context, st
 	if err != nil {
 		return err
 	}
+	if !op.Finished() {
+		fmt.Fprintf(s.stderr, "%s stops it soon; watch it with: carbonio MailReplica monitor %s\n", op.Host, op.ID)
+	}
 	return s.printOne(operationRecord(op))
 }
 
@@ -64,8 +70,8 @@ func runGetNotification(ctx context.Context, s *session) error {
 	}
 	all := make(records, len(found))
 	for i, n := range found {
-		all[i] = record{{name: "id", value: n.ID}, {name: "server", value: n.Server}, {name: "date", value: n.Date},
-			{name: "type", value: n.Type}, {name: "subject", value: n.Subject}, {name: "operationId", value: n.Operation, more: id == ""},
+		all[i] = record{{name: "id", value: n.ID}, {name: "server", value: n.Server, spare: 2}, {name: "date", value: n.Date},
+			{name: "type", value: n.Type, spare: 1}, {name: "subject", value: n.Subject, text: true}, {name: "operationId", value: n.Operation, more: id == ""},
 			{name: "text", value: n.Text, more: id == ""}}
 	}
 	if id != "" {

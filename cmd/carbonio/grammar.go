@@ -237,6 +237,10 @@ func (in *invocation) option(args []string) ([]string, error) {
 	if in.has(name) {
 		return nil, fault.New(fault.Invalid, "%s is given twice", name)
 	}
+	if strings.TrimSpace(args[1]) == "" {
+		// In a script that is a variable which was never set: it must not mean "any".
+		return nil, fault.New(fault.Invalid, "the value of %s is empty; leave %s out, or give it one", name, name)
+	}
 	if name == "accounts" && strings.EqualFold(args[1], "all") {
 		in.all = true
 		return args[2:], nil

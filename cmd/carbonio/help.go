@@ -9,7 +9,7 @@ import (
 const globalHelp = `global flags, before the module:
   --host H     the mailstore to talk to: a name of the configuration's endpoints, or host:port
                (else the first that answers)
-  --json       print {"response":{"values":[…]}} for programs
+  --json       print {"response":{"values":[…]}} for programs, or {"error":{"kind":…,"message":…,"hint":…}}
   --progress   show the progress of an operation while it runs
   --sync       wait until an operation has ended
   --help       show the help of what stands before it

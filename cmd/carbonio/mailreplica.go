@@ -9,7 +9,7 @@ import (
 func mailReplicaCommands() []*command {
 	selection := []parameter{
 		{name: "accounts", value: "A,B", help: "names or ids, separated by commas"},
-		{name: "input_file", value: "F", help: "a file with one name or id a line; # starts a comment"},
+		{name: "input_file", value: "F", help: "a file with one name or id a line; lines that start with # are skipped"},
 	}
 	with := func(more ...parameter) []parameter { return append(selection[:len(selection):len(selection)], more...) }
 	destination := parameter{name: "destination", help: "the mailstore that holds the replicas"}
@@ -40,7 +40,7 @@ listed with the reason, and the exit status is 1. all means every account that h
 				parameter{name: "source_mail_host", value: "H", help: "the accounts that have their home on this mailstore"},
 				parameter{name: "destination", value: "D", help: "the mailstore that is to be their home"},
 				parameter{name: "threads", value: "N", help: "how many accounts are promoted side by side"},
-				parameter{name: "acceptLoss", value: "true", help: "promote although mail may be lost (paused accounts)"},
+				parameter{name: "acceptLoss", value: "true", help: "promote paused accounts, too; what came since the pause may be lost"},
 			),
 			selects: true,
 			examples: []string{"MailReplica promoteAccounts source_mail_host mbox1.example.com",
@@ -50,11 +50,19 @@ listed with the reason, and the exit status is 1. all means every account that h
 		{
 			module: "MailReplica", name: "getAccountStatus", summary: "Show accounts, and how their replicas stand",
 			text: `Without an argument: every account that has a replica. Filters are combined with AND. What a mailstore that does
-not answer would have to tell is null.`,
+not answer would have to tell is null.
+
+sequence           number of the last change there; a replica with the home's number has all its mail
+itemId             number of the last folder or message that was made there
+mailboxId          of the mailbox in that mailstore's own database; it differs between copies
+paused             the home writes to a journal of its own, and replicas get nothing (pauseReplicas)
+available          the replica is complete and can be promoted; the lowest priority is, first
+canConnectToKafka  the replica's mailstore reaches the brokers`,
 			options: []parameter{
 				{name: "mailHost", value: "H,..", help: "accounts with their home there"},
 				{name: "replicaServer", value: "H,..", help: "accounts with a replica there"},
 				{name: "accounts", value: "A,..", help: "names or ids"},
+				{name: "input_file", value: "F", help: "a file with one name or id a line"},
 				{name: "domains", value: "D,..", help: "accounts of the domains"},
 				{name: "accountStatus", value: "active|paused", help: "whether replication of the account is paused"},
 				{name: "replicaStatus", value: "available|unavailable", help: "replicas that can, or cannot, be promoted"},
@@ -64,7 +72,7 @@ not answer would have to tell is null.`,
 			run:      runGetAccountStatus,
 		},
 		{
-			module: "MailReplica", name: "pauseReplicas", summary: "Pause replication of accounts; mail is then lost with their mailstore",
+			module: "MailReplica", name: "pauseReplicas", summary: "Pause replication of accounts; what comes then is lost if their mailstore is",
 			options: selection, selects: true, examples: []string{"MailReplica pauseReplicas accounts alice@example.com"}, run: runPause,
 		},
 		{
@@ -83,7 +91,7 @@ promoteAccounts.`,
 }
 
 func runSetDestination(ctx context.Context, s *session) error {
-	priority, err := s.number("priority", 0)
+	priority, err := s.number("priority", 0, admin.PriorityMax)
 	if err != nil {
 		return err
 	}
@@ -115,7 +123,7 @@ func runPromote(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	threads, err := s.number("threads", 0)
+	threads, err := s.number("threads", 1, admin.ThreadsMax)
 	if err != nil {
 		return err
 	}
@@ -168,9 +176,12 @@ func runGetAccountStatus(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.client.GetAccountStatus(ctx, admin.GetStatus{Accounts: selected.Accounts, MailHost: s.list("mailHost"),
-		ReplicaServer: s.list("replicaServer"), Domains: s.list("domains"), AccountStatus: s.values["accountStatus"],
-		ReplicaStatus: s.values["replicaStatus"]})
+	in := admin.GetStatus{Selection: selected, AccountStatus: s.values["accountStatus"], ReplicaStatus: s.values["replicaStatus"]}
+	err = s.lists(filter{"mailHost", &in.MailHost}, filter{"replicaServer", &in.ReplicaServer}, filter{"domains", &in.Domains})
+	if err != nil {
+		return err
+	}
+	found, err := s.client.GetAccountStatus(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -187,16 +198,17 @@ func statusRecord(a admin.AccountStatus) record {
 	replicas := records{}
 	for _, r := range a.Replicas {
 		replicas = append(replicas, append(record{
-			{name: "accountId", value: r.AccountID}, {name: "itemId", value: r.ItemID}, {name: "sequence", value: r.Sequence},
-			{name: "mailboxId", value: r.MailboxID}, {name: "destination", value: r.Destination}, {name: "available", value: r.Available},
+			{name: "accountName", value: a.AccountName, table: true}, {name: "accountId", value: r.AccountID, spare: 3},
+			{name: "itemId", value: r.ItemID, spare: 1}, {name: "sequence", value: r.Sequence},
+			{name: "mailboxId", value: r.MailboxID, spare: 2}, {name: "destination", value: r.Destination}, {name: "available", value: r.Available},
 			{name: "priority", value: r.Priority}, {name: "canConnectToKafka", value: r.CanConnectToKafka},
 			{name: "state", value: r.State, more: true},
 		}, detailFields(r.Details)...))
 	}
 	r := append(record{
-		{name: "accountId", value: a.AccountID}, {name: "accountName", value: a.AccountName},
-		{name: "accountMailHost", value: a.AccountMailHost}, {name: "paused", value: a.Paused}, {name: "mailboxId", value: a.MailboxID},
-		{name: "sequence", value: a.Sequence}, {name: "itemId", value: a.ItemID},
+		{name: "accountId", value: a.AccountID, spare: 3}, {name: "accountName", value: a.AccountName},
+		{name: "accountMailHost", value: a.AccountMailHost}, {name: "paused", value: a.Paused},
+		{name: "mailboxId", value: a.MailboxID, spare: 2}, {name: "sequence", value: a.Sequence}, {name: "itemId", value: a.ItemID, spare: 1},
 	}, detailFields(a.Details)...)
 	return append(r, field{name: "replicas", value: replicas})
 }

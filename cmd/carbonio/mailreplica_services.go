@@ -11,10 +11,13 @@ import (
 )
 
 func mailReplicaServiceCommands() []*command {
-	service := []parameter{{name: "service", help: "one that getServices shows"}}
+	service := []parameter{{name: "service", help: "agent: what reads the event log (getServices shows all there are)"}}
+	const stopped = `While the agent is stopped, accounts of that mailstore that have replicas are read-only: senders and clients are told to
+try again later, and nothing is lost. Replicas on it fall behind, and catch up when it is started.`
 	return []*command{
 		{
 			module: "MailReplica", name: "monitor", summary: "Watch an operation until it ends, and end as it did",
+			text:       "The exit status is that of the operation. Ctrl-C ends the watching alone.",
 			positional: []parameter{{name: "operation_uuid", help: "the id that the command told which started it"}},
 			options:    []parameter{{name: "operation_host", value: "H", help: "the mailstore to ask; any can tell"}},
 			examples:   []string{"MailReplica monitor 6b0c1c6e-3c0a-4b0e-9a53-0d8f5a1f3c11"},
@@ -39,6 +42,7 @@ func mailReplicaServiceCommands() []*command {
 		},
 		{
 			module: "MailReplica", name: "doStopService", summary: "Stop a part of a mailstore (--host)", positional: service,
+			text:     stopped,
 			examples: []string{"--host mbox2.example.com MailReplica doStopService agent"}, run: setService("stop"),
 		},
 		{
@@ -92,12 +96,13 @@ func runTest(ctx context.Context, s *session) error {
 	for _, b := range report.Brokers {
 		broken = broken || b.Error != ""
 		brokers = append(brokers, record{{name: "broker", value: b.ID}, {name: "address", value: b.Address}, {name: "controller", value: b.Controller},
-			{name: "rack", value: b.Rack}, {name: "answerMilliseconds", value: millis(b.AnswerMillis)}, {name: "error", value: b.Error}})
+			{name: "rack", value: b.Rack, spare: 1},
+			{name: "answerMilliseconds", value: millis(b.AnswerMillis)}, {name: "error", value: b.Error, text: true}})
 	}
 	warnings := records{}
 	for _, w := range report.Warnings {
 		warnings = append(warnings, record{{name: "warning", value: w.Setting}, {name: "value", value: w.Value}, {name: "want", value: w.Want},
-			{name: "why", value: w.Why}, {name: "mend", value: w.Mend}})
+			{name: "why", value: w.Why, text: true}, {name: "mend", value: w.Mend, text: true}})
 	}
 	err = s.printOne(record{
 		{name: "clusterId", value: report.ClusterID}, {name: "version", value: report.Version}, {name: "topic", value: report.Topic},
@@ -135,7 +140,7 @@ func (s *session) printServices(found admin.Services) error {
 	all := make(records, len(found.Services))
 	for i, one := range found.Services {
 		all[i] = record{{name: "mailstore", value: found.Mailstore}, {name: "service", value: one.Name}, {name: "running", value: one.Running},
-			{name: "canConnectToKafka", value: found.LogReachable}, {name: "detail", value: one.Detail}}
+			{name: "canConnectToKafka", value: found.LogReachable}, {name: "detail", value: one.Detail, text: true}}
 	}
 	return s.print(all)
 }

@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"golang.org/x/term"
@@ -54,6 +56,7 @@ type environment struct {
 	stdout, stderr io.Writer
 	terminalWidth  int  // of stdout; 0: it is no terminal
 	liveProgress   bool // stderr is a terminal, on which a line can be written over
+	jsonErrors     bool // a program reads stdout: errors are told there, too
 }
 
 // exitCode is an error that only says how to exit: everything has been told.
@@ -64,10 +67,12 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) 
 // run carries out one command line and returns the exit code.
 func run(ctx context.Context, args []string, e environment) int {
 	in, err := parse(args)
+	e.jsonErrors = slices.Contains(args, "--json") // also where the line was not understood
 	var usage *usageError
 	switch {
 	case errors.As(err, &usage):
 		fmt.Fprintf(e.stderr, "carbonio: %s\n\n%s", usage.problem, usage.help)
+		e.reportJSON(fault.New(fault.Invalid, "%s", usage.problem))
 		return exitFailed
 	case err != nil:
 		return report(err, e)
@@ -96,8 +101,26 @@ func report(err error, e environment) int {
 		line += " (" + printable(hint) + ")"
 	}
 	fmt.Fprintf(e.stderr, "carbonio: %s\n", line)
+	e.reportJSON(err)
 	if fault.Is(err, fault.Interrupted) {
 		return exitInterrupted
 	}
 	return exitFailed
+}
+
+// reportJSON tells a program of an error, in place of the answer that there is none of.
+func (e environment) reportJSON(err error) {
+	if !e.jsonErrors {
+		return
+	}
+	type problem struct {
+		Kind    string `json:"kind"`
+		Message string `json:"message"`
+		Hint    string `json:"hint"`
+	}
+	encoder := json.NewEncoder(e.stdout)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(struct { // who reads it may have gone; the exit code tells all the same
+		Error problem `json:"error"`
+	}{problem{fault.KindOf(err).String(), fault.Message(err), fault.HintOf(err)}})
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -20,6 +19,9 @@ type field struct {
 	name  string
 	value any
 	more  bool // of --json alone
+	table bool // of tables alone
+	text  bool // prose, which a table may break into lines
+	spare int  // of a table that is too wide for the terminal, columns are left out, the highest first; 0: this one never
 }
 
 // record is what a command tells of one thing, in order.
@@ -41,11 +43,7 @@ func (s *session) print(all records) error {
 	default:
 		writeLines(&out, all)
 	}
-	_, err := s.stdout.Write(out.Bytes())
-	if err != nil {
-		return fault.Wrap(fault.Interrupted, err, "the answer cannot be written")
-	}
-	return nil
+	return s.write(out.Bytes())
 }
 
 // printOne shows a single record: on a terminal one field a line, texts in full.
@@ -53,29 +51,19 @@ func (s *session) printOne(one record) error {
 	if s.json || s.terminalWidth == 0 {
 		return s.print(records{one})
 	}
-	width := 0
-	for _, f := range one {
-		width = max(width, len(f.name))
-	}
 	var out bytes.Buffer
-	for _, f := range one {
-		if _, nested := f.value.(records); nested || f.more {
-			continue
-		}
-		text := strings.Split(textOf(f.value), "\n")
-		for i := range text {
-			text[i] = printable(text[i])
-		}
-		fmt.Fprintf(&out, "%-*s  %s\n", width, f.name, strings.Join(text, "\n"+strings.Repeat(" ", width+2)))
-	}
+	writeBlock(&out, one)
 	for _, f := range one {
 		if nested, ok := f.value.(records); ok && len(nested) > 0 {
 			out.WriteString("\n")
 			writeTable(&out, nested, s.terminalWidth)
 		}
 	}
-	_, err := s.stdout.Write(out.Bytes())
-	if err != nil {
+	return s.write(out.Bytes())
+}
+
+func (s *session) write(answer []byte) error {
+	if _, err := s.stdout.Write(answer); err != nil {
 		return fault.Wrap(fault.Interrupted, err, "the answer cannot be written")
 	}
 	return nil
@@ -103,8 +91,11 @@ func writeJSON(w io.Writer, all records) error {
 func (r record) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for i, f := range r {
-		if i > 0 {
+	for _, f := range r {
+		if f.table {
+			continue
+		}
+		if b.Len() > 1 {
 			b.WriteByte(',')
 		}
 		name, err := json.Marshal(f.name)
@@ -128,7 +119,7 @@ func writeLines(w io.Writer, all records) {
 			fmt.Fprintln(w)
 		}
 		for _, f := range r {
-			if _, nested := f.value.(records); !nested && !f.more {
+			if _, nested := f.value.(records); !nested && !f.more && !f.table {
 				fmt.Fprintln(w, strings.TrimRight(f.name+" "+printable(textOf(f.value)), " "))
 			}
 		}
@@ -146,93 +137,6 @@ func flatten(all records) records {
 		}
 	}
 	return flat
-}
-
-// writeTables writes a table of the records, and one more of what is nested in them.
-func writeTables(w io.Writer, all records, width int) {
-	if len(all) == 0 {
-		fmt.Fprintln(w, "(none)")
-		return
-	}
-	writeTable(w, all, width)
-	var nested records
-	for _, r := range all {
-		for _, f := range r {
-			if more, ok := f.value.(records); ok {
-				nested = append(nested, more...)
-			}
-		}
-	}
-	if len(nested) > 0 {
-		fmt.Fprintln(w)
-		writeTable(w, nested, width)
-	}
-}
-
-const (
-	columnGap      = 2
-	columnWidthMin = 8 // to which the widest columns are cut on a narrow terminal
-)
-
-func writeTable(w io.Writer, all records, terminalWidth int) {
-	var lines [][]string
-	for i, r := range all {
-		var header, line []string
-		for _, f := range r {
-			if _, nested := f.value.(records); nested || f.more {
-				continue
-			}
-			header, line = append(header, f.name), append(line, printable(textOf(f.value)))
-		}
-		if i == 0 {
-			lines = append(lines, header)
-		}
-		lines = append(lines, line)
-	}
-	widths := fit(lines, terminalWidth)
-	for _, line := range lines {
-		var b strings.Builder
-		for i, cell := range line {
-			b.WriteString(cut(cell, widths[i]))
-			b.WriteString(strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell))+columnGap))
-		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
-	}
-}
-
-// fit gives the widths of the columns: the widest are cut until the line fits, the first, which names the thing, last.
-func fit(lines [][]string, terminalWidth int) []int {
-	widths := make([]int, len(lines[0]))
-	for _, line := range lines {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	total := columnGap * (len(widths) - 1)
-	for _, width := range widths {
-		total += width
-	}
-	for ; total > terminalWidth; total-- {
-		widest := 0
-		if len(widths) > 1 {
-			widest = 1 + slices.Index(widths[1:], slices.Max(widths[1:]))
-		}
-		if widths[widest] <= columnWidthMin {
-			widest = 0
-		}
-		if widths[widest] <= columnWidthMin {
-			break
-		}
-		widths[widest]--
-	}
-	return widths
-}
-
-func cut(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string([]rune(text)[:width-1]) + "…"
 }
 
 // textOf is a value as people read it.

@@ -109,6 +109,32 @@ func TestPrintNothing(t *testing.T) {
 	}
 }
 
+// Names, ids and numbers are there to be compared and copied: however narrow the terminal, they are shown whole or, if they
+// are spare, not at all. Prose is broken into lines.
+func TestTablesCutNoValues(t *testing.T) {
+	id, name, reason := "0a0a0a0a-0000-4000-8000-000000000001", "somebody.with.a.long.name@department.example.com", strings.Repeat("one two three ", 9)
+	one := record{{name: "operationId", value: id}, {name: "accountName", value: name, spare: 1},
+		{name: "reason", value: reason, text: true}, {name: "canConnectToKafka", value: true}}
+	for width := terminalWidthMin; width <= 200; width += 5 {
+		var out bytes.Buffer
+		writeTables(&out, records{one, one}, width)
+		text := out.String()
+		for _, whole := range []string{id, name} {
+			if n := strings.Count(text, whole); n != 2 && !strings.Contains(text, "left out for want of room, but not by --json: accountName)") {
+				t.Errorf("width %d: %s is there %d times in\n%s", width, whole, n, text)
+			}
+		}
+		if strings.Count(text, "three") != 18 {
+			t.Errorf("width %d: the prose is cut in\n%s", width, text)
+		}
+		for line := range strings.SplitSeq(text, "\n") {
+			if isBlock := strings.HasPrefix(text, "operationId        "+id); !isBlock && utf8.RuneCountInString(line) > width && !strings.HasPrefix(line, "(") {
+				t.Errorf("width %d: a line of %d characters: %s", width, utf8.RuneCountInString(line), line)
+			}
+		}
+	}
+}
+
 // What others wrote moves no cursor and begins no line.
 func TestHostileText(t *testing.T) {
 	one := record{{name: "subject", value: "\x1b[2Jgone\r\nexit 0\u202e\xff"}, {name: "date", value: time.Unix(0, 0)}}

@@ -139,13 +139,17 @@ func runDeleteAccount(ctx context.Context, s *session) error {
 }
 
 func runGetAllAccounts(ctx context.Context, s *session) error {
-	found, err := s.client.GetAllAccounts(ctx, admin.ListAccounts{MailHost: s.list("mailHost"), Domains: s.list("domains")})
+	var in admin.ListAccounts
+	if err := s.lists(filter{"mailHost", &in.MailHost}, filter{"domains", &in.Domains}); err != nil {
+		return err
+	}
+	found, err := s.client.GetAllAccounts(ctx, in)
 	if err != nil {
 		return err
 	}
 	all := make(records, len(found))
 	for i, a := range found {
-		all[i] = record{{name: "accountId", value: a.ID}, {name: "accountName", value: a.Name}, {name: "mailHost", value: a.MailHost},
+		all[i] = record{{name: "accountId", value: a.ID, spare: 1}, {name: "accountName", value: a.Name}, {name: "mailHost", value: a.MailHost},
 			{name: "status", value: a.Status}, {name: "isGlobalAdmin", value: a.IsGlobalAdmin}, {name: "deleting", value: a.Deleting, more: true},
 			{name: "replicas", value: len(a.Replicas)}}
 	}
@@ -168,8 +172,9 @@ func runGetAllServers(ctx context.Context, s *session) error {
 	all := make(records, len(found))
 	for i, m := range found {
 		all[i] = record{{name: "mailstore", value: m.Name}, {name: "running", value: m.Running}, {name: "accounts", value: m.Accounts},
-			{name: "replicas", value: m.Replicas}, {name: "adminAddress", value: m.AdminAddr}, {name: "peerAddress", value: m.PeerAddr},
-			{name: "lmtpAddress", value: m.LMTPAddr}, {name: "imapAddress", value: m.IMAPAddr}, {name: "seenAt", value: m.SeenAt}}
+			{name: "replicas", value: m.Replicas}, {name: "adminAddress", value: m.AdminAddr, spare: 1},
+			{name: "peerAddress", value: m.PeerAddr, spare: 2}, {name: "lmtpAddress", value: m.LMTPAddr, spare: 3},
+			{name: "imapAddress", value: m.IMAPAddr, spare: 4}, {name: "seenAt", value: m.SeenAt}}
 	}
 	return s.print(all)
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"mailreplica/internal/account"
 	"mailreplica/internal/admin"
 	"mailreplica/internal/fault"
 )
@@ -38,48 +37,52 @@ func (s *session) notes(notes []string) {
 	}
 }
 
-// selection reads the accounts that the command line, or the file that it names, selects.
-func (s *session) selection() (admin.Selection, error) {
-	selected := admin.Selection{All: s.all}
-	if list, given := s.values["accounts"]; given {
-		names, err := account.ParseList(list)
-		if err != nil {
-			return selected, err
-		}
-		selected.Accounts = names
-	}
-	if path, given := s.values["input_file"]; given {
-		names, err := account.ReadListFile(path)
-		if err != nil {
-			return selected, err
-		}
-		selected.Accounts = append(selected.Accounts, names...)
-	}
-	return selected, nil
-}
-
-// list reads a comma separated list.
-func (s *session) list(name string) []string {
-	var values []string
-	for v := range strings.SplitSeq(s.values[name], ",") {
-		if v = strings.TrimSpace(v); v != "" {
-			values = append(values, v)
-		}
-	}
-	return values
-}
-
-// number reads a whole number; instead is the value of one that is not given.
-func (s *session) number(name string, instead int) (int, error) {
+// list reads a comma separated list; nil: it is not given.
+func (s *session) list(name string) ([]string, error) {
 	text, given := s.values[name]
 	if !given {
-		return instead, nil
+		return nil, nil
 	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
+	var values []string
+	for v := range strings.SplitSeq(text, ",") {
+		if v = strings.TrimSpace(v); v == "" {
+			return nil, fault.New(fault.Invalid, "the list %s has an empty entry: %q", name, text).
+				WithHint("separate the entries with one comma each")
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// lists reads the comma separated lists of filters.
+func (s *session) lists(filters ...filter) (err error) {
+	for _, f := range filters {
+		if *f.to, err = s.list(f.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type filter struct {
+	name string
+	to   *[]string
+}
+
+// number reads a whole number from low to high; one that is not given is 0.
+func (s *session) number(name string, low, high int) (int, error) {
+	text, given := s.values[name]
+	if !given {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && (n < low || n > high):
+		return 0, fault.New(fault.Invalid, "%s is %s; want %d to %d", name, text, low, high).WithHint("give a number, for instance 10")
+	case err != nil:
 		return 0, fault.New(fault.Invalid, "%s is %q, which is no whole number", name, text).WithHint("give a number, for instance 10")
 	}
-	return int(n), nil
+	return n, nil
 }
 
 // truth reads true or false; nil: it is not given.

@@ -109,7 +109,7 @@ func (s *session) failures(ctx context.Context, op admin.Operation) (records, er
 		}
 		for _, f := range page.Values {
 			all = append(all, record{{name: "accountName", value: f.AccountName}, {name: "accountId", value: f.AccountID, more: true},
-				{name: "reason", value: f.Reason}})
+				{name: "reason", value: f.Reason, text: true}})
 		}
 		from, more = page.Next, page.Next > 0
 	}
@@ -153,8 +153,9 @@ func (p *progressLine) end() {
 }
 
 func operationRecord(op admin.Operation) record {
-	return record{{name: "operationId", value: op.ID}, {name: "type", value: op.Type}, {name: "operationHost", value: op.Host},
-		{name: "state", value: op.State}, {name: "total", value: op.Total}, {name: "done", value: op.Done},
-		{name: "failed", value: op.Failed}, {name: "error", value: op.Error}, {name: "created", value: op.Created},
-		{name: "finished", value: op.FinishedAt}}
+	return record{{name: "operationId", value: op.ID}, {name: "type", value: op.Type},
+		{name: "operationHost", value: op.Host, spare: 5}, {name: "state", value: op.State}, {name: "total", value: op.Total, spare: 3},
+		{name: "done", value: op.Done, spare: 2}, {name: "failed", value: op.Failed, spare: 1},
+		{name: "error", value: op.Error, text: true, spare: 4}, {name: "created", value: op.Created, spare: 6},
+		{name: "finished", value: op.FinishedAt, spare: 7}}
 }

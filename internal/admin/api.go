@@ -8,12 +8,15 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"mailreplica/internal/fault"
 )
 
-// requestBytesMax bounds a request: a list of account.ListEntriesMax accounts fits.
-const requestBytesMax = 300 << 20
+const (
+	requestBytesMax = 300 << 20       // of a request: a list of account.ListEntriesMax accounts fits
+	requestWait     = 2 * time.Minute // for its bytes to come
+)
 
 // pathPrefix stands before the name of a command.
 const pathPrefix = "/v1/"
@@ -120,11 +123,15 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		got := sha256.Sum256([]byte(token))
 		if !bearer || a.Token == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			// The server would read on, as slowly as a stranger likes, to use the connection again.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a recorder of a test has none
+			w.Header().Set("Connection", "close")
 			fail(w, http.StatusUnauthorized, fault.New(fault.Denied, "the token is missing, or it is not the one of the role admin").
 				WithHint("put the mailstore's admin token into carbonio's configuration"))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, requestBytesMax)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestWait))
 		next.ServeHTTP(w, r)
 	})
 }
@@ -139,6 +146,8 @@ func register[In, Out any](mux *http.ServeMux, a *Admin, command string, f func(
 			a.answer(w, command, nil, unreadable(err))
 			return
 		}
+		// From here on the server reads only to see that the client has gone; a deadline would look like that.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		out, err := f(r.Context(), in)
 		a.answer(w, command, out, err)
 	})

@@ -2,9 +2,11 @@ package admin_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"mailreplica/internal/admin"
 	"mailreplica/internal/admin/admintest"
@@ -48,6 +50,22 @@ func TestOnlyTheAdminTokenIsHeard(t *testing.T) {
 	must(t, err)
 	if pong.Mailstore != admintest.Name(1) {
 		t.Errorf("got %q, want %q", pong.Mailstore, admintest.Name(1))
+	}
+}
+
+// Who has no token cannot keep a connection by never ending a request.
+func TestStrangersKeepNoConnection(t *testing.T) {
+	p := admintest.Start(t, 1)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.Mailstores[0].API.URL, "http://"))
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err = io.WriteString(conn, "POST /v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+	must(t, err)
+	answer, err := io.ReadAll(conn) // until the server closes it
+	must(t, err)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("got %q", answer)
 	}
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"strings"
 
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
@@ -49,6 +50,9 @@ func noReplica(one directory.Account) error {
 		WithHint("make one with MailReplica setAccountDestination")
 }
 
+// ThreadsMax is how many accounts can be promoted side by side.
+const ThreadsMax = promotion.ThreadsMax
+
 // Promote is what Promote takes. Accounts are selected by name, by the mailstore that is their home, or both.
 type Promote struct {
 	Selection
@@ -61,14 +65,15 @@ type Promote struct {
 // Promote makes replicas the primaries. Which accounts can be promoted is found out by the operation, which tells of each
 // that is refused why.
 func (a *Admin) Promote(ctx context.Context, in Promote) (Started, error) {
-	if in.Threads < 0 || in.Threads > promotion.ThreadsMax {
-		return Started{}, fault.New(fault.Invalid, "threads is %d; want 1 to %d", in.Threads, promotion.ThreadsMax)
+	if in.Threads < 0 || in.Threads > ThreadsMax {
+		return Started{}, fault.New(fault.Invalid, "threads is %d; want 1 to %d", in.Threads, ThreadsMax)
 	}
-	if in.SourceMailHost == "" {
-		if err := in.Selection.check(); err != nil {
-			return Started{}, fault.Wrap(fault.Invalid, err, "%s", fault.Message(err)).
-				WithHint("add accounts A,B or input_file F or source_mail_host H, or all for every account with a replica")
-		}
+	if err := in.both(); err != nil {
+		return Started{}, err
+	}
+	if in.SourceMailHost == "" && !in.All && len(in.Accounts) == 0 {
+		return Started{}, fault.New(fault.Invalid, "no account is selected").
+			WithHint("add accounts A,B or input_file F or source_mail_host H, or all for every account with a replica")
 	}
 	if err := a.Follower.Poll(ctx); err != nil {
 		return Started{}, err
@@ -95,8 +100,30 @@ func (a *Admin) Promote(ctx context.Context, in Promote) (Started, error) {
 	if len(chosen) == 0 && source != "" {
 		notes = append(notes, "no account has its home on "+source)
 	}
+	if in.AcceptLoss {
+		notes = append(notes, lossNotes(chosen)...)
+	}
 	plan := promotion.Plan(chosen, promotion.Parameters{Destination: destination, Threads: in.Threads, AcceptLoss: in.AcceptLoss})
 	return a.submit(ctx, plan, notes)
+}
+
+// lossNotes names what an administrator who accepts a loss may lose.
+func lossNotes(chosen []directory.Account) []string {
+	var names []string
+	for _, one := range chosen {
+		if one.Paused {
+			names = append(names, one.Name+" ("+one.MailHost+")")
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	more := ""
+	if n := len(names) - problemsToldMax; n > 0 {
+		more = ", and of " + count(n, "more account")
+	}
+	return []string{"replication is paused: what the home committed since the pause may be lost of " +
+		strings.Join(names[:min(len(names), problemsToldMax)], ", ") + more}
 }
 
 func (a *Admin) promotionHosts(in Promote) (source, destination string, err error) {

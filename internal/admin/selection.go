@@ -13,21 +13,32 @@ import (
 type Selection struct {
 	All      bool     `json:"all,omitempty"`
 	Accounts []string `json:"accounts,omitempty"` // names or ids
+	File     string   `json:"file,omitempty"`     // that the last of Accounts were read from, as many as Lines has
+	Lines    []int    `json:"lines,omitempty"`    // their lines in File, so that errors can tell them
 }
 
-func (s Selection) check() error {
-	switch {
-	case s.All && len(s.Accounts) > 0:
+// located puts the line of the file in front of what is wrong with an account.
+func (s Selection) located(i int, err error) error {
+	if i -= len(s.Accounts) - len(s.Lines); i < 0 || len(s.Lines) > len(s.Accounts) {
+		return err
+	}
+	return fault.Wrap(fault.KindOf(err), err, "%s line %d: %s", s.File, s.Lines[i], fault.Message(err)).WithHint("%s", fault.HintOf(err))
+}
+
+// both refuses all together with a list: one of them is not meant.
+func (s Selection) both() error {
+	if s.All && len(s.Accounts) > 0 {
 		return fault.New(fault.Invalid, "all and a list of accounts are both given").WithHint("give one of them")
-	case !s.All && len(s.Accounts) == 0:
-		return nothingSelected()
 	}
 	return nil
 }
 
-func nothingSelected() error {
-	return fault.New(fault.Invalid, "no account is selected").
-		WithHint("add accounts A,B or input_file F, or all for every account that the command fits")
+func (s Selection) check() error {
+	if !s.All && len(s.Accounts) == 0 {
+		return fault.New(fault.Invalid, "no account is selected").
+			WithHint("add accounts A,B or input_file F, or all for every account that the command fits")
+	}
+	return s.both()
 }
 
 // problemsToldMax is how many accounts that are wrong one message names.
@@ -68,13 +79,13 @@ func (a *Admin) chooseAmong(ctx context.Context, s Selection, fits func(*directo
 	chosen := make([]directory.Account, 0, len(s.Accounts))
 	seen := make(map[account.ID]bool, len(s.Accounts))
 	var problems []error
-	for _, entry := range s.Accounts {
+	for i, entry := range s.Accounts {
 		one, err := a.user(entry)
 		if err == nil {
 			err = check(one)
 		}
 		if err != nil {
-			problems = append(problems, err)
+			problems = append(problems, s.located(i, err))
 			continue
 		}
 		if !seen[one.ID] { // named by name and by id

@@ -51,7 +51,7 @@ type Details struct {
 
 // GetStatus chooses accounts of GetAccountStatus: all filters must hold. Without any it means every account with a replica.
 type GetStatus struct {
-	Accounts      []string `json:"accounts,omitempty"`
+	Selection
 	MailHost      []string `json:"mailHost,omitempty"`
 	ReplicaServer []string `json:"replicaServer,omitempty"`
 	Domains       []string `json:"domains,omitempty"`
@@ -66,6 +66,9 @@ type AccountStatuses struct {
 }
 
 func (in GetStatus) check() error {
+	if err := in.both(); err != nil {
+		return err
+	}
 	if in.AccountStatus != "" && in.AccountStatus != "active" && in.AccountStatus != "paused" {
 		return fault.New(fault.Invalid, "accountStatus is %q; want active or paused", in.AccountStatus)
 	}
@@ -122,13 +125,10 @@ func (a *Admin) chooseStatus(in GetStatus) ([]directory.Account, error) {
 	domains := lowerSet(in.Domains)
 	named := make(map[account.ID]bool, len(in.Accounts))
 	var problems []error
-	for _, entry := range in.Accounts {
-		one, err := a.find(entry)
-		if err == nil && one.Kind == directory.List {
-			_, err = a.user(entry)
-		}
+	for i, entry := range in.Accounts {
+		one, err := a.user(entry)
 		if err != nil {
-			problems = append(problems, err)
+			problems = append(problems, in.located(i, err))
 		}
 		named[one.ID] = true
 	}

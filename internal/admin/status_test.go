@@ -55,11 +55,11 @@ func TestAccountStatusFilters(t *testing.T) {
 		{admin.GetStatus{MailHost: mbox(1)}, "a mbox2:true mbox3:true, d@example.org mbox3:false"},
 		{admin.GetStatus{MailHost: mbox(1, 2), ReplicaServer: mbox(2)}, "a mbox2:true mbox3:true"},
 		{admin.GetStatus{Domains: []string{"EXAMPLE.org"}}, "d@example.org mbox3:false"},
-		{admin.GetStatus{Accounts: []string{"bare@example.com", b.ID.String()}}, "b mbox3:true, bare"},
+		{admin.GetStatus{Selection: admin.Selection{Accounts: []string{"bare@example.com", b.ID.String()}}}, "b mbox3:true, bare"},
 		{admin.GetStatus{AccountStatus: "paused"}, "b mbox3:true"},
 		{admin.GetStatus{AccountStatus: "Active", ReplicaStatus: "available"}, "a mbox2:true mbox3:true"},
 		{admin.GetStatus{ReplicaStatus: "unavailable"}, "d@example.org mbox3:false"},
-		{admin.GetStatus{Accounts: []string{"a@example.com"}, MailHost: mbox(2)}, ""},
+		{admin.GetStatus{Selection: admin.Selection{Accounts: []string{"a@example.com"}}, MailHost: mbox(2)}, ""},
 	} {
 		found, err := c.GetAccountStatus(t.Context(), test.in)
 		must(t, err)
@@ -76,8 +76,8 @@ func TestAccountStatusFilters(t *testing.T) {
 		{admin.GetStatus{ReplicaStatus: "asleep"}, fault.Invalid, "available or unavailable"},
 		{admin.GetStatus{MailHost: []string{"mbox9.example.com"}}, fault.NotFound, "mbox9"},
 		{admin.GetStatus{ReplicaServer: []string{"mbox9.example.com"}}, fault.NotFound, "mbox9"},
-		{admin.GetStatus{Accounts: []string{"*@example.com"}}, fault.Invalid, "pattern"},
-		{admin.GetStatus{Accounts: []string{"x@example.com"}}, fault.NotFound, "x@example.com"},
+		{admin.GetStatus{Selection: admin.Selection{Accounts: []string{"*@example.com"}}}, fault.Invalid, "pattern"},
+		{admin.GetStatus{Selection: admin.Selection{Accounts: []string{"x@example.com"}}}, fault.NotFound, "x@example.com"},
 	} {
 		_, err := c.GetAccountStatus(t.Context(), test.in)
 		wantFault(t, err, test.kind, test.want)

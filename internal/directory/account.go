@@ -119,7 +119,7 @@ func nameTaken(by Account) error {
 	switch {
 	case by.Deleting:
 		return fault.New(fault.Exists, "the account %s is still being deleted", by.Name).
-			WithHint("the name is free when every copy has been removed; core getAllOperations shows the deletion")
+			WithHint("the name is free when its home %s has ended it, or another copy was promoted and has", by.MailHost)
 	case by.Kind == List:
 		return fault.New(fault.Exists, "there is a distribution list %s already", by.Name)
 	}

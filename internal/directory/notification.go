@@ -64,7 +64,7 @@ func (d *Directory) Notification(ctx context.Context, id string) (Notification, 
 	err := d.store.read(ctx, func(q *query) error {
 		found, err := rows(q, scanNotification, "SELECT "+notificationColumns+" FROM notifications WHERE id = ?", id)
 		if err == nil && len(found) == 0 {
-			err = fault.New(fault.NotFound, "there is no notification %s", id)
+			err = fault.New(fault.NotFound, "there is no notification %s", id).WithHint("core getNotification lists the notifications")
 		}
 		if err == nil {
 			n = found[0]

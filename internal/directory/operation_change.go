@@ -106,7 +106,8 @@ func (d *Directory) RequestStop(ctx context.Context, id string) (Operation, erro
 			return err
 		}
 		if op.State.Finished() {
-			return fault.New(fault.Invalid, "the operation %s is %s", id, op.State)
+			return fault.New(fault.Invalid, "the operation %s is %s", id, op.State).
+				WithHint("it has ended: there is nothing to stop")
 		}
 		op.StopRequested = true
 		return t.putOperation(&op)
