@@ -169,7 +169,9 @@ func (c *cluster) interrupt(names []string) (moved int) {
 	})
 	c.store(2).kill()
 	moved = c.homesOn(2)
+	c.broker.kill() // as when a whole machine fails; what was begun is taken up before the log is back
 	c.store(2).start()
+	c.broker.start()
 	r := <-ended
 	var answer struct {
 		Response struct {

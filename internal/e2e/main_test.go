@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -18,6 +20,10 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	if bin = os.Getenv("E2E_BIN"); bin != "" {
 		return m.Run()
+	}
+	if err := dependOnSources(filepath.Join("..", "..")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	folder, err := os.MkdirTemp("", "mailreplica-e2e-")
 	if err != nil {
@@ -36,6 +42,18 @@ func run(m *testing.M) int {
 	}
 	bin = folder
 	return m.Run()
+}
+
+// dependOnSources looks at every source file of the module. The go command notes what a test looks at, and takes a result from
+// its cache only while all of that is unchanged; it does not know that the programs are built here.
+func dependOnSources(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, ".sql") && entry.Name() != "go.sum" {
+			return err
+		}
+		_, err = os.Stat(path)
+		return err
+	})
 }
 
 // setting is a number from the environment.
