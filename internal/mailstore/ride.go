@@ -25,14 +25,14 @@ type pending struct {
 // does not end, for it must not compute another transaction on top of one in doubt.
 func (a *Account) ride(ctx context.Context, c *protocol.Copy, p *pending) (won bool, err error) {
 	p.settled = make(chan bool, 1)
+	values := make([][]byte, len(p.Records))
+	for i := range p.Records { // before begin: from then on readers look at the records
+		values[i] = p.Records[i].Encode()
+	}
 	if !a.begin(c, p) {
 		return false, nil
 	}
 	defer a.end(p)
-	values := make([][]byte, len(p.Records))
-	for i := range p.Records {
-		values[i] = p.Records[i].Encode()
-	}
 	var warned time.Time
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -93,6 +93,7 @@ func (s *server) snapshot(w http.ResponseWriter, r *http.Request) {
 	destination := r.URL.Query().Get("destination")
 	out := &counting{w: w, control: http.NewResponseController(w)}
 	err = s.service.Give(r.Context(), id, destination, out)
+	_ = out.control.SetWriteDeadline(time.Time{}) // the connection may carry other requests; one without deadlines is as well
 	switch {
 	case err != nil && out.n == 0:
 		s.answer(w, nil, err)

@@ -47,6 +47,7 @@ type Manager struct {
 	making map[account.ID]bool // a copy is being made
 	pauses map[account.ID]time.Duration
 	untold map[account.ID]time.Time // since when a replica here knows of a home that the directory does not
+	wanted map[account.ID]string    // what an operator was last told to do about a broken primary
 }
 
 // ManagerConfig is what a Manager is made of.
@@ -67,7 +68,7 @@ func NewManager(c ManagerConfig) *Manager {
 		logger: c.Logger, export: c.ExportDir, initialising: make(chan struct{}, initialisationMax),
 		queued: map[account.ID]bool{}, busy: map[account.ID]bool{}, again: map[account.ID]bool{},
 		making: map[account.ID]bool{}, pauses: map[account.ID]time.Duration{},
-		untold: map[account.ID]time.Time{}, wake: make(chan struct{}, 1),
+		untold: map[account.ID]time.Time{}, wanted: map[account.ID]string{}, wake: make(chan struct{}, 1),
 	}
 }
 

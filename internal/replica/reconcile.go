@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"mailreplica/internal/account"
@@ -25,7 +26,7 @@ func (r *Manager) reconcile(ctx context.Context, id account.ID) error {
 		return r.reconcileMissing(ctx, wish)
 	}
 	c := a.Copy()
-	if wish.Epoch > c.Epoch && wish.MailHost != r.self {
+	if wish.Epoch >= c.Epoch && wish.MailHost != r.self { // of the same epoch only by a decree beside a Fence
 		a.Supersede(wish.MailHost)
 	} else {
 		a.Supersede("")
@@ -34,7 +35,8 @@ func (r *Manager) reconcile(ctx context.Context, id account.ID) error {
 		return r.reconcilePrimary(ctx, a, wish)
 	}
 	if c.IsPrimary() {
-		return r.reconcileBroken(ctx, a, wish)
+		err := r.reconcileBroken(ctx, a, wish)
+		return errors.Join(err, r.tellUnrepaired(ctx, a, wish, err))
 	}
 	return r.reconcileReplica(ctx, a, wish)
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -52,6 +53,34 @@ func (r *Manager) reconcileBroken(ctx context.Context, a *mailstore.Account, wis
 		}
 	}
 	return r.reseed(ctx, a.ID(), max(c.Epoch, stored.Epoch)+1)
+}
+
+// tellUnrepaired tells the administrators, once, of an account that serves nobody until an operator acts.
+func (r *Manager) tellUnrepaired(ctx context.Context, a *mailstore.Account, wish directory.Account, problem error) error {
+	text := ""
+	if fault.Is(problem, fault.Unusable) {
+		text = fmt.Sprintf("Account %s serves nobody: %s. What to do: %s.", wish.Name, fault.Message(problem), fault.HintOf(problem))
+	}
+	r.mu.Lock()
+	told := r.wanted[a.ID()]
+	r.mu.Unlock()
+	if problem != nil && text == "" || text == told {
+		return nil
+	}
+	if text != "" {
+		_, err := r.dir.AddNotification(ctx, directory.Notification{
+			Server: r.self, Type: directory.Critical, Subject: "An account has lost its log on " + r.self, Text: text,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wanted[a.ID()] = text; text == "" {
+		delete(r.wanted, a.ID())
+	}
+	return nil
 }
 
 // others are the mailstores that may hold a copy: by the log, as far as it was read here, or by the directory.
