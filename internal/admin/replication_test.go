@@ -112,6 +112,13 @@ func TestSetDestinationChangesNothingIfAnythingIsWrong(t *testing.T) {
 		})
 		refused(t, p, c, admin.SetDestination{Selection: named("a@example.com"), Destination: mbox2}, fault.VolumeUnavailable, "not centralised")
 	})
+	t.Run("volume of another", func(t *testing.T) { // whichever mailstore is asked
+		for _, i := range []int{1, 2} {
+			m := p.Register(t, i, true)
+			refused(t, p, c, admin.SetDestination{Selection: named("a@example.com"), Destination: mbox2}, fault.VolumeUnavailable, "of "+m+" is not centralised")
+			p.Register(t, i, false)
+		}
+	})
 	t.Run("no brokers", func(t *testing.T) {
 		must(t, p.Directory.UnsetConfig(t.Context(), admin.SettingBrokers))
 		refused(t, p, c, admin.SetDestination{Selection: named("a@example.com"), Destination: mbox2}, fault.LogUnavailable, "no brokers")
@@ -273,6 +280,22 @@ func TestPromote(t *testing.T) {
 	must(t, err)
 	if op := finished(t, c, o.OperationID); op.Total != 1 {
 		t.Errorf("got %+v, want one account", op)
+	}
+}
+
+// Who accepts a loss is told of what.
+func TestPromoteTellsWhatMayBeLost(t *testing.T) {
+	p := admintest.Start(t, 2)
+	c := client(t, p, 2)
+	a, b := p.Account(t, 1, "a@example.com"), p.Account(t, 1, "b@example.com")
+	p.Replica(t, a.ID, 2, 10)
+	p.Replica(t, b.ID, 2, 10)
+	_, err := p.Directory.SetPaused(t.Context(), a.ID, true)
+	must(t, err)
+	o, err := c.Promote(t.Context(), admin.Promote{Selection: admin.Selection{All: true}, AcceptLoss: true})
+	must(t, err)
+	if got := strings.Join(o.Notes, "|"); !strings.HasSuffix(got, "may be lost of a@example.com (mbox1.example.com)") {
+		t.Errorf("got the notes %q, want a@example.com and its home", got)
 	}
 }
 

@@ -61,7 +61,7 @@ type Account struct {
 type NewAccount struct {
 	Name         string
 	PasswordHash string
-	MailHost     string // empty: the mailstore with the fewest accounts
+	MailHost     string // empty: the mailstore with the fewest accounts, of those that run
 	GlobalAdmin  bool
 	Status       Status // empty: active
 }
@@ -126,7 +126,8 @@ func nameTaken(by Account) error {
 	return fault.New(fault.Exists, "there is an account %s already", by.Name)
 }
 
-// chooseHome checks the mailstore asked for, or takes the one with the fewest accounts, the first of several.
+// chooseHome checks the mailstore asked for, or takes the one with the fewest accounts, the first of several. One that does not
+// run is taken only if none does: after its accounts were promoted elsewhere, a dead mailstore would be home of all new ones.
 func (t *tx) chooseHome(a *Account) error {
 	if a.Kind == List {
 		return nil
@@ -135,7 +136,8 @@ func (t *tx) chooseHome(a *Account) error {
 		return t.mustKnowMailstore(a.MailHost)
 	}
 	found, err := t.row(`SELECT m.fqdn FROM mailstores m LEFT JOIN accounts a ON a.mail_host = m.fqdn
-		GROUP BY m.fqdn ORDER BY COUNT(a.id), m.fqdn LIMIT 1`, nil, &a.MailHost)
+		GROUP BY m.fqdn ORDER BY m.seen_at <= ?, COUNT(a.id), m.fqdn LIMIT 1`,
+		[]any{millis(t.now.Add(-IncarnationLiveFor))}, &a.MailHost)
 	if err == nil && !found {
 		err = fault.New(fault.NotFound, "there is no mailstore yet").WithHint("start a mailstore first")
 	}

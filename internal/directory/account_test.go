@@ -46,6 +46,26 @@ func TestCreateAccountChoosesTheEmptiestMailstore(t *testing.T) {
 	}
 }
 
+// A dead mailstore whose accounts were promoted elsewhere is the emptiest, and must not get all the new ones.
+func TestCreateAccountPrefersMailstoresThatRun(t *testing.T) {
+	now := newClock()
+	d := newDirectory(t, directory.Options{Now: now.Now})
+	newAccount(t, d, "a@x", mbox2)
+	newAccount(t, d, "b@x", mbox3)
+	newAccount(t, d, "c@x", mbox3)
+	now.advance(directory.IncarnationLiveFor)
+	for _, fqdn := range []string{mbox2, mbox3} {
+		must(t, d.Heartbeat(t.Context(), fqdn, mailstore(fqdn).Incarnation))
+	}
+	if got := newAccount(t, d, "d@x", "").MailHost; got != mbox2 {
+		t.Errorf("got %s, want %s: %s does not run", got, mbox2, mbox1)
+	}
+	now.advance(directory.IncarnationLiveFor)
+	if got := newAccount(t, d, "e@x", "").MailHost; got != mbox1 {
+		t.Errorf("got %s, want %s: none runs", got, mbox1)
+	}
+}
+
 func TestCreateAccountRefuses(t *testing.T) {
 	d := newDirectory(t, directory.Options{})
 	newAccount(t, d, "a@x", "")

@@ -20,12 +20,13 @@ type Mailstore struct {
 	PeerAddr    string
 	LMTPAddr    string
 	IMAPAddr    string
+	LocalVolume bool      // its primary volume is its own: replicas of its accounts could not read their blobs
 	Incarnation string    // a random text kept in the mailstore's own database
 	SeenAt      time.Time // of its last heartbeat; not followed by copies
 	Version     int64
 }
 
-const mailstoreColumns = "fqdn, admin_addr, peer_addr, lmtp_addr, imap_addr, incarnation, seen_at, version"
+const mailstoreColumns = "fqdn, admin_addr, peer_addr, lmtp_addr, imap_addr, local_volume, incarnation, seen_at, version"
 
 // RegisterMailstore makes a mailstore known, or its addresses. Exists is the answer while another incarnation of the
 // name is alive: a second process of one FQDN must not start. An incarnation of the same mailstore that is gone for
@@ -57,6 +58,7 @@ func (d *Directory) RegisterMailstore(ctx context.Context, m Mailstore) error {
 	})
 }
 
+// sameAddresses reports whether a mailstore is registered as it was.
 func sameAddresses(a, b Mailstore) bool {
 	a.SeenAt, a.Version = b.SeenAt, b.Version
 	return a == b
@@ -165,17 +167,18 @@ func (q *query) mustKnowMailstore(fqdn string) error {
 }
 
 func (t *tx) putMailstore(m Mailstore) error {
-	values := []any{m.AdminAddr, m.PeerAddr, m.LMTPAddr, m.IMAPAddr, m.Incarnation, millis(m.SeenAt), m.Version, m.FQDN}
-	return t.put(`UPDATE mailstores SET admin_addr = ?, peer_addr = ?, lmtp_addr = ?, imap_addr = ?, incarnation = ?,
-		seen_at = ?, version = ? WHERE fqdn = ?`, values,
-		`INSERT INTO mailstores (admin_addr, peer_addr, lmtp_addr, imap_addr, incarnation, seen_at, version, fqdn)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, values)
+	values := []any{m.AdminAddr, m.PeerAddr, m.LMTPAddr, m.IMAPAddr, m.LocalVolume, m.Incarnation, millis(m.SeenAt), m.Version,
+		m.FQDN}
+	return t.put(`UPDATE mailstores SET admin_addr = ?, peer_addr = ?, lmtp_addr = ?, imap_addr = ?, local_volume = ?,
+		incarnation = ?, seen_at = ?, version = ? WHERE fqdn = ?`, values,
+		`INSERT INTO mailstores (admin_addr, peer_addr, lmtp_addr, imap_addr, local_volume, incarnation, seen_at, version, fqdn)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, values)
 }
 
 func scanMailstore(row scanner) (Mailstore, error) {
 	var m Mailstore
 	var seen int64
-	err := row.Scan(&m.FQDN, &m.AdminAddr, &m.PeerAddr, &m.LMTPAddr, &m.IMAPAddr, &m.Incarnation, &seen, &m.Version)
+	err := row.Scan(&m.FQDN, &m.AdminAddr, &m.PeerAddr, &m.LMTPAddr, &m.IMAPAddr, &m.LocalVolume, &m.Incarnation, &seen, &m.Version)
 	m.SeenAt = fromMillis(seen)
 	return m, err
 }

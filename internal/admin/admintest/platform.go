@@ -115,9 +115,7 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 	m.Admin = admin.NewAdmin(c)
 	notifier = m.Admin
 	m.API = httptest.NewServer(m.Admin.Handler())
-	addr := strings.TrimPrefix(m.peer.URL, "http://")
-	must(t, d.RegisterMailstore(t.Context(), directory.Mailstore{FQDN: m.FQDN, PeerAddr: addr, Incarnation: "one of " + m.FQDN,
-		AdminAddr: strings.TrimPrefix(m.API.URL, "http://"), LMTPAddr: "127.0.0.1:7025", IMAPAddr: "127.0.0.1:7143"}))
+	must(t, d.RegisterMailstore(t.Context(), m.registration()))
 	runs.Go(func() { c.Operations.Run(ctx) })
 	runs.Go(func() { m.live(ctx) })
 	t.Cleanup(func() {
@@ -125,6 +123,21 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 		m.peer.Close()
 		must(t, copied.Close())
 	})
+}
+
+func (m *Mailstore) registration() directory.Mailstore {
+	return directory.Mailstore{FQDN: m.FQDN, PeerAddr: strings.TrimPrefix(m.peer.URL, "http://"), Incarnation: "one of " + m.FQDN,
+		AdminAddr: strings.TrimPrefix(m.API.URL, "http://"), LMTPAddr: "127.0.0.1:7025", IMAPAddr: "127.0.0.1:7143"}
+}
+
+// Register makes the i-th mailstore known anew, with a volume of its own or a centralised one, and gives its name.
+func (p *Platform) Register(t testing.TB, i int, localVolume bool) string {
+	t.Helper()
+	r := p.Mailstores[i-1].registration()
+	r.LocalVolume = localVolume
+	must(t, p.Directory.RegisterMailstore(t.Context(), r))
+	p.Poll(t)
+	return r.FQDN
 }
 
 // live carries out wishes as they come.
