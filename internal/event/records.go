@@ -33,7 +33,8 @@ func ParseKey(key []byte) (account.ID, bool) {
 // Encode is the record in the log, version first. Only a record that passes Check can be decoded again.
 func (r *Record) Encode() []byte {
 	c := codec{b: make([]byte, 0, 192+len(r.Payload))}
-	c.record(r)
+	own := *r // the codec, which serves both directions, writes what it encodes: others may be reading r
+	c.record(&own)
 	return c.b
 }
 
