@@ -228,7 +228,7 @@ func (n *Node) openParts(context.Context) error {
 	n.agent = replica.NewAgent(n.mailstore, n.store, n.logger)
 	n.manager = replica.NewManager(replica.ManagerConfig{
 		Mailstore: n.mailstore, Agent: n.agent, Wishes: n.copy, Directory: n.directory, Peers: n.peers,
-		ExportDir: filepath.Join(n.config.Data, "exports"), Logger: n.logger,
+		ExportDir: filepath.Join(n.config.Data, "exports"), Notified: n.notify, Logger: n.logger,
 	})
 	n.taker = &promotion.Taker{Mailstore: n.mailstore, Agent: n.agent, Switch: n.manager, Logger: n.logger}
 	n.mailstore.Start(n.agent, n.manager.Look)

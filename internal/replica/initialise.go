@@ -141,13 +141,11 @@ func (r *Manager) tellBroken(ctx context.Context, a *mailstore.Account, replica 
 	if err := r.tellState(ctx, a.ID(), state); err != nil || state == directory.Initialising {
 		return err
 	}
+	wish, _ := r.wishes.Account(a.ID())
 	text := fmt.Sprintf("The replica of account %s on %s is in state %s. It serves nobody and is being copied anew from %s.",
-		a.ID(), r.self, state, a.Copy().Primary)
+		wish.Name, r.self, state, a.Copy().Primary)
 	if kept != "" {
 		text += " Changes that were made here while replication was paused are not in the mailbox; they are kept in " + kept + "."
 	}
-	_, err = r.dir.AddNotification(ctx, directory.Notification{
-		Server: r.self, Type: directory.Warning, Subject: fmt.Sprintf("Replica %s on %s", state, r.self), Text: text,
-	})
-	return err
+	return r.notify(ctx, directory.Warning, fmt.Sprintf("Replica %s on %s", state, r.self), text)
 }

@@ -26,14 +26,15 @@ const (
 // Manager makes this mailstore's copies what the directory wishes, and the directory know what the log decided. Everything
 // it does can be done again: it looks at an account, takes the next step, and looks again when something changes.
 type Manager struct {
-	self   string
-	m      *mailstore.Mailstore
-	agent  *Agent
-	wishes *directory.Copy // answers without the directory
-	dir    *directory.Directory
-	peers  *peer.Client
-	logger *slog.Logger
-	export string // folder that deposed journals are kept in
+	self     string
+	m        *mailstore.Mailstore
+	agent    *Agent
+	wishes   *directory.Copy // answers without the directory
+	dir      *directory.Directory
+	peers    *peer.Client
+	logger   *slog.Logger
+	export   string // folder that deposed journals are kept in
+	notified func(directory.Notification)
 
 	initialising chan struct{} // a token for each copy that is being made
 	makers       sync.WaitGroup
@@ -58,6 +59,7 @@ type ManagerConfig struct {
 	Directory *directory.Directory
 	Peers     *peer.Client
 	ExportDir string
+	Notified  func(directory.Notification) // optional: told of every notification that was stored
 	Logger    *slog.Logger
 }
 
@@ -65,7 +67,7 @@ type ManagerConfig struct {
 func NewManager(c ManagerConfig) *Manager {
 	return &Manager{
 		self: c.Mailstore.Self(), m: c.Mailstore, agent: c.Agent, wishes: c.Wishes, dir: c.Directory, peers: c.Peers,
-		logger: c.Logger, export: c.ExportDir, initialising: make(chan struct{}, initialisationMax),
+		logger: c.Logger, export: c.ExportDir, notified: c.Notified, initialising: make(chan struct{}, initialisationMax),
 		queued: map[account.ID]bool{}, busy: map[account.ID]bool{}, again: map[account.ID]bool{},
 		making: map[account.ID]bool{}, pauses: map[account.ID]time.Duration{},
 		untold: map[account.ID]time.Time{}, wanted: map[account.ID]string{}, wake: make(chan struct{}, 1),

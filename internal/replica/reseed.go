@@ -68,10 +68,7 @@ func (r *Manager) tellUnrepaired(ctx context.Context, a *mailstore.Account, wish
 		return nil
 	}
 	if text != "" {
-		_, err := r.dir.AddNotification(ctx, directory.Notification{
-			Server: r.self, Type: directory.Critical, Subject: "An account has lost its log on " + r.self, Text: text,
-		})
-		if err != nil {
+		if err := r.notify(ctx, directory.Critical, "An account has lost its log on "+r.self, text); err != nil {
 			return err
 		}
 	}

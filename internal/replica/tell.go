@@ -124,3 +124,12 @@ func (r *Manager) tellState(ctx context.Context, id account.ID, state directory.
 	}
 	return err
 }
+
+// notify stores a notification for the administrators and has it sent to them.
+func (r *Manager) notify(ctx context.Context, kind directory.NotificationType, subject, text string) error {
+	stored, err := r.dir.AddNotification(ctx, directory.Notification{Server: r.self, Type: kind, Subject: subject, Text: text})
+	if err == nil && r.notified != nil {
+		r.notified(stored)
+	}
+	return err
+}
