@@ -6,6 +6,17 @@ import (
 	"mailreplica/internal/admin"
 )
 
+// statusHelp says what getAccountStatus shows.
+const statusHelp = `Without an argument: every account that has a replica. Filters are combined with AND. What a mailstore that does
+not answer would have to tell is null.
+
+sequence           number of the last change there; a replica with the home's number has all its mail
+itemId             number of the last folder or message that was made there
+mailboxId          of the mailbox in that mailstore's own database; it differs between copies
+paused             the home writes to a journal of its own, and replicas get nothing (pauseReplicas)
+available          the replica is complete and can be promoted; the lowest priority is, first
+canConnectToKafka  the replica's mailstore reaches the brokers`
+
 func mailReplicaCommands() []*command {
 	selection := []parameter{
 		{name: "accounts", value: "A,B", help: "names or ids, separated by commas"},
@@ -49,15 +60,7 @@ listed with the reason, and the exit status is 1. all means every account that h
 		},
 		{
 			module: "MailReplica", name: "getAccountStatus", summary: "Show accounts, and how their replicas stand",
-			text: `Without an argument: every account that has a replica. Filters are combined with AND. What a mailstore that does
-not answer would have to tell is null.
-
-sequence           number of the last change there; a replica with the home's number has all its mail
-itemId             number of the last folder or message that was made there
-mailboxId          of the mailbox in that mailstore's own database; it differs between copies
-paused             the home writes to a journal of its own, and replicas get nothing (pauseReplicas)
-available          the replica is complete and can be promoted; the lowest priority is, first
-canConnectToKafka  the replica's mailstore reaches the brokers`,
+			text: statusHelp,
 			options: []parameter{
 				{name: "mailHost", value: "H,..", help: "accounts with their home there"},
 				{name: "replicaServer", value: "H,..", help: "accounts with a replica there"},

@@ -48,9 +48,6 @@ func NewClient(endpoint, token string, config *tls.Config) (*Client, error) {
 	}}}, nil
 }
 
-// Endpoint is where the client's mailstore is.
-func (c *Client) Endpoint() string { return c.base }
-
 // call gives one command and reads its answer.
 func call[Out any](ctx context.Context, c *Client, command string, in any) (Out, error) {
 	var out Out

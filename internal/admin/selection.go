@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"mailreplica/internal/account"
@@ -22,7 +23,7 @@ func (s Selection) located(i int, err error) error {
 	if i -= len(s.Accounts) - len(s.Lines); i < 0 || len(s.Lines) > len(s.Accounts) {
 		return err
 	}
-	return fault.Wrap(fault.KindOf(err), err, "%s line %d: %s", s.File, s.Lines[i], fault.Message(err)).WithHint("%s", fault.HintOf(err))
+	return fault.Wrap(fault.KindOf(err), errors.Unwrap(err), "%s line %d: %s", s.File, s.Lines[i], fault.Message(err)).WithHint("%s", fault.HintOf(err))
 }
 
 // both refuses all together with a list: one of them is not meant.

@@ -5,6 +5,12 @@ import (
 	"runtime"
 )
 
+// CheckHash reports why a hash could not be read.
+func CheckHash(hash string) error {
+	_, err := parse(hash)
+	return err
+}
+
 // TakeTurn takes one of a verifier's turns until release.
 func TakeTurn(v *Verifier) (release func()) {
 	release, err := v.turn(context.Background())

@@ -86,14 +86,6 @@ func Verify(hash, password string) error {
 	return nil
 }
 
-// CheckHash refuses (Invalid) what Verify could not read.
-func CheckHash(hash string) error {
-	if _, err := parse(hash); err != nil {
-		return fault.New(fault.Invalid, "%s", fault.Message(err))
-	}
-	return nil
-}
-
 func wrong() error { return fault.New(fault.Credentials, "wrong user name or password") }
 
 func (p parameters) derive(password string, length int) []byte {

@@ -117,13 +117,6 @@ func (v *Verifier) VerifyUnknown(ctx context.Context, password string) error {
 	return wrong()
 }
 
-// Forget drops what is remembered of an account.
-func (v *Verifier) Forget(id account.ID) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	delete(v.good, id)
-}
-
 // turn waits until a hash may be computed.
 func (v *Verifier) turn(ctx context.Context) (release func(), err error) {
 	select {

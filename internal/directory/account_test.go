@@ -2,7 +2,6 @@ package directory_test
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 
@@ -221,48 +220,5 @@ func TestSetStream(t *testing.T) {
 	must(t, err)
 	if got.Stream != -1 || got.ClusterID != "" {
 		t.Errorf("got %+v", got)
-	}
-}
-
-func TestAccountsFilter(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
-	a := newAccount(t, d, "a@x.example", mbox1)
-	newAccount(t, d, "b@y.example", mbox1)
-	newAccount(t, d, "c@x.example", mbox2)
-	newAccount(t, d, "d@xyexample", mbox2) // matches nothing that is not its own domain
-	_, err := d.CreateList(t.Context(), "list@x.example")
-	must(t, err)
-	_, err = d.PutReplica(t.Context(), a.ID, mbox3, 1)
-	must(t, err)
-	locked := directory.Locked
-	_, err = d.UpdateAccount(t.Context(), a.ID, a.Version, directory.AccountUpdate{Status: &locked})
-	must(t, err)
-	no := false
-	for _, c := range []struct {
-		filter directory.Filter
-		want   string
-	}{
-		{directory.Filter{}, "a@x.example b@y.example c@x.example d@xyexample list@x.example"},
-		{directory.Filter{Kind: directory.User, Deleting: &no}, "a@x.example b@y.example c@x.example d@xyexample"},
-		{directory.Filter{Kind: directory.List}, "list@x.example"},
-		{directory.Filter{MailHost: []string{mbox1}}, "a@x.example b@y.example"},
-		{directory.Filter{Domains: []string{"X.example"}}, "a@x.example c@x.example list@x.example"},
-		{directory.Filter{Domains: []string{"x_example"}}, ""},
-		{directory.Filter{Domains: []string{"x.example", "y.example"}, MailHost: []string{mbox1, mbox2}, Kind: directory.User},
-			"a@x.example b@y.example c@x.example"},
-		{directory.Filter{Statuses: []directory.Status{directory.Locked}}, "a@x.example"},
-		{directory.Filter{Replica: []string{mbox3}}, "a@x.example"},
-		{directory.Filter{Admins: true}, ""},
-		{directory.Filter{After: "a@x.example", Limit: 2}, "b@y.example c@x.example"},
-	} {
-		got, err := d.Accounts(t.Context(), c.filter)
-		must(t, err)
-		var names []string
-		for _, a := range got {
-			names = append(names, a.Name)
-		}
-		if strings.Join(names, " ") != c.want {
-			t.Errorf("%+v gives %q, want %q", c.filter, names, c.want)
-		}
 	}
 }

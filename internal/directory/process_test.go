@@ -248,7 +248,7 @@ func TestWritersAreKilled(t *testing.T) {
 }
 
 func deleteAll(t *testing.T, d *directory.Directory) error {
-	all, err := d.Accounts(t.Context(), directory.Filter{})
+	all, err := directory.AllAccounts(t.Context(), d)
 	for _, a := range all {
 		if _, err = d.BeginDelete(t.Context(), a.ID); err == nil {
 			err = d.FinishDelete(t.Context(), a.ID)

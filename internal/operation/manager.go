@@ -14,8 +14,6 @@ const (
 	runningMaxDefault = 4
 	retryEvery        = time.Second // while the directory does not answer
 	pruneEvery        = time.Hour
-	watchEveryDefault = 200 * time.Millisecond
-	watchAwayMax      = 30 * time.Second // how long Watch bears a directory that does not answer
 )
 
 // ManagerConfig says what a Manager runs. The zero value of every optional field means its default.
@@ -190,36 +188,4 @@ func (m *Manager) Stop(ctx context.Context, id string) (Operation, error) {
 // Remove ends an operation as removed, also one whose mailstore will not come back.
 func (m *Manager) Remove(ctx context.Context, id string) (Operation, error) {
 	return m.cfg.Directory.RemoveOperation(ctx, id)
-}
-
-// Watch calls see with an operation now, whenever it has changed, and when it has finished, and gives it then. It asks
-// at most as often as every (0: 200 ms). A directory that is away for long ends it.
-func (m *Manager) Watch(ctx context.Context, id string, every time.Duration, see func(Operation)) (Operation, error) {
-	if every <= 0 {
-		every = watchEveryDefault
-	}
-	var last Operation
-	answered := time.Now()
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		op, err := m.Get(ctx, id)
-		switch {
-		case err == nil:
-			answered = time.Now()
-			if last.ID == "" || op.State != last.State || op.Done != last.Done || op.Failed != last.Failed {
-				see(op)
-			}
-			if last = op; op.State.Finished() {
-				return op, nil
-			}
-		case !fault.Is(err, fault.DirectoryUnavailable) || time.Since(answered) > watchAwayMax:
-			return last, err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return last, fault.Wrap(fault.Interrupted, ctx.Err(), "no longer watching %s", id)
-		}
-	}
 }
