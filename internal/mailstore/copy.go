@@ -185,7 +185,7 @@ func (a *Account) Reseed(ctx context.Context, epoch uint64) error {
 	return nil
 }
 
-// GiveWay makes a primary in gap or diverged a copy of another mailstore's, so that it can be copied anew.
+// GiveWay voids the copy after another was declared the primary, outside of any log that this one can read.
 func (a *Account) GiveWay(ctx context.Context, primary string, epoch uint64) error {
 	a.state.Lock()
 	defer a.state.Unlock()

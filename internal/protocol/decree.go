@@ -21,12 +21,12 @@ func (c *Copy) Reseed(epoch uint64) error {
 	return nil
 }
 
-// GiveWay ends the claim of a primary that has lost the log, after another copy was declared the primary in a later epoch.
-// A primary in good order is deposed by a Fence, never by this.
+// GiveWay voids a copy after another was declared the primary in a later epoch, by a decree that no log holds. The caller has made
+// certain of that: the log was read to its end and does not know the epoch, or is lost. What this copy holds is made anew.
 func (c *Copy) GiveWay(primary string, epoch uint64) error {
-	if c.Condition != Gap && c.Condition != Diverged || epoch <= c.Epoch || primary == c.Self {
+	if c.Condition == Initialising || c.Condition == CatchingUp || epoch <= c.Epoch || primary == c.Self {
 		return fault.New(fault.Denied, "the copy on %s is %s in epoch %d and does not give way", c.Self, c.Condition, c.Epoch)
 	}
-	c.Primary = primary
+	c.Condition, c.Primary, c.parts = Gap, primary, nil
 	return nil
 }

@@ -31,6 +31,9 @@ func (r *Manager) reconcile(ctx context.Context, id account.ID) error {
 	} else {
 		a.Supersede("")
 	}
+	if c.Condition == protocol.Complete && wish.Epoch > c.Epoch && wish.MailHost != r.self {
+		return r.overtaken(ctx, a, wish)
+	}
 	if c.IsPrimary() && c.Condition == protocol.Complete {
 		return r.reconcilePrimary(ctx, a, wish)
 	}

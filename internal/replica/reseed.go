@@ -126,8 +126,8 @@ func (r *Manager) digest(ctx context.Context, id account.ID) (digest string, err
 // higher ones.
 const epochLeap = 1_000
 
-// ReseedAsked carries out an operator's decree that this mailstore's copy is the primary. A copy that is the primary in
-// good order is left as it is.
+// ReseedAsked carries out an operator's decree that this mailstore's copy is the primary. It is refused while the account's log
+// works.
 func (r *Manager) ReseedAsked(ctx context.Context, id account.ID) error {
 	a, ok := r.m.Account(id)
 	if !ok {
@@ -138,8 +138,8 @@ func (r *Manager) ReseedAsked(ctx context.Context, id account.ID) error {
 		return err
 	}
 	c := a.Copy()
-	if c.IsPrimary() && c.Condition == protocol.Complete && wish.MailHost == r.self {
-		return fault.New(fault.Invalid, "the copy on %s is the primary and in good order; there is nothing to reseed", r.self)
+	if err := r.mayBeDeclared(c, wish); err != nil {
+		return err
 	}
 	highest := max(c.Epoch, wish.Epoch)
 	for _, replica := range r.wishes.Replicas(id) {

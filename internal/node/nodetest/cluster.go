@@ -124,6 +124,13 @@ func (c *Cluster) StartBroker() {
 	c.Broker = brokertest.StartBroker(c.t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: c.Broker.Address()})
 }
 
+// ReplaceBroker puts a broker that knows nothing in the place of the one that was: another cluster at the same address.
+func (c *Cluster) ReplaceBroker() {
+	c.t.Helper()
+	c.Broker.Close()
+	c.Broker = brokertest.StartBroker(c.t, broker.Config{DataDir: filepath.Join(c.folder, "other-broker"), Listen: c.Broker.Address()})
+}
+
 // TrimLog removes every record that a stream holds, as retention does.
 func (c *Cluster) TrimLog(stream int32) {
 	c.t.Helper()

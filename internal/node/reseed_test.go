@@ -1,0 +1,61 @@
+package node_test
+
+import (
+	"fmt"
+	"testing"
+
+	"mailreplica/internal/fault"
+	"mailreplica/internal/node/nodetest"
+)
+
+func TestReseedIsRefusedWhileTheLogWorks(t *testing.T) {
+	c := nodetest.Start(t, 2)
+	id := c.Account(0, "user@example.com")
+	c.Replicate(id, 1, 10)
+	for i := range 2 {
+		if err := c.Nodes[i].Service().Reseed(t.Context(), id); !fault.Is(err, fault.Busy) {
+			t.Errorf("reseed from %s: %v, want kind %q", nodetest.Name(i), err, fault.Busy)
+		}
+	}
+	mustDeliver(t, c.Nodes[0], id, "one")
+	equal(t, c, id, 0, 1)
+}
+
+// TestReseedAfterTheLogIsLost replaces the brokers by others that know nothing, and has an operator declare the copy of the home,
+// or of the replica, the primary. Nothing that was acknowledged is lost, and replication begins anew in the new log.
+func TestReseedAfterTheLogIsLost(t *testing.T) {
+	for _, seed := range []int{0, 1} {
+		t.Run(nodetest.Name(seed), func(t *testing.T) {
+			c := nodetest.Start(t, 2)
+			id := c.Account(0, "user@example.com")
+			c.Replicate(id, 1, 10)
+			for i := range 5 {
+				mustDeliver(t, c.Nodes[0], id, fmt.Sprint("message ", i))
+			}
+			equal(t, c, id, 0, 1)
+			c.ReplaceBroker()
+			c.Eventually("the decree", func() bool {
+				err := c.Nodes[seed].Service().Reseed(t.Context(), id)
+				if err != nil && !fault.Is(err, fault.Busy) {
+					t.Fatal(err)
+				}
+				return err == nil
+			})
+			c.Eventually("the directory to know", func() bool {
+				a, err := c.Directory.Account(t.Context(), id)
+				return err == nil && a.MailHost == nodetest.Name(seed) && a.Epoch > 100
+			})
+			c.Eventually("a delivery", func() bool {
+				_, err := deliver(t, c.Nodes[seed], id, "after")
+				return err == nil
+			})
+			c.Available(id, 1-seed)
+			equal(t, c, id, 0, 1)
+			if got, _ := contents(t, c.Nodes[1-seed], id); len(got) != 6 {
+				t.Errorf("the copy made anew has %d messages, want 6", len(got))
+			}
+			mustDeliver(t, c.Nodes[seed], id, "replicated again")
+			equal(t, c, id, 0, 1)
+		})
+	}
+}
