@@ -17,7 +17,7 @@ const (
 
 // greeted is a connection under TLS that gives the greeting, which was read in the clear, once more.
 type greeted struct {
-	net.Conn
+	*tls.Conn
 	greeting string
 }
 

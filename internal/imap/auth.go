@@ -89,7 +89,7 @@ func (s *session) authenticate(c *wire.Command) (outcome, error) {
 	if args.Mechanism == "LOGIN" {
 		return s.saslLogin(c, args)
 	}
-	response, o := s.saslResponse("", args)
+	response, o := s.saslResponse(c, "", args)
 	if o.answered || o.status != "" {
 		return o, nil
 	}
@@ -109,11 +109,11 @@ func (s *session) authenticate(c *wire.Command) (outcome, error) {
 
 // saslLogin is the old LOGIN mechanism, which some clients prefer.
 func (s *session) saslLogin(c *wire.Command, args *wire.Authenticate) (outcome, error) {
-	user, o := s.saslResponse("Username:", args)
+	user, o := s.saslResponse(c, "Username:", args)
 	if o.answered || o.status != "" {
 		return o, nil
 	}
-	password, o := s.saslResponse("Password:", &wire.Authenticate{})
+	password, o := s.saslResponse(c, "Password:", &wire.Authenticate{})
 	if o.answered || o.status != "" {
 		return o, nil
 	}
@@ -121,7 +121,7 @@ func (s *session) saslLogin(c *wire.Command, args *wire.Authenticate) (outcome, 
 }
 
 // saslResponse gives the client's response to a challenge, which it may have sent ahead; else what to answer.
-func (s *session) saslResponse(challenge string, args *wire.Authenticate) ([]byte, outcome) {
+func (s *session) saslResponse(c *wire.Command, challenge string, args *wire.Authenticate) ([]byte, outcome) {
 	if args.HasInitial {
 		return args.Initial, outcome{}
 	}
@@ -131,7 +131,7 @@ func (s *session) saslResponse(challenge string, args *wire.Authenticate) ([]byt
 	}
 	line, err := s.in.ReadLine()
 	if err != nil {
-		return nil, s.failed(&wire.Command{Name: "AUTHENTICATE"}, err)
+		return nil, s.failed(c, withTag(err, c.Tag))
 	}
 	if line == "*" {
 		return nil, outcome{status: wire.BAD, text: "Authentication cancelled"}

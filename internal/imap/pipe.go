@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,11 +17,15 @@ const pipeBufferBytes = 4 << 10
 func (s *session) pipe(home net.Conn) {
 	s.link.stall = s.server.config.IdleTimeout + time.Minute // the home's own limit comes first
 	done := make(chan struct{})
+	var clientEnded atomic.Bool
 	go func() {
 		defer close(done)
 		client := io.MultiReader(io.LimitReader(s.in.Raw(), int64(s.in.Buffered())), s.link)
-		_, _ = io.CopyBuffer(onlyWriter{home}, onlyReader{client}, make([]byte, pipeBufferBytes))
-		_ = home.Close() // the client is gone, or the home does not take what it says
+		_, err := io.CopyBuffer(onlyWriter{home}, onlyReader{client}, make([]byte, pipeBufferBytes))
+		clientEnded.Store(err == nil)
+		if err != nil || !closeWrite(home) {
+			_ = home.Close() // the client is gone, or the home does not take what it says
+		}
 	}()
 	stop := make(chan struct{})
 	go func() {
@@ -33,7 +38,7 @@ func (s *session) pipe(home net.Conn) {
 	var frames framer
 	homeEnded := s.fromHome(home, &frames)
 	close(stop)
-	if homeEnded && !frames.within && !frames.bye {
+	if homeEnded && !frames.within && !frames.bye && !clientEnded.Load() {
 		if reason := s.endReason(); reason != nil {
 			s.bye(reason)
 		} else {
@@ -44,6 +49,13 @@ func (s *session) pipe(home net.Conn) {
 	_ = home.Close()
 	s.link.close()
 	<-done
+}
+
+// closeWrite passes on that the client says no more; what the home still has to answer is waited for. It reports false where
+// the connection cannot be closed in one direction.
+func closeWrite(home net.Conn) bool {
+	half, ok := home.(interface{ CloseWrite() error })
+	return ok && home.SetReadDeadline(time.Now().Add(writeTimeout)) == nil && half.CloseWrite() == nil
 }
 
 // fromHome copies the home's responses, and reports whether it ended for a reason other than the client's.

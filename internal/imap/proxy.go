@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,6 +54,15 @@ func (h *HomeConn) Read(p []byte) (int, error) {
 		h.reader = nil
 	}
 	return h.Conn.Read(p)
+}
+
+// CloseWrite ends what is said to the home, whose answers are still read.
+func (h *HomeConn) CloseWrite() error {
+	half, ok := h.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 // ProxyLogin logs in to the IMAP server of another mailstore, the home of an account that this one has authenticated. The

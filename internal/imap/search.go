@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"time"
+
 	"mailreplica/internal/imap/wire"
 	"mailreplica/internal/mailbox"
 )
@@ -8,7 +10,14 @@ import (
 // search answers SEARCH and UID SEARCH (RFC 3501 section 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 7162).
 func (s *session) search(c *wire.Command) (outcome, error) {
 	args := c.Args.(*wire.Search)
-	save := args.Return != nil && args.Return.Save
+	o, err := s.answerSearch(c.Tag, args)
+	if args.Return != nil && args.Return.Save && (err != nil || o.status == wire.NO) {
+		s.view.saved = nil // RFC 5182 section 2.1
+	}
+	return o, err
+}
+
+func (s *session) answerSearch(tag string, args *wire.Search) (outcome, error) {
 	switch args.Charset {
 	case "", "UTF-8", "US-ASCII":
 	default:
@@ -21,18 +30,17 @@ func (s *session) search(c *wire.Command) (outcome, error) {
 	}
 	f, err := s.find(args)
 	if err != nil {
-		if save {
-			s.view.saved = nil // RFC 5182 section 2.1
-		}
 		return outcome{}, err
-	}
-	if save {
-		s.view.saved = f.toSave(s.view, args.Return)
 	}
 	if args.Return == nil {
 		s.tellSearch(f, args)
-	} else if *args.Return != (wire.SearchReturn{Save: true}) {
-		s.tellESearch(c.Tag, f, args)
+		return outcome{text: "Searched"}, nil
+	}
+	if args.Return.Save {
+		s.view.saved = f.toSave(s.view, args.Return)
+	}
+	if *args.Return != (wire.SearchReturn{Save: true}) {
+		s.tellESearch(tag, f, args)
 	}
 	return outcome{text: "Searched"}, nil
 }
@@ -41,6 +49,8 @@ func (s *session) search(c *wire.Command) (outcome, error) {
 type found struct {
 	at                         []uint32 // indexes in the view, ascending
 	first, last, highestModSeq mailbox.Sequence
+
+	told time.Time // when the client was last told that the search goes on
 }
 
 func (f *found) add(at int, modSeq mailbox.Sequence) {
@@ -149,7 +159,7 @@ func (f *found) toSave(v *view, r *wire.SearchReturn) []mailbox.UID {
 // find runs a search. Keys that the message's row answers are asked first, of all messages; then the summary of those
 // still undecided; then the body.
 func (s *session) find(args *wire.Search) (found, error) {
-	var f found
+	f := found{told: time.Now()}
 	spans := []span{{0, len(s.view.uids)}}
 	if spans[0].to == 0 {
 		return f, nil
@@ -208,6 +218,9 @@ func (s *session) matchTargets(k matcher, targets []target, f *found) error {
 			return err
 		}
 		for _, i := range now {
+			if err := s.goOn(f); err != nil {
+				return err
+			}
 			verdict, err := s.matchContent(k, &targets[i])
 			if err != nil {
 				return err
@@ -222,6 +235,20 @@ func (s *session) matchTargets(k matcher, targets []target, f *found) error {
 		}
 	}
 	return nil
+}
+
+// goOn tells a client now and then that its search goes on, so that it waits. A client that has left is noticed so, and a
+// session that must end does not search on: bodies are read as fast as the volume gives them, for nobody.
+func (s *session) goOn(f *found) error {
+	if reason := s.endReason(); reason != nil {
+		return reason
+	}
+	if time.Since(f.told) < s.server.config.ProgressEvery {
+		return nil
+	}
+	f.told = time.Now()
+	s.out.UntaggedStatus(wire.OK, "", "Searching")
+	return s.out.Flush()
 }
 
 func (s *session) readContents(targets []target, which []int) error {

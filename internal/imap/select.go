@@ -29,12 +29,12 @@ func (s *session) selectFolder(c *wire.Command) (outcome, error) {
 	if args.QResync != nil && !s.qresync {
 		return outcome{status: wire.BAD, text: "ENABLE QRESYNC first"}, nil
 	}
-	if err := s.mailbox.MaySelect(); err != nil {
-		return outcome{}, err
-	}
-	if s.view != nil {
+	if s.view != nil { // also where what follows fails: then no mailbox is selected (RFC 3501 section 6.3.1)
 		s.view = nil
 		s.out.UntaggedStatus(wire.OK, "CLOSED", "Previous mailbox closed")
+	}
+	if err := s.mailbox.MaySelect(); err != nil {
+		return outcome{}, err
 	}
 	var o opened
 	err := s.mailbox.View(s.ctx, func(r mailbox.Reader) (err error) {

@@ -20,6 +20,7 @@ const (
 	loginAttemptsMaxDefault = 3
 	loginTimeoutDefault     = time.Minute
 	idleTimeoutDefault      = 30 * time.Minute // RFC 3501 section 5.4: at least 30 minutes
+	progressEveryDefault    = 10 * time.Second
 )
 
 // Config says how a server behaves. The zero value of every field but Backend is usable.
@@ -33,6 +34,7 @@ type Config struct {
 	LoginAttemptsMax int
 	LoginTimeout     time.Duration // for a client to log in
 	IdleTimeout      time.Duration // for a client that has logged in to send anything
+	ProgressEvery    time.Duration // a client is told so often that its search goes on
 	Logger           *slog.Logger
 	Greeting         string // the host's name, as shown to clients
 	Version          string
@@ -72,6 +74,9 @@ func New(config Config) *Server {
 	if config.IdleTimeout <= 0 {
 		config.IdleTimeout = idleTimeoutDefault
 	}
+	if config.ProgressEvery <= 0 {
+		config.ProgressEvery = progressEveryDefault
+	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -99,21 +104,33 @@ func (s *Server) Serve(l net.Listener) error {
 		return nil
 	}
 	defer s.removeListener(l)
+	pause := acceptPauseMin
 	for {
 		conn, err := l.Accept()
-		if err != nil {
-			if s.isClosing() {
-				return nil
-			}
-			var timeout net.Error
-			if errors.As(err, &timeout) && timeout.Timeout() {
-				continue
-			}
+		switch {
+		case err == nil:
+			pause = acceptPauseMin
+			s.start(conn)
+			continue
+		case s.isClosing():
+			return nil
+		case errors.Is(err, net.ErrClosed):
 			return fault.Wrap(fault.Internal, err, "the IMAP listener on %s failed", l.Addr())
 		}
-		s.start(conn)
+		// Too many open files, for instance: it passes.
+		s.config.Logger.Warn("an IMAP connection could not be accepted", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+		}
+		pause = min(2*pause, acceptPauseMax)
 	}
 }
+
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
 
 // Shutdown closes the listeners and ends all sessions with BYE, between commands where it can. When ctx ends first, the
 // remaining connections are cut.

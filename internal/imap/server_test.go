@@ -3,8 +3,11 @@ package imap_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,6 +80,68 @@ func TestShutdownDuringIdleAndBetweenCommands(t *testing.T) {
 	}
 }
 
+// scarce is a listener that sometimes fails, as one does where there are too many open files.
+type scarce struct {
+	net.Listener
+	failures int // still to come
+}
+
+func (s *scarce) Accept() (net.Conn, error) {
+	if s.failures--; s.failures >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return s.Listener.Accept()
+}
+
+func TestAcceptFailsForAWhile(t *testing.T) {
+	b, _ := backendWithTest()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := imap.New(imap.Config{Backend: b, AllowPlaintext: true})
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(&scarce{l, 3}) }()
+	login(t, l.Addr().String()).ok("LOGOUT")
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+// A client that has said all it has to say, and ended its half of the connection, is answered.
+func TestHalfClosedClient(t *testing.T) {
+	for name, address := range map[string]string{"at home": func() string {
+		b, _ := backendWithTest()
+		_, address := startServer(t, imap.Config{Backend: b, AllowPlaintext: true})
+		return address
+	}(), "through another mailstore": newCluster(t, peerToken, atHome).address} {
+		t.Run(name, func(t *testing.T) {
+			c := dial(t, address)
+			if _, err := io.WriteString(c.conn, "a LOGIN test pass\r\nb APPEND INBOX {5+}\r\nhello\r\nc SELECT INBOX\r\n"+
+				"d FETCH 1 BODY[]\r\ne NO"); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			var tagged []string
+			for line := c.line(); line != endOfStream; line = c.line() {
+				if tag, _, _ := strings.Cut(line, " "); tag != "*" {
+					tagged = append(tagged, tag)
+				} else if strings.HasPrefix(line, "* BYE") {
+					t.Errorf("got %s", line)
+				}
+			}
+			if want := []string{"a", "b", "c", "d"}; !slices.Equal(tagged, want) {
+				t.Errorf("answered: got %q, want %q", tagged, want)
+			}
+		})
+	}
+}
+
 func TestReasonsOfBye(t *testing.T) {
 	for kind, want := range map[fault.Kind]string{
 		fault.NotHome:     "* BYE [UNAVAILABLE] The mailbox has moved, connect again",
@@ -113,6 +178,17 @@ func TestTooManyInvalidCommands(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	}
+}
+
+func TestLongAuthentication(t *testing.T) {
+	b, _ := backendWithTest()
+	_, address := startServer(t, imap.Config{Backend: b, AllowPlaintext: true})
+	c := dial(t, address)
+	c.ask("a AUTHENTICATE PLAIN")
+	if got := c.ask(strings.Repeat("A", 100_000)); len(got) != 1 || !strings.HasPrefix(got[0], "a NO [TOOBIG]") {
+		t.Errorf("got %q", got)
+	}
+	c.ok("LOGIN test pass")
 }
 
 // Nothing a client sends before login makes the server hold much of it.

@@ -195,9 +195,8 @@ func (s *session) leave(err error) {
 		if !errors.Is(err, io.EOF) {
 			s.log.Debug("imap connection lost", "remote", s.remote, "error", err)
 		}
-		return
 	}
-	_ = s.out.Flush() // the connection is closed next
+	_ = s.out.Flush() // the connection is closed next; a client that only ended its own half still reads
 }
 
 func (s *session) bye(reason error) {

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write what the server said into the tra
 //	1>> text     is sent without waiting for an answer
 //	1< text      is a line of the answer; the answer ends with the tagged response or a continuation request
 //	1? n         waits for n lines that nobody asked for
-//	! fault kind makes the mailbox fail (view, update, openbody, storebody, readbody, none) or its sessions end (end)
+//	! fault kind makes the mailbox fail (view, update, openbody, storebody, readbody, mayselect, none) or its sessions end (end)
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -180,6 +180,8 @@ func (p *player) fault(words []string) {
 		f.StoreBody = err
 	case "readbody":
 		f.ReadBody = err
+	case "mayselect":
+		f.MaySelect = err
 	case "end":
 		p.mailbox.End(err)
 	case "prune":

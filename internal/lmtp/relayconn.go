@@ -50,7 +50,8 @@ func (c *relayConn) within(ctx context.Context, fn func() error) error {
 	if err := c.conn.SetDeadline(c.deadline); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, c.close)
+	conn := c.conn // fn may put TLS over it meanwhile
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	return fn()
 }

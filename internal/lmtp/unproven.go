@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// unprovenMax bounds the receipts of one session: a client that never waits for an answer never proves that it reads any.
+const unprovenMax = 10_000
+
 // endWait is how long a client that sent QUIT too early is given to close the connection.
 const endWait = 10 * time.Second
 
@@ -25,6 +28,9 @@ func (s *session) answersWritten(receipts []Receipt, early, ended bool) {
 	if ended {
 		s.unproven = unproven{}
 		return
+	}
+	if len(s.unproven.receipts)+len(receipts) > unprovenMax {
+		s.unproven.receipts = nil // harmless: they count as unanswered
 	}
 	s.unproven.receipts = append(s.unproven.receipts, receipts...)
 	s.unproven.early = early

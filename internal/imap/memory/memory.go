@@ -91,8 +91,8 @@ func (b *Backend) Open(_ context.Context, id account.ID) (imap.Mailbox, error) {
 
 // Faults are what a mailbox is made to suffer.
 type Faults struct {
-	View, Update, OpenBody, StoreBody, ReadBody error
-	Twice                                       bool // every transaction is computed twice
+	View, Update, OpenBody, StoreBody, ReadBody, MaySelect error
+	Twice                                                  bool // every transaction is computed twice
 }
 
 // Mailbox is one account's mailbox.
@@ -225,7 +225,11 @@ func (m *Mailbox) StoreBody(_ context.Context, r io.Reader) (mailbox.NewMessage,
 }
 
 // MaySelect implements imap.Mailbox.
-func (m *Mailbox) MaySelect() error { return nil }
+func (m *Mailbox) MaySelect() error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.faults.MaySelect
+}
 
 // Recent implements imap.Mailbox.
 func (m *Mailbox) Recent(_ context.Context, folder mailbox.ItemID, claim bool) (mailbox.UID, error) {
