@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
@@ -171,8 +172,11 @@ func (w *world) run(p Parameters) operation.Item {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := m.Watch(w.t.Context(), started.ID, 0, func(operation.Operation) {}); err != nil {
-		w.t.Fatal(err)
+	for !started.State.Finished() {
+		time.Sleep(5 * time.Millisecond)
+		if started, err = m.Get(w.t.Context(), started.ID); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	items, err := m.Items(w.t.Context(), started.ID, directory.ItemFilter{})
 	if err != nil || len(items) != 1 {
