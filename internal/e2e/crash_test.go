@@ -139,7 +139,9 @@ func TestKillPromoting(t *testing.T) {
 	}
 	t.Logf("killed after %d of %d accounts", moved, len(names))
 	for i := 0; i < len(names); i += 1 + len(names)/50 {
-		c.deliver(2, tagged("again", plain("after")), names[i])
+		eventually(t, availableWait, func() error { // the mailstore and the log have just started
+			return deliver(c.store(2).lmtp, tagged("again", plain("after")), names[i])
+		})
 		rows := c.rows(2, names[i], "INBOX")
 		if len(rows) != 2 || rows[0].id != fmt.Sprintf("m-%d", i) || rows[1].id != "again" {
 			t.Errorf("%s holds %+v, want its message and a later one", names[i], rows)
