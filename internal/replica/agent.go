@@ -124,6 +124,7 @@ func (g *Agent) session(ctx context.Context, config eventlog.Config) error {
 		return err
 	}
 	g.logger.Info("reading the event log", "cluster", identity.ClusterID)
+	g.warn(ctx, log)
 	ticker := time.NewTicker(identityCheckEvery)
 	defer ticker.Stop()
 	for {
@@ -141,6 +142,17 @@ func (g *Agent) session(ctx context.Context, config eventlog.Config) error {
 		if err == nil && (now.ClusterID != identity.ClusterID || now.TopicID != identity.TopicID) {
 			return fault.New(fault.LogUnavailable, "the event log's topic or cluster is another one than before")
 		}
+	}
+}
+
+// warn tells of settings of the brokers that are unsafe.
+func (g *Agent) warn(ctx context.Context, log *eventlog.Log) {
+	warnings, err := log.Check(ctx)
+	if err != nil {
+		g.logger.Warn("the brokers' settings could not be checked", "error", err)
+	}
+	for _, w := range warnings {
+		g.logger.Warn("a setting of the brokers is unsafe", "setting", w.Setting, "value", w.Value, "want", w.Want, "why", w.Why, "mend", w.Mend)
 	}
 }
 
