@@ -109,7 +109,8 @@ func Default() Config {
 func Load(path string) (Config, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return Config{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read", path)
+		return Config{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read", path).
+			WithHint("name a file that is there, and that this user may read")
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, fileBytesMax))
@@ -118,7 +119,8 @@ func Load(path string) (Config, error) {
 	}
 	c, err := Parse(data)
 	if err != nil {
-		return Config{}, fault.Wrap(fault.Invalid, errors.Unwrap(err), "%s: %s", path, fault.Message(err))
+		return Config{}, fault.Wrap(fault.Invalid, errors.Unwrap(err), "%s: %s", path, fault.Message(err)).
+			WithHint("correct that file; nothing was started")
 	}
 	c.resolve(filepath.Dir(path))
 	return c, nil
@@ -258,7 +260,8 @@ func (c *Config) Centralised() bool {
 func ReadToken(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, err, "the token file %s cannot be read", path)
+		return "", fault.Wrap(fault.Invalid, err, "the token file %s cannot be read", path).
+			WithHint("write it, with 16 bytes or more that nobody can guess, for the mailstore's user alone")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return "", fault.New(fault.Invalid, "the token file %s can be read by others", path).WithHint("chmod 600 %s", path)
@@ -269,7 +272,8 @@ func ReadToken(path string) (string, error) {
 	}
 	token := strings.TrimSpace(string(data))
 	if len(token) < 16 || len(token) > 512 {
-		return "", fault.New(fault.Invalid, "the token in %s has %d bytes; want 16 to 512", path, len(token))
+		return "", fault.New(fault.Invalid, "the token in %s has %d bytes; want 16 to 512", path, len(token)).
+			WithHint("write one that nobody can guess, for instance with: openssl rand -hex 24")
 	}
 	return token, nil
 }

@@ -1,0 +1,126 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mailreplica/internal/config"
+	"mailreplica/internal/fault"
+)
+
+const least = `fqdn: MBOX1.example.com
+data: mbox1
+directory: /directory/directory.db
+listen: {admin: "127.0.0.1:7071", peer: "[::1]:7072", lmtp: "0.0.0.0:7025"}
+tokens: {admin: admin.token, peer: peer.token}
+volumes: [{name: blobs, path: blobs, centralised: true}, {name: own, path: /own}]
+primaryVolume: blobs
+`
+
+func load(t *testing.T, text string) (config.Config, string, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mbox1.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	return c, filepath.Dir(path), err
+}
+
+func TestLoad(t *testing.T) {
+	c, folder, err := load(t, least)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.FQDN != "mbox1.example.com" || !c.Centralised() || c.LogLevel != "info" || c.Log.Replication != 3 {
+		t.Errorf("got %+v", c)
+	}
+	for got, want := range map[string]string{c.Data: "mbox1", c.Tokens.Admin: "admin.token", c.Volumes[0].Path: "blobs"} {
+		if got != filepath.Join(folder, want) {
+			t.Errorf("got %s, want %s in the file's folder", got, want)
+		}
+	}
+	if c.Directory != "/directory/directory.db" || c.TLS.CA != "" {
+		t.Errorf("got %s and %q", c.Directory, c.TLS.CA)
+	}
+	if c, _, err := load(t, strings.Replace(least, "primaryVolume: blobs", "primaryVolume: own", 1)); err != nil || c.Centralised() {
+		t.Errorf("got %+v, %v, want a volume of its own", c, err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for _, test := range []struct{ old, new, want string }{
+		{"fqdn:", "fqnd:", "fqnd"},
+		{"fqdn: MBOX1.example.com\n", "", "fqdn is not set"},
+		{"data: mbox1\n", "", "data is not set"},
+		{`admin: "127.0.0.1:7071"`, `admin: ""`, "listen.admin is not set"},
+		{`"0.0.0.0:7025"`, `"7025"`, `listen.lmtp: "7025" is not host:port`},
+		{"primaryVolume: blobs", "primaryVolume: blob", `primaryVolume is "blob"`},
+		{"name: own", "name: blobs", `two volumes are named "blobs"`},
+		{"path: /own", "path: ''", "a name and a path"},
+		{"fqdn", "logLevel: loud\nfqdn", `logLevel is "loud"`},
+		{"fqdn", "imap: {sessionsMax: 0}\nfqdn", "imap.sessionsMax is 0"},
+		{"fqdn", "log: {lingerMs: -1}\nfqdn", "log.lingerMs is -1"},
+		{"fqdn", "log: {topic: ''}\nfqdn", "log.topic is not set"},
+		{"fqdn", "tls: {key: k}\nfqdn", "go together"},
+		{`admin: "`, `imaps: "127.0.0.1:993", admin: "`, "listen.imaps needs"},
+		{"fqdn: ", "fqdn: [", "line"},
+	} {
+		_, folder, err := load(t, strings.Replace(least, test.old, test.new, 1))
+		if !fault.Is(err, fault.Invalid) || !strings.Contains(fault.Message(err), test.want) || !strings.HasPrefix(fault.Message(err), folder) ||
+			!strings.Contains(fault.HintOf(err), "that file") {
+			t.Errorf("%s: got %v (%s), want %q with the file's name", test.new, err, fault.HintOf(err), test.want)
+		}
+	}
+	if _, err := config.Load(filepath.Join(t.TempDir(), "none.yaml")); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("no file: got %v", err)
+	}
+}
+
+func TestAdvertisedAddress(t *testing.T) {
+	for _, test := range []struct{ advertise, certificate, listen, want string }{
+		{"", "", "127.0.0.11:7025", "127.0.0.11:7025"},
+		{"", "", "0.0.0.0:7025", "mbox1.example.com:7025"},
+		{"", "", "[::]:7025", "mbox1.example.com:7025"},
+		{"", "", ":7025", "mbox1.example.com:7025"},
+		{"", "cert.pem", "10.0.0.1:7025", "mbox1.example.com:7025"},
+		{"10.9.9.9", "cert.pem", "0.0.0.0:7025", "10.9.9.9:7025"},
+		{"2001:db8::1", "", "0.0.0.0:7025", "[2001:db8::1]:7025"},
+		{"10.9.9.9", "", "", ""},
+	} {
+		c := config.Config{FQDN: "mbox1.example.com", Advertise: test.advertise, TLS: config.TLS{Certificate: test.certificate}}
+		if got := c.AdvertisedAddress(test.listen); got != test.want {
+			t.Errorf("%+v: got %s", test, got)
+		}
+	}
+}
+
+func TestReadToken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.token")
+	for _, test := range []struct {
+		text string
+		mode os.FileMode
+		want string // empty: it is taken
+	}{
+		{"0123456789abcdef\n", 0o600, ""},
+		{"0123456789abcdef", 0o400, ""},
+		{"0123456789abcdef", 0o640, "can be read by others"},
+		{"0123456789abcdef", 0o604, "can be read by others"},
+		{"short", 0o600, "has 5 bytes"},
+		{"", 0o600, "has 0 bytes"},
+	} {
+		_ = os.Remove(path) // the first time it is not there
+		if err := os.WriteFile(path, []byte(test.text), test.mode); err != nil {
+			t.Fatal(err)
+		}
+		token, err := config.ReadToken(path)
+		if test.want == "" && (err != nil || token != "0123456789abcdef") || test.want != "" && !strings.Contains(fault.Message(err), test.want) {
+			t.Errorf("%q of mode %o: got %q, %v, want %q", test.text, test.mode, token, err, test.want)
+		}
+		if strings.Contains(fault.Message(err), "0123456789abcdef") {
+			t.Errorf("the token is told: %v", err)
+		}
+	}
+}
