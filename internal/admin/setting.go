@@ -113,22 +113,64 @@ func (a *Admin) checkBrokers(ctx context.Context, value string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	cfg := a.LogConfig(brokers)
+	var expect eventlog.Identity
 	if replicated > 0 {
-		cfg.Expect = a.LogStatus().Identity
+		expect = a.logIdentity()
 	}
-	log, err := eventlog.Open(ctx, cfg)
-	if err != nil {
+	if err := a.sameCluster(ctx, brokers, expect); err != nil {
 		return "", brokersRefused(err, value, replicated)
 	}
-	log.Close()
 	return strings.Join(brokers, ","), nil
 }
 
+// logIdentity is the log in use, as this mailstore reads it, or as the directory knows it from an account that is in it.
+func (a *Admin) logIdentity() eventlog.Identity {
+	if known := a.LogStatus().Identity; known != (eventlog.Identity{}) {
+		return known
+	}
+	opened := a.copy.Accounts(func(one *directory.Account) bool { return one.Stream >= 0 })
+	if len(opened) == 0 {
+		return eventlog.Identity{}
+	}
+	return eventlog.Identity{ClusterID: opened[0].ClusterID, TopicID: opened[0].TopicID}
+}
+
+// sameCluster opens the log through one broker after another, for a client asks any of them: they must be of one cluster, that
+// of the log in use if one is expected. Some may be away, not all.
+func (a *Admin) sameCluster(ctx context.Context, brokers []string, expect eventlog.Identity) error {
+	var silent error
+	answered := false
+	for _, one := range brokers {
+		cfg := a.LogConfig([]string{one})
+		cfg.Expect = expect
+		log, err := eventlog.Open(ctx, cfg)
+		if err == nil {
+			expect, err = log.Identity(ctx)
+			log.Close()
+		}
+		switch {
+		case err == nil:
+			answered = true
+		case fault.Is(err, fault.LogUnavailable) && !errors.Is(err, eventlog.ErrTopicGone):
+			silent = err
+		default:
+			return err
+		}
+	}
+	if answered {
+		return nil
+	}
+	return silent
+}
+
 func brokersRefused(err error, value string, replicated int) error {
-	if errors.Is(err, eventlog.ErrTopicGone) && replicated > 0 {
-		return fault.Wrap(fault.Invalid, err, "%s, and %s %s replicas in that log", fault.Message(err), count(replicated, "account"),
-			haveVerb(replicated)).WithHint("name brokers of the same cluster, or remove every replica first")
+	if errors.Is(err, eventlog.ErrTopicGone) {
+		what := "each other"
+		if replicated > 0 {
+			what = "the log in which " + count(replicated, "account") + " " + haveVerb(replicated) + " replicas"
+		}
+		return fault.Wrap(fault.Invalid, errors.Unwrap(err), "the brokers %s are not all of one cluster with %s: %s", value, what, fault.Message(err)).
+			WithHint("name brokers of the same cluster, or remove every replica first")
 	}
 	if fault.Is(err, fault.LogUnavailable) {
 		return fault.Wrap(fault.LogUnavailable, err, "none of the brokers %s answers; nothing was changed", value).

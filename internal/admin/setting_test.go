@@ -81,6 +81,22 @@ func TestBrokersOfAnotherClusterAreRefusedWhileReplicasExist(t *testing.T) {
 	}
 }
 
+// A client asks any of the brokers: those of two clusters are refused together, whichever stands first.
+func TestBrokersOfTwoClustersAreRefused(t *testing.T) {
+	p := admintest.Start(t, 1)
+	c := client(t, p, 1)
+	one, two := brokertest.Start(t), brokertest.Start(t)
+	for _, value := range []string{one + "," + two, two + "," + one} {
+		_, err := c.SetConfig(t.Context(), "brokers", value)
+		wantFault(t, err, fault.Invalid, "not all of one cluster")
+	}
+	set, err := c.SetConfig(t.Context(), "brokers", one+",127.0.0.1:1") // one may be away
+	must(t, err)
+	if want := one + ",127.0.0.1:1"; valueOf(set) != want {
+		t.Errorf("got %q, want %q", valueOf(set), want)
+	}
+}
+
 func TestTestBrokers(t *testing.T) {
 	p := admintest.Start(t, 1)
 	c := client(t, p, 1)
