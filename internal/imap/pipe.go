@@ -21,7 +21,7 @@ func (s *session) pipe(home net.Conn) {
 	go func() {
 		defer close(done)
 		client := io.MultiReader(io.LimitReader(s.in.Raw(), int64(s.in.Buffered())), s.link)
-		_, err := io.CopyBuffer(onlyWriter{home}, onlyReader{client}, make([]byte, pipeBufferBytes))
+		_, err := io.CopyBuffer(homeWriter{home}, onlyReader{client}, make([]byte, pipeBufferBytes))
 		clientEnded.Store(err == nil)
 		if err != nil || !closeWrite(home) {
 			_ = home.Close() // the client is gone, or the home does not take what it says
@@ -75,9 +75,18 @@ func (s *session) fromHome(home net.Conn, frames *framer) bool {
 	}
 }
 
-// onlyReader and onlyWriter keep io.CopyBuffer from finding a way around its buffer.
+// homeWriter bounds how long a home that has stopped holds up a session whose client may be gone.
+type homeWriter struct{ home net.Conn }
+
+func (w homeWriter) Write(p []byte) (int, error) {
+	if err := w.home.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return w.home.Write(p)
+}
+
+// onlyReader keeps io.CopyBuffer from finding a way around its buffer.
 type onlyReader struct{ io.Reader }
-type onlyWriter struct{ io.Writer }
 
 // framer follows a server's responses as far as to know whether it is between two of them.
 type framer struct {

@@ -79,8 +79,8 @@ func (v *view) matched(q *wire.QResync) mailbox.UID {
 }
 
 // vanishedSince gives the known UIDs of messages that were expunged after since, those of the view (which the client counts
-// still) aside. Where tombstones have been pruned it says
-// all that are known and do not exist, which RFC 7162 section 3.2.10.1 allows: the client ignores those it never had.
+// still) aside. Where tombstones have been pruned it says all that are known and do not exist, which RFC 7162 section
+// 3.2.10.1 allows: the client ignores those it never had.
 func vanishedSince(r mailbox.Reader, f mailbox.Folder, uids []mailbox.UID, known wire.NumSet, since mailbox.Sequence, matched mailbox.UID) (wire.NumSet, error) {
 	var vanished wire.NumSet
 	if since >= f.PrunedUpTo {

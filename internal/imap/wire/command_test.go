@@ -136,6 +136,10 @@ func TestList(t *testing.T) {
 		{`LIST "" ()`, bad},
 		{`LIST "" ` + strings.Repeat("x", 4097), bad},
 		{`LIST "" (` + strings.Repeat("x ", 65) + `)`, bad},
+		{`LIST ` + strings.Repeat("x", 4096) + ` x`, bad},
+		{`LIST "" (` + strings.Repeat(strings.Repeat("x", 2000)+" ", 3) + `)`, bad},
+		{`LIST ` + strings.Repeat("x", 2000) + ` (x y z)`, bad},
+		{`LSUB ` + strings.Repeat("x", 4096) + ` x`, bad},
 		{`LIST ""`, bad},
 		{`LIST "" * FOO`, bad},
 

@@ -114,6 +114,7 @@ func TestSearch(t *testing.T) {
 		{`SEARCH KEYWORD \Seen`, bad},
 		{`SEARCH UID 0`, bad},
 		{`SEARCH ` + strings.Repeat("NOT ", 1001) + `ALL`, bad},
+		{`SEARCH ` + strings.Repeat("OR TEXT a BODY b ", 51) + `ALL`, bad},
 		{`SEARCH ` + strings.Repeat("(", 1001) + `ALL` + strings.Repeat(")", 1001), bad},
 	}.check(t)
 }

@@ -47,7 +47,7 @@ const (
 
 // Every mailbox of an account is matched against every pattern.
 const (
-	patternBytesMax = 4096
+	patternBytesMax = 4096 // of all patterns together, each with its reference
 	patternsMax     = 64
 )
 
@@ -66,8 +66,11 @@ func parseList(p *parser) any {
 	p.space()
 	if p.peek() == '(' {
 		l.Extended = true
+		size := 0
 		p.list(func() {
-			if l.Patterns = append(l.Patterns, p.pattern()); len(l.Patterns) > patternsMax {
+			pattern := p.pattern(l.Reference)
+			size += len(l.Reference) + len(pattern)
+			if l.Patterns = append(l.Patterns, pattern); len(l.Patterns) > patternsMax || size > patternBytesMax {
 				p.fail("Too many patterns")
 			}
 		})
@@ -75,7 +78,7 @@ func parseList(p *parser) any {
 			p.fail("Expected a pattern")
 		}
 	} else {
-		l.Patterns = []string{p.pattern()}
+		l.Patterns = []string{p.pattern(l.Reference)}
 	}
 	if p.another() {
 		l.Extended = true
@@ -119,15 +122,16 @@ func (r *ListReturn) add(p *parser, option string) {
 	}
 }
 
-// pattern takes list-mailbox. It is decoded like a name, for wildcards are no characters of an encoded run.
-func (p *parser) pattern() string {
+// pattern takes list-mailbox, which is matched behind a reference. It is decoded like a name, for wildcards are no
+// characters of an encoded run.
+func (p *parser) pattern(reference string) string {
 	var encoded string
 	if c := p.peek(); c == '"' || c == '{' {
 		encoded = p.string()
 	} else {
 		encoded = p.word(listChar, "a pattern")
 	}
-	if len(encoded) > patternBytesMax {
+	if len(reference)+len(encoded) > patternBytesMax {
 		p.fail("Pattern too long")
 		return ""
 	}
@@ -137,7 +141,7 @@ func (p *parser) pattern() string {
 func parseLSub(p *parser) any {
 	l := &LSub{Reference: p.argument()}
 	p.space()
-	l.Pattern = p.pattern()
+	l.Pattern = p.pattern(l.Reference)
 	return l
 }
 

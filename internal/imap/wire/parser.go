@@ -12,7 +12,8 @@ type parser struct {
 	text     []byte
 	literals []literal // not taken yet; each stands at an offset of text
 	pos      int
-	depth    int
+	depth    int // of search keys
+	texts    int // TEXT and BODY keys taken
 	err      *SyntaxError
 }
 

@@ -89,6 +89,9 @@ const (
 // searchDepthMax bounds how deep keys nest. Long chains of OR nest as deep as they are long.
 const searchDepthMax = 1000
 
+// searchTextsMax bounds the texts that are looked for in bodies: each is a walk through every message.
+const searchTextsMax = 100
+
 func parseSearch(p *parser, uid bool) any {
 	s := &Search{UID: uid}
 	p.space()
@@ -249,10 +252,11 @@ func (p *parser) argumentKey(name string) SearchKey {
 		field := p.astring()
 		p.space()
 		return HeaderKey{field, p.astring()}
-	case "BODY":
-		return TextKey{BodyOnly: true, Value: p.astring()}
-	case "TEXT":
-		return TextKey{Value: p.astring()}
+	case "BODY", "TEXT":
+		if p.texts++; p.texts > searchTextsMax {
+			p.fail("Too many texts")
+		}
+		return TextKey{BodyOnly: name == "BODY", Value: p.astring()}
 	case "LARGER", "SMALLER":
 		return SizeKey{Larger: name == "LARGER", Size: p.number63()}
 	case "OLDER", "YOUNGER":
