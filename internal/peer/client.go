@@ -159,7 +159,7 @@ func (c *Client) post(ctx context.Context, addr, path string, query url.Values, 
 	if err := decode(response.Body, &failure); err != nil || failure.Error == "" {
 		return nil, fault.New(fault.HomeUnreachable, "the mailstore at %s answers %s", addr, response.Status)
 	}
-	return nil, fault.New(fault.ParseKind(failure.Kind), "%s", failure.Error)
+	return nil, fault.New(fault.ParseKind(failure.Kind), "%s", failure.Error).WithHint("%s", failure.Hint)
 }
 
 func decode(r io.Reader, v any) error {

@@ -17,6 +17,7 @@ import (
 type Failure struct {
 	Kind  string // of fault
 	Error string
+	Hint  string
 }
 
 // Handler answers the other mailstores. Only requests that present the token are heard.
@@ -48,7 +49,7 @@ type server struct {
 func fail(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(Failure{Kind: fault.KindOf(err).String(), Error: fault.Message(err)}) // the peer has gone
+	_ = json.NewEncoder(w).Encode(Failure{Kind: fault.KindOf(err).String(), Error: fault.Message(err), Hint: fault.HintOf(err)}) // the peer has gone
 }
 
 func (s *server) answer(w http.ResponseWriter, v any, err error) {
