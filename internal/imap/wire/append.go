@@ -31,7 +31,6 @@ type AppendMessage struct {
 	head      header
 	accepted  bool
 	remaining int64
-	nul       bool
 }
 
 // atAppendMessage reports whether the literal just announced is a message of APPEND: the command is APPEND, and its
@@ -171,7 +170,8 @@ func (a *Append) skipRest() error {
 }
 
 // Accept asks the client for the message, if it waits for that, and gives its bytes. What is not read by the time Next is
-// called is thrown away. An error of the reader before io.EOF is the connection's: the message is not complete.
+// called is thrown away. NUL, which RFC 3501 forbids in a literal that is no literal8, is passed on as sent, for mail has it. An
+// error of the reader before io.EOF is the connection's: the message is not complete.
 func (m *AppendMessage) Accept() (io.Reader, error) {
 	if !m.accepted && m.head.sync {
 		if err := m.r.proceed(); err != nil {
@@ -181,10 +181,6 @@ func (m *AppendMessage) Accept() (io.Reader, error) {
 	m.accepted = true
 	return literalReader{m}, nil
 }
-
-// ContainsNUL reports whether NUL was read in a literal that is not a literal8. RFC 3501 forbids it, yet mail has it; the
-// bytes are passed on as sent, and the session decides.
-func (m *AppendMessage) ContainsNUL() bool { return m.nul }
 
 type literalReader struct{ m *AppendMessage }
 
@@ -201,7 +197,6 @@ func (l literalReader) Read(b []byte) (int, error) {
 	}
 	n, err := m.r.src.Read(b)
 	m.remaining -= int64(n)
-	m.nul = m.nul || !m.Binary && bytes.IndexByte(b[:n], 0) >= 0
 	if err != nil && m.remaining > 0 {
 		return n, m.r.die(cutOff(err))
 	}

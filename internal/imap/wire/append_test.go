@@ -43,7 +43,7 @@ var appends = map[string]exchange{
 	},
 	"NUL outside of literal8": {
 		[]string{"a APPEND x " + nonSync("a\x00b") + "\r\n"},
-		[]string{`a APPEND Append{Mailbox:"x"}`, `AppendMessage{Size:3} "a\x00b" with NUL`, "complete", "left"},
+		[]string{`a APPEND Append{Mailbox:"x"}`, `AppendMessage{Size:3} "a\x00b"`, "complete", "left"},
 	},
 	"empty": {
 		[]string{"a APPEND x {0+}\r\n\r\n"},

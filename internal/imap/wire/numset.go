@@ -132,15 +132,6 @@ func (s NumSet) Contains(n uint32) bool {
 	return found
 }
 
-// Count is how many numbers a resolved set holds.
-func (s NumSet) Count() uint64 {
-	var n uint64
-	for _, r := range s {
-		n += uint64(r.Stop) - uint64(r.Start) + 1
-	}
-	return n
-}
-
 // All yields the numbers of a resolved set, ascending.
 func (s NumSet) All(yield func(uint32) bool) {
 	for _, r := range s {
@@ -150,11 +141,6 @@ func (s NumSet) All(yield func(uint32) bool) {
 			}
 		}
 	}
-}
-
-// HasStar reports whether "*" occurs in the set.
-func (s NumSet) HasStar() bool {
-	return slices.ContainsFunc(s, func(r Range) bool { return r.Start == 0 || r.Stop == 0 })
 }
 
 // String is the set as it stands on the wire.

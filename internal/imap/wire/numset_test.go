@@ -61,11 +61,11 @@ func TestNumSetContains(t *testing.T) {
 			t.Errorf("contains %d: got %v, want %v", n, got, want)
 		}
 	}
-	if got := slices.Collect(set.All); !slices.Equal(got, []uint32{1, 2, 3, 7, 9, 10, math.MaxUint32}) || set.Count() != 7 {
-		t.Errorf("got %v, %d numbers", got, set.Count())
+	if got := slices.Collect(set.All); !slices.Equal(got, []uint32{1, 2, 3, 7, 9, 10, math.MaxUint32}) {
+		t.Errorf("got %v", got)
 	}
-	if wire.NumSet(nil).Contains(1) || wire.NumSet(nil).HasStar() || !(wire.NumSet{{5, 0}}).HasStar() {
-		t.Error("an empty set holds nothing; 5:* has a star")
+	if wire.NumSet(nil).Contains(1) {
+		t.Error("an empty set holds something")
 	}
 }
 

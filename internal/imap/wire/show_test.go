@@ -166,11 +166,7 @@ func appendTranscript(a *wire.Append, emit func(line string)) bool {
 			return false
 		}
 		content, err := io.ReadAll(body)
-		line := fmt.Sprintf("%s %q", show(m), content)
-		if m.ContainsNUL() {
-			line += " with NUL"
-		}
-		emit(line)
+		emit(fmt.Sprintf("%s %q", show(m), content))
 		if err != nil {
 			line, _ := showResult(nil, err)
 			emit(line)

@@ -24,10 +24,9 @@ const (
 // Writer writes responses to one connection. Nothing is sent before Flush or a full buffer. The first error sticks: what is
 // written after it is dropped, so that half a response is never followed by anything. It is used by one goroutine at a time.
 type Writer struct {
-	dst  io.Writer
-	buf  []byte
-	sent int64 // bytes handed to dst
-	err  error
+	dst io.Writer
+	buf []byte
+	err error
 }
 
 // NewWriter writes to dst.
@@ -47,9 +46,7 @@ func (w *Writer) Err() error { return w.err }
 
 func (w *Writer) send() {
 	if w.err == nil && len(w.buf) > 0 {
-		n, err := w.dst.Write(w.buf)
-		w.sent += int64(n)
-		if err != nil {
+		if _, err := w.dst.Write(w.buf); err != nil {
 			w.err = connectionError(err)
 		}
 	}
@@ -61,18 +58,6 @@ func (w *Writer) wrote() {
 	if len(w.buf) >= writeBufferBytes || w.err != nil {
 		w.send()
 	}
-}
-
-// Mark remembers a position between responses, for Rollback.
-func (w *Writer) Mark() int64 { return w.sent + int64(len(w.buf)) }
-
-// Rollback takes back what was written since the mark, and reports false if some of it has been sent already.
-func (w *Writer) Rollback(mark int64) bool {
-	if w.err != nil || mark < w.sent {
-		return false
-	}
-	w.buf = w.buf[:mark-w.sent]
-	return true
 }
 
 // Raw writes text that is correct as it is.
@@ -100,15 +85,6 @@ func (w *Writer) Atom(s string) {
 func (w *Writer) String(s string) {
 	w.buf = appendString(w.buf, s)
 	w.wrote()
-}
-
-// NString writes a string, or NIL for nil.
-func (w *Writer) NString(s *string) {
-	if s == nil {
-		w.Raw("NIL")
-		return
-	}
-	w.String(*s)
 }
 
 // Mailbox writes a mailbox name in modified UTF-7.

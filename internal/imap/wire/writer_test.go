@@ -28,7 +28,6 @@ func written(t *testing.T, write func(w *wire.Writer)) string {
 }
 
 func TestWriter(t *testing.T) {
-	hello := "hello"
 	for _, test := range []struct {
 		write func(w *wire.Writer)
 		want  string
@@ -48,7 +47,6 @@ func TestWriter(t *testing.T) {
 		{func(w *wire.Writer) { w.String("abc"); w.String(`a"\b`) }, `"abc""a\"\\b"`},
 		{func(w *wire.Writer) { w.String("a\r\nb"); w.String("ü"); w.String("\x00") }, "{4}\r\na\r\nb{2}\r\nü{1}\r\n\x00"},
 		{func(w *wire.Writer) { w.String(strings.Repeat("x", 1025)) }, "{1025}\r\n" + strings.Repeat("x", 1025)},
-		{func(w *wire.Writer) { w.NString(nil); w.NString(&hello) }, `NIL"hello"`},
 		{func(w *wire.Writer) { w.Mailbox("a b"); w.Mailbox("ä"); w.Mailbox("a&") }, `"a b"&AOQ-a&-`},
 		{func(w *wire.Writer) { w.InternalDate(time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)) }, `" 3-Feb-2024 04:05:06 +0000"`},
 		{func(w *wire.Writer) { w.Flags(nil); w.Flags([]string{`\Seen`, "a"}) }, `()(\Seen a)`},
@@ -117,26 +115,6 @@ func TestLargeOutput(t *testing.T) {
 	want := "* 1 FETCH (BODY[] {360000}\r\n" + string(message) + " RFC822 {360000}\r\n" + string(message) + ")\r\n"
 	if b.String() != want {
 		t.Errorf("got %d bytes, want %d", b.Len(), len(want))
-	}
-}
-
-func TestRollback(t *testing.T) {
-	var b bytes.Buffer
-	w := wire.NewWriter(&b)
-	w.Untagged("1 EXISTS")
-	mark := w.Mark()
-	w.Raw("* 1 FETCH (")
-	if !w.Rollback(mark) {
-		t.Error("nothing was sent, yet it could not be taken back")
-	}
-	w.Untagged("2 EXISTS")
-	mark = w.Mark()
-	w.Raw(strings.Repeat("x", 100_000))
-	if w.Rollback(mark) {
-		t.Error("what was sent was taken back")
-	}
-	if err := w.Flush(); err != nil || !strings.HasPrefix(b.String(), "* 1 EXISTS\r\n* 2 EXISTS\r\nxxx") {
-		t.Errorf("got %v, %.40q", err, b.String())
 	}
 }
 
