@@ -47,7 +47,7 @@ func (s *session) syncFailed(err error) {
 // sync tells the client what happened to the selected folder. Without expunges the numbers of messages stay as they are:
 // messages that are gone keep theirs until the next sync.
 func (s *session) sync(ctx context.Context, expunges bool, own *stored) error {
-	after := mailbox.UID(0)
+	after, upTo := mailbox.UID(0), mailbox.Sequence(0)
 	for {
 		var n news
 		err := s.mailbox.View(ctx, func(r mailbox.Reader) (err error) {
@@ -61,8 +61,11 @@ func (s *session) sync(ctx context.Context, expunges bool, own *stored) error {
 			return errFolderGone
 		}
 		s.tell(ctx, n, expunges, own)
+		if after == 0 { // what changes between two rounds may have been passed by: the next sync tells it
+			upTo = n.upTo
+		}
 		if !n.more {
-			s.view.seen = n.upTo
+			s.view.seen = upTo
 			return nil
 		}
 		after = n.changed[len(n.changed)-1].UID
