@@ -14,7 +14,7 @@ import (
 
 // TestPromotionOfManyAccounts takes over many accounts of a mailstore that is gone, in one request.
 func TestPromotionOfManyAccounts(t *testing.T) {
-	const accounts = 1000
+	const accounts = 500
 	c := nodetest.Start(t, 2)
 	ids := make([]account.ID, accounts)
 	var making sync.WaitGroup

@@ -214,7 +214,7 @@ func (c *Cluster) Available(id account.ID, i int) {
 // Eventually waits until done holds; it fails the test after a long while.
 func (c *Cluster) Eventually(what string, done func() bool) {
 	c.t.Helper()
-	const patience = 30 * time.Second
+	const patience = time.Minute
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if done() {
 			return
