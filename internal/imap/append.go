@@ -16,6 +16,8 @@ const appendMessagesMax = 1000 // of one APPEND
 // volume as they arrive; a command that is refused is read to its end, so that no message is taken for commands.
 func (s *session) append(c *wire.Command) (outcome, error) {
 	args := c.Args.(*wire.Append)
+	s.link.until = time.Now().Add(s.server.config.AppendTimeMax)
+	defer func() { s.link.until = time.Time{} }()
 	messages, err := s.receive(args)
 	if err != nil {
 		var syntax *wire.SyntaxError

@@ -26,6 +26,7 @@ var (
 type link struct {
 	conn  net.Conn      // replaced under mu by STARTTLS
 	stall time.Duration // how long a read inside a command may take
+	until time.Time     // when all reads of a long command must be done; zero for never
 
 	mu      sync.Mutex
 	waiting bool // in await, perhaps asleep
@@ -99,7 +100,11 @@ func (l *link) Read(p []byte) (int, error) {
 		l.start += n
 		return n, nil
 	}
-	if err := l.conn.SetReadDeadline(time.Now().Add(l.stall)); err != nil {
+	deadline := time.Now().Add(l.stall)
+	if !l.until.IsZero() && l.until.Before(deadline) {
+		deadline = l.until
+	}
+	if err := l.conn.SetReadDeadline(deadline); err != nil {
 		return 0, err
 	}
 	return l.conn.Read(p)

@@ -20,6 +20,7 @@ const (
 	loginAttemptsMaxDefault = 3
 	loginTimeoutDefault     = time.Minute
 	idleTimeoutDefault      = 30 * time.Minute // RFC 3501 section 5.4: at least 30 minutes
+	appendTimeMaxDefault    = 12 * time.Hour   // less than a volume keeps what is being written
 	progressEveryDefault    = 10 * time.Second
 )
 
@@ -34,6 +35,7 @@ type Config struct {
 	LoginAttemptsMax int
 	LoginTimeout     time.Duration // for a client to log in
 	IdleTimeout      time.Duration // for a client that has logged in to send anything
+	AppendTimeMax    time.Duration // for one APPEND
 	ProgressEvery    time.Duration // a client is told so often that its search goes on
 	Logger           *slog.Logger
 	Greeting         string // the host's name, as shown to clients
@@ -73,6 +75,9 @@ func New(config Config) *Server {
 	}
 	if config.IdleTimeout <= 0 {
 		config.IdleTimeout = idleTimeoutDefault
+	}
+	if config.AppendTimeMax <= 0 {
+		config.AppendTimeMax = appendTimeMaxDefault
 	}
 	if config.ProgressEvery <= 0 {
 		config.ProgressEvery = progressEveryDefault

@@ -180,6 +180,29 @@ func TestTooManyInvalidCommands(t *testing.T) {
 	}
 }
 
+// A client that sends its message a byte at a time, each in time, does not hold a blob open for ever.
+func TestEndlessAppend(t *testing.T) {
+	b, _ := backendWithTest()
+	_, address := startServer(t, imap.Config{Backend: b, AllowPlaintext: true, AppendTimeMax: 50 * time.Millisecond})
+	c := login(t, address)
+	c.send("a APPEND INBOX {1000000+}")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if got := c.line(); got != "* BYE Disconnected for inactivity" {
+			t.Errorf("got %s", got)
+		}
+	}()
+	for range time.Tick(5 * time.Millisecond) {
+		select {
+		case <-ended:
+			return
+		default:
+			_, _ = io.WriteString(c.conn, "x") // fails when the server has ended the connection
+		}
+	}
+}
+
 func TestLongAuthentication(t *testing.T) {
 	b, _ := backendWithTest()
 	_, address := startServer(t, imap.Config{Backend: b, AllowPlaintext: true})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -189,7 +190,7 @@ func (s *session) leave(err error) {
 		s.out.Bye("", protocol.Text)
 	case errors.Is(err, errTimeout) && s.mailbox == nil:
 		s.out.Bye("", "Nobody logged in")
-	case errors.Is(err, errTimeout):
+	case errors.Is(err, errTimeout), errors.Is(err, os.ErrDeadlineExceeded): // between commands, or within one
 		s.out.Bye("", "Disconnected for inactivity")
 	default:
 		if !errors.Is(err, io.EOF) {
@@ -260,11 +261,10 @@ func (s *session) refusal(d command) string {
 
 // failed makes an outcome of an error.
 func (s *session) failed(c *wire.Command, err error) outcome {
-	var protocol *wire.ProtocolError
 	var syntax *wire.SyntaxError
 	switch {
-	case errors.As(err, &protocol):
-		s.leave(err)
+	case s.in.Err() != nil: // nobody can tell what the client says next, or it says nothing
+		s.leave(s.in.Err())
 		return outcome{answered: true, ends: true}
 	case s.out.Err() != nil:
 		s.log.Warn("imap response broken off", "remote", s.remote, "command", c.Name, "error", err)

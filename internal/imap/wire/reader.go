@@ -169,6 +169,9 @@ func (r *Reader) fail(text string, tooBig bool) {
 	}
 }
 
+// Err is why the connection is of no use any more, nil while it is.
+func (r *Reader) Err() error { return r.dead }
+
 // die remembers the first error after which the connection is of no use.
 func (r *Reader) die(err error) error {
 	if r.dead == nil {

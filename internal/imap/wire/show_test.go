@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ var smallLimits = wire.Limits{CommandBytesMax: 200, LiteralBytesMax: 50, AppendB
 
 // transcript reads every command of a client and renders what the server saw. "+" is a continuation request.
 func transcript(limits wire.Limits, client ...string) []string {
-	src := chunks(client)
+	src := chunks(slices.Clone(client)) // reading consumes it
 	var lines []string
 	r := wire.NewReader(&src, limits, func() error {
 		lines = append(lines, "+")
