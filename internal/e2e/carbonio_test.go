@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +12,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // availableWait bounds how long replicas may take to become available and equal.
 const availableWait = 60 * time.Second
+
+// carbonioWait is longer than any command may take here.
+const carbonioWait = 150 * time.Second
 
 // result is what a command line answered.
 type result struct {
@@ -28,11 +33,22 @@ func (r result) String() string { return fmt.Sprintf("exit %d\n%s%s", r.code, r.
 // carbonio runs the admin CLI.
 func (c *cluster) carbonio(args ...string) result {
 	c.t.Helper()
-	command := exec.Command(filepath.Join(bin, "carbonio"), args...)
+	ctx, cancel := context.WithTimeout(context.Background(), carbonioWait)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(bin, "carbonio"), args...)
+	command.Cancel = func() error { // all of them say what they wait for
+		for _, m := range c.stores {
+			m.signal(syscall.SIGQUIT)
+		}
+		return command.Process.Signal(syscall.SIGQUIT)
+	}
 	command.Env = append(os.Environ(), "CARBONIO_CONFIG="+c.path("carbonio.yaml"))
 	var out, problems bytes.Buffer
 	command.Stdout, command.Stderr = &out, &problems
 	err := command.Run()
+	if ctx.Err() != nil {
+		c.t.Errorf("carbonio %s does not end within %s: %s", strings.Join(args, " "), carbonioWait, problems.String())
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		c.t.Fatal(err)
@@ -178,18 +194,4 @@ type operation struct {
 	State string `json:"state"`
 	Total int    `json:"total"`
 	Done  int    `json:"done"`
-}
-
-// operations asks the i-th mailstore; none if it does not answer.
-func (c *cluster) operations(i int) []operation {
-	r := c.carbonio("--host", c.store(i).fqdn, "--json", "core", "getAllOperations")
-	var answer struct {
-		Response struct {
-			Values []operation `json:"values"`
-		} `json:"response"`
-	}
-	if err := json.Unmarshal([]byte(r.out), &answer); err != nil {
-		return nil
-	}
-	return answer.Response.Values
 }

@@ -184,7 +184,6 @@ var (
 	modseqCode   = regexp.MustCompile(`\[HIGHESTMODSEQ (\d+)\]`)
 	appendedCode = regexp.MustCompile(`\[APPENDUID \d+ (\d+)\]`)
 	copiedCode   = regexp.MustCompile(`\[COPYUID \d+ \d+ (\d+)\]`)
-	existsLine   = regexp.MustCompile(`^\* (\d+) EXISTS`)
 	fetchLine    = regexp.MustCompile(`^\* \d+ FETCH \((.*)\)$`)
 	uidItem      = regexp.MustCompile(`\bUID (\d+)`)
 	flagsItem    = regexp.MustCompile(`FLAGS \(([^)]*)\) ?`)
