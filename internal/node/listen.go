@@ -12,7 +12,11 @@ import (
 	"mailreplica/internal/peer"
 )
 
-const headerReadWait = 10 * time.Second
+// Waits for askers of the HTTP APIs.
+const (
+	headerReadWait = 10 * time.Second
+	idleWait       = 2 * time.Minute
+)
 
 // listen opens every listener, so that a taken address is an error of the start.
 func (n *Node) listen(ctx context.Context) error {
@@ -44,7 +48,7 @@ func (n *Node) serveHTTP(ctx context.Context, what, addr string, handler http.Ha
 	if config := n.tls.server(); config != nil {
 		l = tls.NewListener(l, config)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerReadWait}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerReadWait, IdleTimeout: idleWait}
 	n.loops.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			n.fail(fault.Wrap(fault.Internal, err, "the %s listener ended", what))

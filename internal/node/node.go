@@ -164,6 +164,7 @@ func (n *Node) register(ctx context.Context) error {
 		return err
 	}
 	err = n.directory.RegisterMailstore(ctx, self)
+	known := err == nil
 	if fault.Is(err, fault.DirectoryUnavailable) && n.copy.Version() > 0 {
 		n.logger.Warn("starting without the directory", "error", err)
 		err = nil
@@ -171,7 +172,7 @@ func (n *Node) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.loops.Go(func() { n.heartbeat(self) })
+	n.loops.Go(func() { n.heartbeat(self, known) })
 	return nil
 }
 
@@ -179,6 +180,7 @@ func (n *Node) registration(ctx context.Context) (directory.Mailstore, error) {
 	l, at := n.config.Listen, n.config.AdvertisedAddress
 	self := directory.Mailstore{
 		FQDN: n.config.FQDN, AdminAddr: at(l.Admin), PeerAddr: at(l.Peer), LMTPAddr: at(l.LMTP), IMAPAddr: at(l.IMAP),
+		LocalVolume: !n.config.Centralised(),
 	}
 	err := n.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		stored, ok, err := tx.Value(incarnationKey)
@@ -195,8 +197,9 @@ func (n *Node) registration(ctx context.Context) (directory.Mailstore, error) {
 	return self, err
 }
 
-// heartbeat says that the mailstore is alive, and stops it when another process took its name over.
-func (n *Node) heartbeat(self directory.Mailstore) {
+// heartbeat says that the mailstore is alive, and stops it when another process took its name over. known: the directory
+// has this process's addresses.
+func (n *Node) heartbeat(self directory.Mailstore, known bool) {
 	ticker := time.NewTicker(heartbeatEvery)
 	defer ticker.Stop()
 	for {
@@ -205,11 +208,13 @@ func (n *Node) heartbeat(self directory.Mailstore) {
 		case <-n.ctx.Done():
 			return
 		}
-		err := n.directory.Heartbeat(n.ctx, self.FQDN, self.Incarnation)
-		if fault.Is(err, fault.NotFound) {
+		var err error
+		if known {
+			err = n.directory.Heartbeat(n.ctx, self.FQDN, self.Incarnation)
+		} else {
 			err = n.directory.RegisterMailstore(n.ctx, self)
 		}
-		if fault.Is(err, fault.Exists) {
+		if known = !fault.Is(err, fault.NotFound) && (known || err == nil); fault.Is(err, fault.Exists) {
 			n.fail(err)
 			return
 		}
@@ -272,14 +277,28 @@ func (n *Node) act(e directory.Event) {
 // endSessions ends the sessions of an account whose status or password changed, or which is ending (design section 8).
 func (n *Node) endSessions(change directory.AccountChange) {
 	a, held := n.mailstore.Account(change.ID)
-	before, after := change.Before, change.After
-	switch {
-	case !held || before == nil:
-	case after == nil, after.Deleting:
-		a.EndSessions(fault.New(fault.NotFound, "the account was deleted"))
-	case before.Status != after.Status || before.PasswordHash != after.PasswordHash:
-		a.EndSessions(fault.New(fault.Interrupted, "the account's status or password changed"))
+	if held && change.Before != nil {
+		if reason := endOfSessions(*change.Before, change.After); reason != nil {
+			a.EndSessions(reason)
+		}
 	}
+}
+
+// endOfSessions says why a change ends the sessions of an account, nil if it does not.
+func endOfSessions(before directory.Account, after *directory.Account) error {
+	switch {
+	case after == nil, after.Deleting && !before.Deleting:
+		return fault.New(fault.NotFound, "the account was deleted")
+	case after.Status != before.Status && after.Status == directory.Locked:
+		return fault.New(fault.Locked, "%s was locked", after.Name)
+	case after.Status != before.Status && after.Status == directory.Maintenance:
+		return fault.New(fault.Maintenance, "%s is in maintenance", after.Name)
+	case after.Status != before.Status && after.Status == directory.Closed:
+		return fault.New(fault.Closed, "%s was closed", after.Name)
+	case after.PasswordHash != before.PasswordHash:
+		return fault.New(fault.Credentials, "the password of %s was changed", after.Name)
+	}
+	return nil
 }
 
 // connect makes the agent use the brokers that the directory names.

@@ -52,11 +52,11 @@ func (r *Manager) mayBeDeclared(c *protocol.Copy, wish directory.Account) error 
 		return nil
 	}
 	if c.IsPrimary() && wish.MailHost == r.self {
-		return fault.New(fault.Busy, "the copy on %s is the primary and in good order; there is nothing to reseed", r.self).
-			WithHint("MailReplica getAccountStatus shows how its replicas stand")
+		return fault.New(fault.Invalid, "the copy on %s is the primary and in good order; there is nothing to reseed", r.self).
+			WithHint("leave the account out")
 	}
 	if works {
-		return fault.New(fault.Busy, "the log of %s works, so its replica on %s can be promoted and nothing is lost", wish.Name, r.self).
+		return fault.New(fault.Invalid, "the log of %s works, so its replica on %s can be promoted and nothing is lost", wish.Name, r.self).
 			WithHint("run MailReplica promoteAccounts accounts %s destination %s", wish.Name, r.self)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
 	"mailreplica/internal/peer"
 )
@@ -181,7 +182,11 @@ func (r *Manager) later(ctx context.Context, id account.ID, err error) {
 	wait := min(max(2*r.pauses[id], retryPauseMin), retryPauseMax)
 	r.pauses[id] = wait
 	r.mu.Unlock()
-	r.logger.Warn("an account is not as wished yet", "account", id, "error", err, "again", wait)
+	level := slog.LevelWarn
+	if fault.Is(err, fault.NotReady) { // every account, at every start
+		level = slog.LevelDebug
+	}
+	r.logger.Log(ctx, level, "an account is not as wished yet", "account", id, "error", err, "again", wait)
 	time.AfterFunc(wait, func() {
 		if ctx.Err() == nil {
 			r.Look(id)
