@@ -28,10 +28,12 @@ func TestChangesThatEndSessions(t *testing.T) {
 			id := c.Account(0, test.name+"@example.com")
 			w := copyOf(t, c.Nodes[0], id).Watch()
 			defer w.Close()
-			a, err := c.Directory.Account(t.Context(), id)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var a directory.Account
+			c.Eventually("the mailbox to be told of", func() bool {
+				var err error
+				a, err = c.Directory.Account(t.Context(), id)
+				return err == nil && a.Epoch > 0
+			})
 			if _, err := c.Directory.UpdateAccount(t.Context(), id, a.Version, test.update); err != nil {
 				t.Fatal(err)
 			}
