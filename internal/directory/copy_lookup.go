@@ -40,16 +40,18 @@ func (c *Copy) IsDeleted(id account.ID) bool {
 	return deleted
 }
 
-// Accounts gives every account and list for which keep holds, by name.
+// Accounts gives every account and list for which keep holds, by name. keep may look things up in the copy: it is called without
+// the lock, for a reader that asks again while a writer waits would wait for that writer, and the writer for it.
 func (c *Copy) Accounts(keep func(*Account) bool) []Account {
 	c.mu.RLock()
+	known := slices.Collect(maps.Values(c.index.accounts)) // none of them is ever altered
+	c.mu.RUnlock()
 	var all []Account
-	for _, a := range c.index.accounts {
+	for _, a := range known {
 		if keep(a) {
 			all = append(all, *a)
 		}
 	}
-	c.mu.RUnlock()
 	slices.SortFunc(all, func(a, b Account) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
