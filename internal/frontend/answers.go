@@ -153,7 +153,16 @@ func (l *LMTP) Answered(receipts []lmtp.Receipt, relayed bool) {
 			l.router.answers.add(r)
 		case !relayed:
 			l.abroad.add(route.Home, r)
+			l.wakeRun()
 		}
+	}
+}
+
+// wakeRun has homes told at once: until then the same bytes, sent on purpose through another mailstore, pass for a repeat.
+func (l *LMTP) wakeRun() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -163,6 +172,8 @@ func (l *LMTP) Run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		select {
+		case <-l.wake:
+			l.tellHomes(ctx)
 		case <-ticker.C:
 			l.tellHomes(ctx)
 			l.flushAnswers(ctx, l.flush)

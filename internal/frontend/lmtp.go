@@ -34,6 +34,7 @@ type LMTP struct {
 	logger *slog.Logger
 	flush  time.Duration
 	abroad *answersAbroad
+	wake   chan struct{} // has room for one: homes are to be told
 }
 
 var _ lmtp.Backend = (*LMTP)(nil)
@@ -47,7 +48,7 @@ func NewLMTP(c LMTPConfig) *LMTP {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &LMTP{
-		router: c.Router, relay: c.Relay, logger: c.Logger, flush: c.FlushAnswered, abroad: newAnswersAbroad(),
+		router: c.Router, relay: c.Relay, logger: c.Logger, flush: c.FlushAnswered, abroad: newAnswersAbroad(), wake: make(chan struct{}, 1),
 	}
 }
 
