@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
@@ -22,6 +24,10 @@ const (
 	ThreadsMax     = 64
 	threadsDefault = 4
 	accountsPerAsk = 1_000 // accounts that one request to a mailstore takes over
+
+	resumedAfter = 5 * time.Second // an operation of this age has been run before, or has waited for its turn
+	takersWait   = 15 * time.Second
+	takersRetry  = 500 * time.Millisecond
 )
 
 // Parameters are stored with the operation. They hold what was decided when it was begun, so that running it again never
@@ -79,6 +85,9 @@ func (p *Planner) Run(ctx context.Context, task *operation.Task) error {
 		return err
 	}
 	up := p.reachable(ctx)
+	if time.Since(task.Operation().Created) > resumedAfter {
+		up = p.await(ctx, up)
+	}
 	var waiting []*candidate
 	for _, item := range task.Pending() {
 		one, err := p.consider(item, params, up)
@@ -96,6 +105,25 @@ func (p *Planner) Run(ctx context.Context, task *operation.Task) error {
 		waiting = p.round(ctx, task, params, waiting)
 	}
 	return nil
+}
+
+// await gives the other mailstores some time to answer, for a promotion that is taken up after a restart: after a loss of
+// power they all start at once. It does not wait longer than needed for all of them.
+func (p *Planner) await(ctx context.Context, up map[string]bool) map[string]bool {
+	ctx, cancel := context.WithTimeout(ctx, takersWait)
+	defer cancel()
+	for ctx.Err() == nil && slices.Contains(slices.Collect(maps.Values(up)), false) {
+		timer := time.NewTimer(takersRetry)
+		select {
+		case <-timer.C:
+			if now := p.reachable(ctx); ctx.Err() == nil {
+				up = now
+			}
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+	return up
 }
 
 // reachable are the mailstores that answer now.
