@@ -161,8 +161,11 @@ func freeAddress(t testing.TB) string {
 	defer portsMu.Unlock()
 	for range 1000 {
 		port := portMin + rand.IntN(portMax-portMin)
+		if portsOf[port] {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil || portsOf[port] {
+		if err != nil {
 			continue
 		}
 		portsOf[port] = true
