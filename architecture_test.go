@@ -24,7 +24,7 @@ var layers = []struct {
 		"commands wire and run; nothing may depend on them"},
 	{"assembly", []string{"internal/node"}, true,
 		"the assembly of a mailstore knows every part; a part that knew the assembly would know every other part"},
-	{"frontends", []string{"internal/frontend", "internal/admin", "internal/imap", "internal/lmtp", "internal/imap/wire", "internal/imap/memory"}, true,
+	{"frontends", []string{"internal/frontend", "internal/admin", "internal/imap", "internal/lmtp", "internal/imap/wire", "internal/imap/memory", "internal/listener"}, true,
 		"what talks to clients knows the mailstore, and never the event log or SQL"},
 	{"operations", []string{"internal/promotion", "internal/replica", "internal/peer", "internal/operation", "internal/mailstore", "internal/config", "internal/credential"}, true,
 		"the promise is kept here, over the engines"},
@@ -51,6 +51,8 @@ var forbidden = []struct{ from, to, why string }{
 	{"internal/mailstore", "internal/directory", "who commits is never decided by a copy of the directory (rule 6)"},
 	{"internal/mailstore", "internal/replica", "data flows one way: replica drives the mailstore"},
 	{"internal/imap/wire", "internal/mailbox", "the grammar knows no mailbox"},
+	{"internal/listener", "internal/imap", "what serves both protocols knows neither"},
+	{"internal/listener", "internal/lmtp", "what serves both protocols knows neither"},
 }
 
 type goPackage struct {

@@ -3,14 +3,11 @@ package imap
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"mailreplica/internal/fault"
+	"mailreplica/internal/listener"
 )
 
 // Defaults of Config.
@@ -45,18 +42,10 @@ type Config struct {
 	ProxyAuth func(token, account, remote string) (Login, error)
 }
 
-// Server serves IMAP on any number of listeners.
+// Server serves IMAP on any number of listeners. Its Shutdown ends sessions with BYE, between commands where it can.
 type Server struct {
+	*listener.Server
 	config Config
-	ctx    context.Context // ends with the server
-	cancel context.CancelCauseFunc
-
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	sessions  map[*session]struct{}
-	closing   bool
-	running   sync.WaitGroup // sessions
-	count     atomic.Int64
 }
 
 // New makes a server.
@@ -88,117 +77,12 @@ func New(config Config) *Server {
 	if config.Greeting == "" {
 		config.Greeting = "localhost"
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Server{
-		config:    config,
-		ctx:       ctx,
-		cancel:    cancel,
-		listeners: make(map[net.Listener]struct{}),
-		sessions:  make(map[*session]struct{}),
-	}
-}
-
-// errClosing is why sessions end when the server does.
-var errClosing = fault.New(fault.Interrupted, "the server is shutting down")
-
-// Serve accepts connections until the listener fails or Shutdown is called, which is no error. Connections of a TLS
-// listener (crypto/tls.NewListener) are secure from the start.
-func (s *Server) Serve(l net.Listener) error {
-	if !s.addListener(l) {
-		_ = l.Close()
-		return nil
-	}
-	defer s.removeListener(l)
-	pause := acceptPauseMin
-	for {
-		conn, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = acceptPauseMin
-			s.start(conn)
-			continue
-		case s.isClosing():
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fault.Wrap(fault.Internal, err, "the IMAP listener on %s failed", l.Addr())
-		}
-		// Too many open files, for instance: it passes.
-		s.config.Logger.Warn("an IMAP connection could not be accepted", "error", err)
-		select {
-		case <-time.After(pause):
-		case <-s.ctx.Done():
-		}
-		pause = min(2*pause, acceptPauseMax)
-	}
-}
-
-const (
-	acceptPauseMin = 5 * time.Millisecond
-	acceptPauseMax = time.Second
-)
-
-// Shutdown closes the listeners and ends all sessions with BYE, between commands where it can. When ctx ends first, the
-// remaining connections are cut.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	for l := range s.listeners {
-		_ = l.Close()
-	}
-	for c := range s.sessions {
-		c.end(errClosing)
-	}
-	s.mu.Unlock()
-
-	done := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		s.cancel(errClosing)
-		return nil
-	case <-ctx.Done():
-	}
-	s.cancel(errClosing)
-	s.mu.Lock()
-	for c := range s.sessions {
-		c.cut()
-	}
-	s.mu.Unlock()
-	<-done
-	return ctx.Err()
-}
-
-// Sessions is the number of open connections.
-func (s *Server) Sessions() int { return int(s.count.Load()) }
-
-func (s *Server) start(conn net.Conn) {
-	c := newSession(s, conn)
-	s.mu.Lock()
-	full := len(s.sessions) >= s.config.SessionsMax
-	if full || s.closing {
-		s.mu.Unlock()
-		refuse(conn, full)
-		return
-	}
-	s.sessions[c] = struct{}{}
-	s.running.Add(1)
-	s.count.Add(1)
-	s.mu.Unlock()
-	go func() {
-		defer s.forget(c)
-		c.run()
-	}()
-}
-
-func (s *Server) forget(c *session) {
-	s.mu.Lock()
-	delete(s.sessions, c)
-	s.mu.Unlock()
-	s.count.Add(-1)
-	s.running.Done()
+	s := &Server{config: config}
+	s.Server = listener.New(listener.Config{
+		Name: "IMAP", SessionsMax: config.SessionsMax, Logger: config.Logger, Refuse: refuse,
+		Start: func(ctx context.Context, conn net.Conn) listener.Session { return newSession(ctx, s, conn) },
+	})
+	return s
 }
 
 // refuse turns a connection away without spending a session on it: over implicit TLS it is only closed, for a handshake
@@ -209,25 +93,4 @@ func refuse(conn net.Conn, full bool) {
 		_, _ = conn.Write([]byte("* BYE [LIMIT] Too many connections\r\n"))
 	}
 	_ = conn.Close()
-}
-
-func (s *Server) addListener(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closing {
-		s.listeners[l] = struct{}{}
-	}
-	return !s.closing
-}
-
-func (s *Server) removeListener(l net.Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.listeners, l)
-}
-
-func (s *Server) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
 }

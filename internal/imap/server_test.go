@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -77,37 +76,6 @@ func TestShutdownDuringIdleAndBetweenCommands(t *testing.T) {
 		if got := c.line(); got != endOfStream {
 			t.Errorf("%s: got %s", name, got)
 		}
-	}
-}
-
-// scarce is a listener that sometimes fails, as one does where there are too many open files.
-type scarce struct {
-	net.Listener
-	failures int // still to come
-}
-
-func (s *scarce) Accept() (net.Conn, error) {
-	if s.failures--; s.failures >= 0 {
-		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
-	}
-	return s.Listener.Accept()
-}
-
-func TestAcceptFailsForAWhile(t *testing.T) {
-	b, _ := backendWithTest()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := imap.New(imap.Config{Backend: b, AllowPlaintext: true})
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(&scarce{l, 3}) }()
-	login(t, l.Addr().String()).ok("LOGOUT")
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("Serve: %v", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"mailreplica/internal/fault"
 	"mailreplica/internal/imap/wire"
+	"mailreplica/internal/listener"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 	stallBeforeLogin = 30 * time.Second // inside a command
 )
 
-// session is one connection. Its goroutine runs commands one after the other; end, cut and the watcher are the only ways
+// session is one connection. Its goroutine runs commands one after the other; End, Cut and the watcher are the only ways
 // in from outside.
 type session struct {
 	server *Server
@@ -51,8 +52,8 @@ type session struct {
 	ended  chan struct{} // closed then
 }
 
-func newSession(server *Server, conn net.Conn) *session {
-	ctx, cancel := context.WithCancel(server.ctx)
+func newSession(ctx context.Context, server *Server, conn net.Conn) *session {
+	ctx, cancel := context.WithCancel(ctx)
 	s := &session{
 		server: server, ctx: ctx, cancel: cancel,
 		log:    server.config.Logger,
@@ -68,6 +69,9 @@ func newSession(server *Server, conn net.Conn) *session {
 	s.out = wire.NewWriter(s.link)
 	return s
 }
+
+// End implements listener.Session.
+func (s *session) End() { s.end(listener.ErrClosing) }
 
 // end asks the session to say BYE and close as soon as it is between commands. The first reason counts.
 func (s *session) end(reason error) {
@@ -86,13 +90,14 @@ func (s *session) endReason() error {
 	return s.reason
 }
 
-// cut breaks the connection off.
-func (s *session) cut() {
+// Cut implements listener.Session.
+func (s *session) Cut() {
 	s.cancel()
 	s.link.close()
 }
 
-func (s *session) run() {
+// Run implements listener.Session.
+func (s *session) Run() {
 	defer s.close()
 	if !s.handshake() {
 		return

@@ -3,13 +3,11 @@ package lmtp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
-	"mailreplica/internal/fault"
+	"mailreplica/internal/listener"
 )
 
 // Defaults of Config.
@@ -41,17 +39,11 @@ type Config struct {
 	Logger          *slog.Logger
 }
 
-// Server serves LMTP on any number of listeners.
+// Server serves LMTP on any number of listeners. Its Shutdown ends sessions that wait for a command at once, the others
+// after the delivery that is under way.
 type Server struct {
+	*listener.Server
 	config Config
-	ctx    context.Context // ends with the server
-	cancel context.CancelFunc
-
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	sessions  map[*session]struct{}
-	closing   bool
-	running   sync.WaitGroup // sessions
 }
 
 // New makes a server.
@@ -76,151 +68,21 @@ func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{config: c, listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s := &Server{config: c}
+	s.Server = listener.New(listener.Config{
+		Name: "LMTP", SessionsMax: c.SessionsMax, Logger: c.Logger, Refuse: s.refuse,
+		Start: func(ctx context.Context, conn net.Conn) listener.Session { return newSession(ctx, s, conn) },
+	})
 	return s
 }
 
-// Serve accepts connections until the listener fails or Shutdown is called, which is no error.
-func (s *Server) Serve(l net.Listener) error {
-	if !s.addListener(l) {
-		_ = l.Close()
-		return nil
-	}
-	defer s.removeListener(l)
-	pause := acceptPauseMin
-	for {
-		conn, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = acceptPauseMin
-			s.start(conn)
-			continue
-		case s.isClosing():
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fault.Wrap(fault.Internal, err, "the LMTP listener on %s failed", l.Addr())
-		}
-		// Too many open files, for instance: it passes.
-		s.config.Logger.Warn("an LMTP connection could not be accepted", "error", err)
-		select {
-		case <-time.After(pause):
-		case <-s.ctx.Done():
-		}
-		pause = min(2*pause, acceptPauseMax)
-	}
-}
-
-const (
-	acceptPauseMin = 5 * time.Millisecond
-	acceptPauseMax = time.Second
-)
-
-// ServeConn serves one connection and returns when it has ended.
-func (s *Server) ServeConn(conn net.Conn) {
-	c := newSession(s, conn)
-	full, ok := s.add(c)
-	if !ok {
-		refuse(conn, s.config.Hostname, full)
-		return
-	}
-	defer s.forget(c)
-	c.run()
-}
-
-// start is ServeConn on a goroutine of its own.
-func (s *Server) start(conn net.Conn) {
-	go s.ServeConn(conn)
-}
-
-func (s *Server) add(c *session) (full, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	full = len(s.sessions) >= s.config.SessionsMax
-	if full || s.closing {
-		return full, false
-	}
-	s.sessions[c] = struct{}{}
-	s.running.Add(1)
-	return false, true
-}
-
-func (s *Server) forget(c *session) {
-	s.mu.Lock()
-	delete(s.sessions, c)
-	s.mu.Unlock()
-	s.running.Done()
-}
-
 // refuse turns a connection away.
-func refuse(conn net.Conn, hostname string, full bool) {
+func (s *Server) refuse(conn net.Conn, full bool) {
 	text := "shutting down"
 	if full {
 		text = "too many connections"
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = conn.Write([]byte("421 4.3.2 " + hostname + " " + text + ", try again later\r\n")) // it is only told
+	_, _ = conn.Write([]byte("421 4.3.2 " + s.config.Hostname + " " + text + ", try again later\r\n")) // it is only told
 	_ = conn.Close()
-}
-
-// Shutdown closes the listeners and ends all sessions: those that wait for a command now, the others after the delivery
-// that is under way. When ctx ends first, the remaining connections are cut.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	for l := range s.listeners {
-		_ = l.Close()
-	}
-	for c := range s.sessions {
-		c.source.interrupt()
-	}
-	s.mu.Unlock()
-
-	done := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		s.cancel()
-		return nil
-	case <-ctx.Done():
-	}
-	s.cancel()
-	s.mu.Lock()
-	for c := range s.sessions {
-		c.cut()
-	}
-	s.mu.Unlock()
-	<-done
-	return ctx.Err()
-}
-
-// Sessions is the number of open connections.
-func (s *Server) Sessions() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.sessions)
-}
-
-func (s *Server) addListener(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closing {
-		s.listeners[l] = struct{}{}
-	}
-	return !s.closing
-}
-
-func (s *Server) removeListener(l net.Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.listeners, l)
-}
-
-func (s *Server) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
 }

@@ -17,7 +17,7 @@ import (
 // errorsMax bounds the commands in error of one session; a scanner needs no more.
 const errorsMax = 20
 
-// session is one connection. Its goroutine runs commands one after the other; interrupt and cut are the only ways in from
+// session is one connection. Its goroutine runs commands one after the other; End and Cut are the only ways in from
 // outside.
 type session struct {
 	server *Server
@@ -42,9 +42,9 @@ type session struct {
 	unproven unproven
 }
 
-func newSession(server *Server, conn net.Conn) *session {
+func newSession(ctx context.Context, server *Server, conn net.Conn) *session {
 	s := &session{server: server, raw: conn, log: server.config.Logger}
-	s.ctx, s.cancel = context.WithCancel(server.ctx)
+	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.source = &source{}
 	s.in = bufio.NewReaderSize(s.source, readBufferBytes)
 	s.out = bufio.NewWriter(nil)
@@ -70,14 +70,18 @@ func (w timedWriter) Write(p []byte) (int, error) {
 	return w.conn.Write(p)
 }
 
-// cut breaks the connection off.
-func (s *session) cut() {
+// End implements listener.Session.
+func (s *session) End() { s.source.interrupt() }
+
+// Cut implements listener.Session.
+func (s *session) Cut() {
 	s.cancel()
 	s.closing.Do(func() { _ = s.raw.Close() })
 }
 
-func (s *session) run() {
-	defer s.cut()
+// Run implements listener.Session.
+func (s *session) Run() {
+	defer s.Cut()
 	defer s.reset()
 	s.reply(220, "", s.server.config.Hostname+" LMTP Mailreplica")
 	for !s.ended {

@@ -1,0 +1,207 @@
+// Package listener owns what every protocol server does around its sessions: it accepts connections, bounds how many are
+// open, knows which are, and ends them when the server does.
+//
+// It knows no protocol: what is said to a client, also to one that is turned away, is the server's own.
+package listener
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"mailreplica/internal/fault"
+)
+
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+// ErrClosing is why sessions end when the server does.
+var ErrClosing = fault.New(fault.Interrupted, "the server is shutting down")
+
+// Session is one connection. End and Cut are called from other goroutines than Run, also before it and after it.
+type Session interface {
+	// Run serves the connection, and returns after it has closed it.
+	Run()
+	// End asks the session to end as soon as nothing is under way. It does not wait.
+	End()
+	// Cut breaks the connection off.
+	Cut()
+}
+
+// Config says whose sessions they are.
+type Config struct {
+	Name        string // of the protocol, for errors and the log
+	SessionsMax int
+	Logger      *slog.Logger
+	// Start makes the session of a connection. The context ends with the server. It must not wait for the client.
+	Start func(ctx context.Context, conn net.Conn) Session
+	// Refuse turns a connection away, and closes it: too many are open, or the server is shutting down.
+	Refuse func(conn net.Conn, full bool)
+}
+
+// Server keeps the sessions of any number of listeners.
+type Server struct {
+	config Config
+	ctx    context.Context // ends with the server
+	cancel context.CancelCauseFunc
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	sessions  map[Session]struct{}
+	shut      bool
+	closing   chan struct{}  // closed when shut is set
+	running   sync.WaitGroup // sessions
+}
+
+// New makes a server.
+func New(c Config) *Server {
+	s := &Server{
+		config: c, listeners: map[net.Listener]struct{}{}, sessions: map[Session]struct{}{}, closing: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// Serve accepts connections until the listener fails or Shutdown is called, which is no error. Connections of a TLS
+// listener (crypto/tls.NewListener) are secure from the start.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.addListener(l) {
+		_ = l.Close()
+		return nil
+	}
+	defer s.removeListener(l)
+	pause := acceptPauseMin
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = acceptPauseMin
+			go s.ServeConn(conn)
+			continue
+		case s.isClosing():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fault.Wrap(fault.Internal, err, "the %s listener on %s failed", s.config.Name, l.Addr())
+		}
+		// Too many open files, for instance: it passes.
+		s.config.Logger.Warn("a connection could not be accepted", "protocol", s.config.Name, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-s.closing:
+		}
+		pause = min(2*pause, acceptPauseMax)
+	}
+}
+
+// ServeConn serves one connection and returns when it has ended.
+func (s *Server) ServeConn(conn net.Conn) {
+	session, full := s.add(conn)
+	if session == nil {
+		s.config.Refuse(conn, full)
+		return
+	}
+	defer s.forget(session)
+	session.Run()
+}
+
+// Shutdown closes the listeners and asks all sessions to end. When ctx ends first, the remaining connections are cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	for _, session := range s.close() {
+		session.End()
+	}
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	defer s.cancel(ErrClosing)
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.cancel(ErrClosing)
+	for _, session := range s.open() {
+		session.Cut()
+	}
+	<-done
+	return ctx.Err()
+}
+
+// Sessions is the number of open connections.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// close lets nothing in any more, and gives the sessions that are open.
+func (s *Server) close() []Session {
+	s.mu.Lock()
+	if !s.shut {
+		s.shut = true
+		close(s.closing)
+	}
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	s.mu.Unlock()
+	return s.open()
+}
+
+func (s *Server) open() []Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := make([]Session, 0, len(s.sessions))
+	for session := range s.sessions {
+		open = append(open, session)
+	}
+	return open
+}
+
+// add begins a session, nil where there is no room: then full says whether that will pass.
+func (s *Server) add(conn net.Conn) (session Session, full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full = len(s.sessions) >= s.config.SessionsMax
+	if full || s.shut {
+		return nil, full
+	}
+	session = s.config.Start(s.ctx, conn)
+	s.sessions[session] = struct{}{}
+	s.running.Add(1)
+	return session, false
+}
+
+func (s *Server) forget(session Session) {
+	s.mu.Lock()
+	delete(s.sessions, session)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.shut {
+		s.listeners[l] = struct{}{}
+	}
+	return !s.shut
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shut
+}
