@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -118,6 +119,7 @@ func (d *delivery) attempt(ctx context.Context, indices []int, second bool) {
 	remote := map[string][]int{}
 	routes := map[string]Route{}
 	var running sync.WaitGroup
+	defer running.Wait() // also where the loop panics: what runs reads the mail's body
 	turns := make(chan struct{}, localDeliveriesMax)
 	for _, i := range indices {
 		route, err := d.l.router.ByID(ctx, d.mail.Recipients[i].Account)
@@ -131,6 +133,7 @@ func (d *delivery) attempt(ctx context.Context, indices []int, second bool) {
 			turns <- struct{}{}
 			running.Go(func() {
 				defer func() { <-turns }()
+				defer d.survive([]int{i})
 				d.outcomes[i] = d.l.deliverHere(ctx, d.mail, d.mail.Recipients[i], route)
 			})
 		case d.mail.Relayed:
@@ -141,9 +144,25 @@ func (d *delivery) attempt(ctx context.Context, indices []int, second bool) {
 		}
 	}
 	for home, indices := range remote {
-		running.Go(func() { d.relayTo(ctx, routes[home], indices) })
+		running.Go(func() {
+			defer d.survive(indices)
+			d.relayTo(ctx, routes[home], indices)
+		})
 	}
-	running.Wait()
+}
+
+// survive ends a panic with the delivery in which it happened: a message that this mailstore cannot bear is its sender's to
+// keep, and must not take all others' mail away. To deliver it again is harmless where it was delivered.
+func (d *delivery) survive(indices []int) {
+	problem := recover()
+	if problem == nil {
+		return
+	}
+	d.l.logger.Error("a delivery panicked and is refused for now: this is a defect", "mail", d.mail.ID,
+		"recipients", len(indices), "panic", problem, "stack", string(debug.Stack()))
+	for _, i := range indices {
+		d.outcomes[i] = lmtp.Outcome{Err: fault.New(fault.Internal, "the mail could not be handled")}
+	}
 }
 
 // relayTo hands the mail to the home of some recipients.

@@ -187,7 +187,8 @@ func (l *limited) Create(ctx context.Context) (blob.Writer, error) {
 	if l.full.Load() {
 		return nil, fault.New(fault.VolumeUnavailable, "the volume is full")
 	}
-	return l.Volume.Create(ctx)
+	w, err := l.Volume.Create(ctx)
+	return fragile{w}, err
 }
 
 // noStreams are of no log: it has been read to its end, and takes nothing.

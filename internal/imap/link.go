@@ -42,19 +42,10 @@ func (l *link) await(timeout time.Duration) error {
 	if l.start < l.end {
 		return nil
 	}
-	l.mu.Lock()
-	if l.woken {
-		l.woken = false
-		l.mu.Unlock()
-		return errWoken
+	if err := l.arm(timeout); err != nil {
+		return err
 	}
-	l.waiting = true
-	err := l.conn.SetReadDeadline(time.Now().Add(timeout))
-	l.mu.Unlock()
-	n := 0
-	if err == nil {
-		n, err = l.conn.Read(l.head[:])
-	}
+	n, err := l.conn.Read(l.head[:])
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = false
@@ -70,6 +61,21 @@ func (l *link) await(timeout time.Duration) error {
 		return errTimeout
 	}
 	return err
+}
+
+// arm lets the read that follows be woken. A connection that takes no deadline is broken, and is not waited for.
+func (l *link) arm(timeout time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.woken {
+		l.woken = false
+		return errWoken
+	}
+	if err := l.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	l.waiting = true
+	return nil
 }
 
 // setIdling says whether changes wake the session. It is set before the session first looks for changes: one that comes

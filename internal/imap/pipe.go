@@ -28,6 +28,7 @@ func (s *session) pipe(home net.Conn) {
 		}
 	}()
 	stop := make(chan struct{})
+	defer close(stop)
 	go func() {
 		select {
 		case <-s.ended:
@@ -37,7 +38,6 @@ func (s *session) pipe(home net.Conn) {
 	}()
 	var frames framer
 	homeEnded := s.fromHome(home, &frames)
-	close(stop)
 	if homeEnded && !frames.within && !frames.bye && !clientEnded.Load() {
 		if reason := s.endReason(); reason != nil {
 			s.bye(reason)

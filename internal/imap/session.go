@@ -75,13 +75,17 @@ func (s *session) End() { s.end(listener.ErrClosing) }
 
 // end asks the session to say BYE and close as soon as it is between commands. The first reason counts.
 func (s *session) end(reason error) {
+	s.setReason(reason)
+	s.link.wake(false)
+}
+
+func (s *session) setReason(reason error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.reason == nil {
 		s.reason = reason
 		close(s.ended)
 	}
-	s.mu.Unlock()
-	s.link.wake(false)
 }
 
 func (s *session) endReason() error {
@@ -121,11 +125,10 @@ func (s *session) Run() {
 }
 
 func (s *session) close() {
+	defer s.Cut()
 	if s.watch != nil {
 		s.watch.Close()
 	}
-	s.cancel()
-	s.link.close()
 }
 
 // handshake completes implicit TLS within the time that a login may take.

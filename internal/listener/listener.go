@@ -1,5 +1,5 @@
 // Package listener owns what every protocol server does around its sessions: it accepts connections, bounds how many are
-// open, knows which are, and ends them when the server does.
+// open, knows which are, and ends them when the server does. A session that panics ends alone.
 //
 // It knows no protocol: what is said to a client, also to one that is turned away, is the server's own.
 package listener
@@ -8,8 +8,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mailreplica/internal/fault"
@@ -25,7 +29,8 @@ var ErrClosing = fault.New(fault.Interrupted, "the server is shutting down")
 
 // Session is one connection. End and Cut are called from other goroutines than Run, also before it and after it.
 type Session interface {
-	// Run serves the connection, and returns after it has closed it.
+	// Run serves the connection, and returns after it has closed it. It may panic: it holds nothing then, which takes that
+	// all it holds is given back by defer.
 	Run()
 	// End asks the session to end as soon as nothing is under way. It does not wait.
 	End()
@@ -38,7 +43,8 @@ type Config struct {
 	Name        string // of the protocol, for errors and the log
 	SessionsMax int
 	Logger      *slog.Logger
-	// Start makes the session of a connection. The context ends with the server. It must not wait for the client.
+	// Start makes the session of a connection. The context ends with the server. It must not wait for the client. Two
+	// sessions are never equal.
 	Start func(ctx context.Context, conn net.Conn) Session
 	// Refuse turns a connection away, and closes it: too many are open, or the server is shutting down.
 	Refuse func(conn net.Conn, full bool)
@@ -56,6 +62,7 @@ type Server struct {
 	shut      bool
 	closing   chan struct{}  // closed when shut is set
 	running   sync.WaitGroup // sessions
+	panics    atomic.Int64   // of sessions
 }
 
 // New makes a server.
@@ -98,15 +105,35 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// ServeConn serves one connection and returns when it has ended.
+// ServeConn serves one connection and returns when it has ended. It does not panic.
 func (s *Server) ServeConn(conn net.Conn) {
+	defer s.survive(conn) // what makes or refuses a session
 	session, full := s.add(conn)
 	if session == nil {
 		s.config.Refuse(conn, full)
 		return
 	}
-	defer s.forget(session)
+	s.run(conn, session)
+}
+
+func (s *Server) run(conn net.Conn, session Session) {
+	defer s.forget(session) // last: Shutdown waits until a panic is in the log
+	defer s.survive(conn)
 	session.Run()
+}
+
+// survive ends a panic with the session in which it happened: a message that the server cannot bear must not take the
+// others' sessions away. Nobody knows what was written last, so nothing more is said to the client. The session itself is
+// not asked for anything: what it holds, it has given back on the way here.
+func (s *Server) survive(conn net.Conn) {
+	problem := recover()
+	if problem == nil {
+		return
+	}
+	total := s.panics.Add(1)
+	s.config.Logger.Error("a session panicked and is ended: this is a defect", "protocol", s.config.Name,
+		"remote", conn.RemoteAddr(), "panic", problem, "total", total, "stack", string(debug.Stack()))
+	_ = conn.Close() // the session may have done so
 }
 
 // Shutdown closes the listeners and asks all sessions to end. When ctx ends first, the remaining connections are cut.
@@ -140,9 +167,13 @@ func (s *Server) Sessions() int {
 	return len(s.sessions)
 }
 
+// Panics is how many sessions have ended by a panic.
+func (s *Server) Panics() int { return int(s.panics.Load()) }
+
 // close lets nothing in any more, and gives the sessions that are open.
 func (s *Server) close() []Session {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.shut {
 		s.shut = true
 		close(s.closing)
@@ -150,18 +181,13 @@ func (s *Server) close() []Session {
 	for l := range s.listeners {
 		_ = l.Close()
 	}
-	s.mu.Unlock()
-	return s.open()
+	return slices.Collect(maps.Keys(s.sessions))
 }
 
 func (s *Server) open() []Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	open := make([]Session, 0, len(s.sessions))
-	for session := range s.sessions {
-		open = append(open, session)
-	}
-	return open
+	return slices.Collect(maps.Keys(s.sessions))
 }
 
 // add begins a session, nil where there is no room: then full says whether that will pass.

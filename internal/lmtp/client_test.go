@@ -22,7 +22,9 @@ func start(t testing.TB, c lmtp.Config) (*lmtp.Server, string) {
 	if c.Hostname == "" {
 		c.Hostname = here
 	}
-	c.SpoolDir = t.TempDir()
+	if c.SpoolDir == "" {
+		c.SpoolDir = t.TempDir()
+	}
 	server := lmtp.New(c)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
