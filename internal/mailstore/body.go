@@ -21,9 +21,9 @@ func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMess
 	if err != nil {
 		return mailbox.NewMessage{}, err
 	}
+	defer w.Abort() // does nothing after Commit
 	summary, err := message.Parse(&tee{from: r, to: w})
 	if err != nil {
-		w.Abort()
 		return mailbox.NewMessage{}, err
 	}
 	name, size, err := w.Commit(ctx)

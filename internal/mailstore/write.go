@@ -2,6 +2,8 @@ package mailstore
 
 import (
 	"errors"
+	"log/slog"
+	"runtime/debug"
 
 	"mailreplica/internal/event"
 	"mailreplica/internal/fault"
@@ -87,7 +89,7 @@ func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded [
 			return errStale
 		}
 		var d *mailbox.Draft
-		if d, folded, err = fold(rows, batch); err != nil {
+		if d, folded, err = fold(rows, batch, a.m.logger); err != nil {
 			return err
 		}
 		if t.empty = d.Empty(); t.empty {
@@ -106,7 +108,7 @@ func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded [
 
 // fold computes a batch as one transaction. A request that failed after it had changed something spoils the draft, which
 // is then begun anew without it; an operation of Draft that fails has changed nothing, so that is rare.
-func fold(rows mailbox.Reader, batch []*request) (*mailbox.Draft, []*request, error) {
+func fold(rows mailbox.Reader, batch []*request, logger *slog.Logger) (*mailbox.Draft, []*request, error) {
 	failed := map[*request]error{}
 	for {
 		d, err := mailbox.NewDraft(rows)
@@ -124,9 +126,10 @@ func fold(rows mailbox.Reader, batch []*request) (*mailbox.Draft, []*request, er
 				continue
 			}
 			before := d.Changes()
-			if r.err = r.change(d); r.err != nil {
+			var broken bool
+			if broken, r.err = compute(d, r, logger); r.err != nil {
 				failed[r] = r.err
-				if spoilt = d.Changes() != before; spoilt {
+				if spoilt = broken || d.Changes() != before; spoilt {
 					break
 				}
 			}
@@ -135,6 +138,18 @@ func fold(rows mailbox.Reader, batch []*request) (*mailbox.Draft, []*request, er
 			return d, batch[:n], nil
 		}
 	}
+}
+
+// compute runs one request's computation. One that panics is a defect, which fails that request and no other: the draft may be
+// half changed then, and is broken.
+func compute(d *mailbox.Draft, r *request, logger *slog.Logger) (broken bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			logger.Error("a change panicked", "panic", p, "stack", string(debug.Stack()))
+			broken, err = true, fault.New(fault.Internal, "the change could not be computed")
+		}
+	}()
+	return false, r.change(d)
 }
 
 // commitHere commits to this mailstore's database, fsynced: the transaction of an account without replicas, or of a paused
