@@ -6,6 +6,7 @@ import (
 
 	"mailreplica/internal/fault"
 	"mailreplica/internal/node/nodetest"
+	"mailreplica/internal/protocol"
 )
 
 func TestReseedIsRefusedWhileTheLogWorks(t *testing.T) {
@@ -58,4 +59,32 @@ func TestReseedAfterTheLogIsLost(t *testing.T) {
 			equal(t, c, id, 0, 1)
 		})
 	}
+}
+
+// TestReseedOverAHomeThatCommitsAlone has a copy that was away when it was removed, and whose log is lost since. It must not become
+// the primary: the home goes on by itself, with mail that the copy never saw.
+func TestReseedOverAHomeThatCommitsAlone(t *testing.T) {
+	c := nodetest.Start(t, 2)
+	id := c.Account(0, "user@example.com")
+	c.Replicate(id, 1, 10)
+	mustDeliver(t, c.Nodes[0], id, "one")
+	c.StopNode(1)
+	if err := c.Directory.RemoveReplica(t.Context(), id, nodetest.Name(1)); err != nil {
+		t.Fatal(err)
+	}
+	mode(t, c, 0, id, protocol.Local)
+	mustDeliver(t, c.Nodes[0], id, "that the copy never saw")
+	c.ReplaceBroker()
+	c.StartNode(1)
+	c.Eventually("the refusal", func() bool {
+		err := c.Nodes[1].Service().Reseed(t.Context(), id)
+		if err == nil {
+			t.Fatal("a copy that had left was declared the primary")
+		}
+		return fault.Is(err, fault.Invalid)
+	})
+	if got, _ := contents(t, c.Nodes[0], id); len(got) != 2 {
+		t.Errorf("the home has %d messages, want 2", len(got))
+	}
+	mustDeliver(t, c.Nodes[0], id, "three")
 }

@@ -61,3 +61,21 @@ func (r *Manager) mayBeDeclared(c *protocol.Copy, wish directory.Account) error 
 	}
 	return nil
 }
+
+// homeCommitsAlone refuses a decree over a home that commits to its own database: it needs no log, and has changes that no other
+// copy was ever told of. A copy elsewhere is one that has not read its Leave.
+func (r *Manager) homeCommitsAlone(ctx context.Context, wish directory.Account) error {
+	if wish.MailHost == r.self {
+		return nil
+	}
+	home, err := r.askCopy(ctx, wish.MailHost, wish.ID)
+	if err != nil {
+		r.logger.Warn("the home could not be asked before a decree", "account", wish.Name, "home", wish.MailHost, "error", err)
+		return nil // it is lost, which is what decrees are for
+	}
+	if home.Condition == protocol.Complete.String() && home.Primary == wish.MailHost && home.Mode == protocol.Local.String() {
+		return fault.New(fault.Invalid, "the home of %s, %s, commits by itself and is in good order", wish.Name, wish.MailHost).
+			WithHint("leave the account out; MailReplica setAccountDestination makes its replicas anew")
+	}
+	return nil
+}

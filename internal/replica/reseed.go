@@ -141,6 +141,9 @@ func (r *Manager) ReseedAsked(ctx context.Context, id account.ID) error {
 	if err := r.mayBeDeclared(c, wish); err != nil {
 		return err
 	}
+	if err := r.homeCommitsAlone(ctx, wish); err != nil {
+		return err
+	}
 	highest := max(c.Epoch, wish.Epoch)
 	for _, replica := range r.wishes.Replicas(id) {
 		if other, err := r.askCopy(ctx, replica.Mailstore, id); err == nil {
