@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"mailreplica/internal/fault"
+	"mailreplica/internal/node"
 	"mailreplica/internal/node/nodetest"
 	"mailreplica/internal/protocol"
 )
@@ -34,7 +35,17 @@ func TestReseedAfterTheLogIsLost(t *testing.T) {
 				mustDeliver(t, c.Nodes[0], id, fmt.Sprint("message ", i))
 			}
 			equal(t, c, id, 0, 1)
+			lost := logOf(t, c.Nodes[0])
 			c.ReplaceBroker()
+			c.Eventually("both to read the other log", func() bool {
+				return logOf(t, c.Nodes[0]) != lost && logOf(t, c.Nodes[1]) != lost
+			})
+			if seed != 0 { // while the home answers and is not behind, it is the one to begin from
+				c.Eventually("the refusal", func() bool {
+					return fault.Is(c.Nodes[seed].Service().Reseed(t.Context(), id), fault.Invalid)
+				})
+				c.StopNode(0)
+			}
 			c.Eventually("the decree", func() bool {
 				err := c.Nodes[seed].Service().Reseed(t.Context(), id)
 				if err != nil && !fault.Is(err, fault.Invalid) { // the mailstore does not know yet that its log is gone
@@ -50,6 +61,9 @@ func TestReseedAfterTheLogIsLost(t *testing.T) {
 				_, err := deliver(t, c.Nodes[seed], id, "after")
 				return err == nil
 			})
+			if seed != 0 {
+				c.StartNode(0)
+			}
 			c.Available(id, 1-seed)
 			equal(t, c, id, 0, 1)
 			if got, _ := contents(t, c.Nodes[1-seed], id); len(got) != 6 {
@@ -87,4 +101,14 @@ func TestReseedOverAHomeThatCommitsAlone(t *testing.T) {
 		t.Errorf("the home has %d messages, want 2", len(got))
 	}
 	mustDeliver(t, c.Nodes[0], id, "three")
+}
+
+// logOf is what a mailstore says of the log that it reads.
+func logOf(t *testing.T, n *node.Node) string {
+	t.Helper()
+	status, err := n.Service().Status(t.Context(), nil)
+	if err != nil || len(status.Services) == 0 {
+		t.Fatalf("status: %+v, %v", status, err)
+	}
+	return status.Services[0].Detail
 }

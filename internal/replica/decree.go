@@ -62,20 +62,26 @@ func (r *Manager) mayBeDeclared(c *protocol.Copy, wish directory.Account) error 
 	return nil
 }
 
-// homeCommitsAlone refuses a decree over a home that commits to its own database: it needs no log, and has changes that no other
-// copy was ever told of. A copy elsewhere is one that has not read its Leave.
-func (r *Manager) homeCommitsAlone(ctx context.Context, wish directory.Account) error {
-	if wish.MailHost == r.self {
-		return nil
-	}
-	home, err := r.askCopy(ctx, wish.MailHost, wish.ID)
+// betterCopy refuses a decree where another copy answers that would lose by it: one that is further ahead, or the home, if it
+// is not behind. Whether this mailstore reaches the log says nothing of the others: the home may acknowledge through it.
+func (r *Manager) betterCopy(ctx context.Context, c *protocol.Copy, wish directory.Account) error {
+	replicas, err := r.dir.Replicas(ctx, c.Account)
 	if err != nil {
-		r.logger.Warn("the home could not be asked before a decree", "account", wish.Name, "home", wish.MailHost, "error", err)
-		return nil // it is lost, which is what decrees are for
+		return err
 	}
-	if home.Condition == protocol.Complete.String() && home.Primary == wish.MailHost && home.Mode == protocol.Local.String() {
-		return fault.New(fault.Invalid, "the home of %s, %s, commits by itself and is in good order", wish.Name, wish.MailHost).
-			WithHint("leave the account out; MailReplica setAccountDestination makes its replicas anew")
+	asked := others(c, append(replicas, directory.Replica{Mailstore: wish.MailHost}))
+	for _, fqdn := range asked {
+		other, err := r.askCopy(ctx, fqdn, c.Account)
+		if err != nil {
+			r.logger.Warn("a mailstore could not be asked before a decree", "account", wish.Name, "asked", fqdn, "error", err)
+			continue // it is lost, which is what decrees are for
+		}
+		ahead := other.Epoch > c.Epoch || other.Epoch == c.Epoch && other.Sequence > c.Committed
+		level := other.Epoch == c.Epoch && other.Sequence == c.Committed && fqdn == wish.MailHost
+		if other.Condition != protocol.Initialising.String() && (ahead || level) {
+			return fault.New(fault.Invalid, "the copy of %s on %s holds as much as the one on %s or more, and would be lost", wish.Name, fqdn, r.self).
+				WithHint("run MailReplica reseed %s accounts %s, or promoteAccounts where the log works", fqdn, wish.Name)
+		}
 	}
 	return nil
 }

@@ -141,7 +141,7 @@ func (r *Manager) ReseedAsked(ctx context.Context, id account.ID) error {
 	if err := r.mayBeDeclared(c, wish); err != nil {
 		return err
 	}
-	if err := r.homeCommitsAlone(ctx, wish); err != nil {
+	if err := r.betterCopy(ctx, c, wish); err != nil {
 		return err
 	}
 	highest := max(c.Epoch, wish.Epoch)

@@ -67,7 +67,7 @@ func replicasAfter(c *protocol.Copy, home string, stored []directory.Replica) []
 	if !c.IsOpen() {
 		for _, replica := range stored {
 			if replica.Mailstore == c.Primary {
-				replica.Mailstore = home
+				replica.Mailstore, replica.Removing = home, false // the wish to remove was this one's, not the home's
 			}
 			if replica.Mailstore != c.Primary {
 				replica.State = directory.Initialising
