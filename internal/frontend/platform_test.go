@@ -100,7 +100,7 @@ func (p *platform) host(i int, folder string) *host {
 	}
 	t.Cleanup(func() { _ = h.store.Close() })
 	h.mailstore, err = mailstore.Open(t.Context(), mailstore.Config{
-		Self: h.name, Store: h.store, Volumes: map[string]blob.Volume{"blobs": &limited{volume, &p.full}}, PrimaryVolume: "blobs", Logger: logger,
+		Self: h.name, Store: h.store, Volumes: blob.NewSet("blobs", &limited{volume, &p.full}), Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,9 +13,9 @@ import (
 // StoreBody puts a message's bytes into the primary volume, durably, and parses them on the way; only then may a change
 // name them (design section 4, step 1). Kinds: VolumeUnavailable, or the reader's own error.
 func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMessage, error) {
-	volume, ok := m.volumes[m.primary]
-	if !ok {
-		return mailbox.NewMessage{}, fault.New(fault.VolumeUnavailable, "the primary volume %q is not configured", m.primary)
+	volume, err := m.volumes.Primary()
+	if err != nil {
+		return mailbox.NewMessage{}, err
 	}
 	w, err := volume.Create(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMess
 	if err != nil {
 		return mailbox.NewMessage{}, err
 	}
-	return mailbox.NewMessage{Volume: m.primary, Blob: name, Size: uint64(size), Summary: summary.Encode()}, nil
+	return mailbox.NewMessage{Volume: volume.ID(), Blob: name, Size: uint64(size), Summary: summary.Encode()}, nil
 }
 
 // tee hands on what it reads, and tells the two kinds of failure apart: a reader's error stays its own, a writer's is the
@@ -52,9 +52,9 @@ func (t *tee) Read(p []byte) (int, error) {
 
 // OpenBody opens the bytes of a message. Kinds: VolumeUnavailable, NotFound.
 func (m *Mailstore) OpenBody(ctx context.Context, c mailbox.Content) (blob.Blob, error) {
-	volume, ok := m.volumes[c.Volume]
-	if !ok {
-		return nil, fault.New(fault.VolumeUnavailable, "volume %q is not configured on %s", c.Volume, m.self)
+	volume, err := m.volumes.Find(c.Volume)
+	if err != nil {
+		return nil, err
 	}
 	return volume.Open(ctx, c.Blob)
 }

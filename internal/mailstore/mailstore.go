@@ -59,8 +59,7 @@ type Observer func(id account.ID)
 type Mailstore struct {
 	self    string
 	store   *metadata.Store
-	volumes map[string]blob.Volume
-	primary string // name of the volume that takes new blobs
+	volumes *blob.Set
 	streams Streams
 	observe Observer
 	logger  *slog.Logger
@@ -78,17 +77,16 @@ type Mailstore struct {
 
 // Config is what a Mailstore is made of.
 type Config struct {
-	Self          string // FQDN
-	Store         *metadata.Store
-	Volumes       map[string]blob.Volume
-	PrimaryVolume string
-	Logger        *slog.Logger
+	Self    string // FQDN
+	Store   *metadata.Store
+	Volumes *blob.Set
+	Logger  *slog.Logger
 }
 
 // Open loads the copies that the database holds. Nothing is served before Start.
 func Open(ctx context.Context, c Config) (*Mailstore, error) {
 	m := &Mailstore{
-		self: c.Self, store: c.Store, volumes: c.Volumes, primary: c.PrimaryVolume, logger: c.Logger,
+		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger,
 		accounts: map[account.ID]*Account{}, holds: func(protocol.Stream) bool { return true },
 	}
 	m.open.first = map[*Account]openTransaction{}

@@ -118,7 +118,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	if err := os.MkdirAll(n.config.Data, 0o700); err != nil {
 		return fault.Wrap(fault.Invalid, err, "the data folder %s cannot be made", n.config.Data)
 	}
-	volumes := map[string]blob.Volume{}
+	var volumes []blob.Volume
 	for _, v := range n.config.Volumes {
 		volume, err := dir.Open(v.Path, v.Name)
 		if err != nil {
@@ -128,7 +128,7 @@ func (n *Node) openStores(ctx context.Context) error {
 			volume.Close()
 			return nil
 		})
-		volumes[v.Name] = volume
+		volumes = append(volumes, volume)
 	}
 	store, err := metadata.Open(ctx, n.config.Data, n.logger)
 	if err != nil {
@@ -137,7 +137,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	n.store = store
 	n.atStop(func(context.Context) error { return store.Close() })
 	n.mailstore, err = mailstore.Open(ctx, mailstore.Config{
-		Self: n.config.FQDN, Store: store, Volumes: volumes, PrimaryVolume: n.config.PrimaryVolume, Logger: n.logger,
+		Self: n.config.FQDN, Store: store, Volumes: blob.NewSet(n.config.PrimaryVolume, volumes...), Logger: n.logger,
 	})
 	return err
 }
