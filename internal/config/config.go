@@ -25,6 +25,9 @@ type Config struct {
 	Data      string `yaml:"data"`      // folder of its database and of what it exports
 	Directory string `yaml:"directory"` // path of the directory's SQLite file, shared by the mailstores of this machine
 
+	DirectoryMariaDB *MariaDB `yaml:"directoryMariaDB"` // instead of a file: the database that all mailstores share
+	MetadataMariaDB  *MariaDB `yaml:"metadataMariaDB"`  // optional: this mailstore's own database; without it a file in data
+
 	PIDFile   string `yaml:"pidFile"`   // optional: where the process writes its id
 	Advertise string `yaml:"advertise"` // optional: host under which others reach this mailstore; see AdvertisedAddress
 
@@ -33,6 +36,8 @@ type Config struct {
 	TLS           TLS      `yaml:"tls"`
 	Volumes       []Volume `yaml:"volumes"`
 	PrimaryVolume string   `yaml:"primaryVolume"`
+	BlobCache     Cache    `yaml:"blobCache"`
+	Reclaim       Reclaim  `yaml:"reclaim"`
 	Log           Log      `yaml:"log"`
 	IMAP          IMAP     `yaml:"imap"`
 	LMTP          LMTP     `yaml:"lmtp"`
@@ -62,7 +67,7 @@ type TLS struct {
 	CA          string `yaml:"ca"` // that other mailstores' certificates are checked against; empty: the system's
 }
 
-// Volume is a place for blobs. Centralised says that every mailstore reaches the same one at its own path.
+// Volume is a folder for blobs. Those in S3 are made with carbonio powerstore doCreateVolume. Centralised says that every mailstore reaches the same one at its own path.
 type Volume struct {
 	Name        string `yaml:"name"`
 	Path        string `yaml:"path"`
@@ -97,10 +102,12 @@ type LMTP struct {
 // Default is a configuration with every default, and without what has none.
 func Default() Config {
 	return Config{
-		Log:      Log{Topic: "mailreplica-events", Streams: 16, Replication: 3, RetentionHours: 14 * 24, LingerMs: 0},
-		IMAP:     IMAP{MessageBytesMax: 64 << 20, SessionsMax: 20_000, IdleTimeoutSec: 30 * 60, LoginAttemptsMax: 5},
-		LMTP:     LMTP{MessageBytesMax: 64 << 20, RecipientsMax: 1_000, SessionsMax: 1_000},
-		LogLevel: "info",
+		Log:       Log{Topic: "mailreplica-events", Streams: 16, Replication: 3, RetentionHours: 14 * 24, LingerMs: 0},
+		IMAP:      IMAP{MessageBytesMax: 64 << 20, SessionsMax: 20_000, IdleTimeoutSec: 30 * 60, LoginAttemptsMax: 5},
+		LMTP:      LMTP{MessageBytesMax: 64 << 20, RecipientsMax: 1_000, SessionsMax: 1_000},
+		BlobCache: Cache{BytesMax: 1 << 30},
+		Reclaim:   Reclaim{GraceHours: 7 * 24},
+		LogLevel:  "info",
 	}
 }
 
@@ -148,6 +155,12 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Volumes {
 		paths = append(paths, &c.Volumes[i].Path)
 	}
+	for _, m := range []*MariaDB{c.DirectoryMariaDB, c.MetadataMariaDB} {
+		if m != nil {
+			paths = append(paths, &m.PasswordFile, &m.CA)
+		}
+	}
+	paths = append(paths, &c.BlobCache.Path)
 	for _, path := range paths {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
@@ -157,9 +170,9 @@ func (c *Config) resolve(dir string) {
 
 func (c *Config) validate() error {
 	required := []struct{ key, value string }{
-		{"fqdn", c.FQDN}, {"data", c.Data}, {"directory", c.Directory}, {"listen.admin", c.Listen.Admin},
+		{"fqdn", c.FQDN}, {"data", c.Data}, {"listen.admin", c.Listen.Admin},
 		{"listen.peer", c.Listen.Peer}, {"tokens.admin", c.Tokens.Admin}, {"tokens.peer", c.Tokens.Peer},
-		{"primaryVolume", c.PrimaryVolume}, {"log.topic", c.Log.Topic},
+		{"log.topic", c.Log.Topic},
 	}
 	for _, r := range required {
 		if r.value == "" {
@@ -183,33 +196,10 @@ func (c *Config) validate() error {
 	if err := c.validateNumbers(); err != nil {
 		return err
 	}
+	if err := c.validateDatabases(); err != nil {
+		return err
+	}
 	return c.validateVolumes()
-}
-
-func (c *Config) validateNumbers() error {
-	positive := []struct {
-		key   string
-		value int64
-	}{
-		{"log.streams", int64(c.Log.Streams)}, {"log.replication", int64(c.Log.Replication)},
-		{"log.retentionHours", int64(c.Log.RetentionHours)}, {"imap.messageBytesMax", c.IMAP.MessageBytesMax},
-		{"imap.sessionsMax", int64(c.IMAP.SessionsMax)}, {"imap.idleTimeoutSec", int64(c.IMAP.IdleTimeoutSec)},
-		{"imap.loginAttemptsMax", int64(c.IMAP.LoginAttemptsMax)}, {"lmtp.messageBytesMax", c.LMTP.MessageBytesMax},
-		{"lmtp.recipientsMax", int64(c.LMTP.RecipientsMax)}, {"lmtp.sessionsMax", int64(c.LMTP.SessionsMax)},
-	}
-	for _, p := range positive {
-		if p.value <= 0 {
-			return fault.New(fault.Invalid, "%s is %d; it must be greater than 0", p.key, p.value)
-		}
-	}
-	if c.Log.LingerMs < 0 {
-		return fault.New(fault.Invalid, "log.lingerMs is %d; it must not be negative", c.Log.LingerMs)
-	}
-	switch c.LogLevel {
-	case "debug", "info", "warn", "error":
-		return nil
-	}
-	return fault.New(fault.Invalid, "logLevel is %q; want debug, info, warn or error", c.LogLevel)
 }
 
 func (c *Config) validateVolumes() error {
@@ -223,7 +213,7 @@ func (c *Config) validateVolumes() error {
 		}
 		names[v.Name] = true
 	}
-	if !names[c.PrimaryVolume] {
+	if c.PrimaryVolume != "" && !names[c.PrimaryVolume] {
 		return fault.New(fault.Invalid, "primaryVolume is %q, but no volume has that name", c.PrimaryVolume)
 	}
 	return nil
@@ -254,26 +244,4 @@ func (c *Config) Centralised() bool {
 		}
 	}
 	return false
-}
-
-// ReadToken reads a token from its file, which others must not be able to read.
-func ReadToken(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fault.Wrap(fault.Invalid, err, "the token file %s cannot be read", path).
-			WithHint("write it, with 16 bytes or more that nobody can guess, for the mailstore's user alone")
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", fault.New(fault.Invalid, "the token file %s can be read by others", path).WithHint("chmod 600 %s", path)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fault.Wrap(fault.Invalid, err, "the token file %s cannot be read", path)
-	}
-	token := strings.TrimSpace(string(data))
-	if len(token) < 16 || len(token) > 512 {
-		return "", fault.New(fault.Invalid, "the token in %s has %d bytes; want 16 to 512", path, len(token)).
-			WithHint("write one that nobody can guess, for instance with: openssl rand -hex 24")
-	}
-	return token, nil
 }

@@ -50,6 +50,29 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// database is how the configuration names one of a MariaDB server.
+func database(address, name string) string {
+	return "{address: '" + address + "', database: " + name + ", user: mailreplica, passwordFile: db.password}"
+}
+
+func TestLoadMariaDB(t *testing.T) {
+	text := strings.Replace(least, "directory: /directory/directory.db", "directoryMariaDB: "+database("db.example.com:3306", "directory")+
+		"\nmetadataMariaDB: "+database("/run/mysqld/mysqld.sock", "mbox1"), 1)
+	c, folder, err := load(t, strings.Replace(text, "primaryVolume: blobs\n", "", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.DirectoryMariaDB.PasswordFile, filepath.Join(folder, "db.password"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if c.MetadataMariaDB.Address != "/run/mysqld/mysqld.sock" || c.MetadataMariaDB.CA != "" || c.PrimaryVolume != "" {
+		t.Errorf("got %+v", c)
+	}
+	if got, want := c.CacheFolder(), filepath.Join(folder, "mbox1", "blob-cache"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
 		{"fqdn:", "fqnd:", "fqnd"},
@@ -67,6 +90,14 @@ func TestLoadRefuses(t *testing.T) {
 		{"fqdn", "tls: {key: k}\nfqdn", "go together"},
 		{`admin: "`, `imaps: "127.0.0.1:993", admin: "`, "listen.imaps needs"},
 		{"fqdn: ", "fqdn: [", "line"},
+		{"directory: /directory/directory.db\n", "", "either directory"},
+		{"fqdn", "directoryMariaDB: " + database("127.0.0.1:3306", "directory") + "\nfqdn", "either directory"},
+		{"fqdn", "metadataMariaDB: " + database("here", "mbox1") + "\nfqdn", `metadataMariaDB.address: "here"`},
+		{"fqdn", "metadataMariaDB: " + database("127.0.0.1:3306", "''") + "\nfqdn", "metadataMariaDB.database is not set"},
+		{"fqdn", "metadataMariaDB: {address: /run/s, database: d, user: u, passwordFile: p, ca: c}\nfqdn", "without tls"},
+		{"directory: /directory/directory.db", "directoryMariaDB: " + database("/run/s", "one") + "\nmetadataMariaDB: " + database("/run/s", "one"), "the same database"},
+		{"fqdn", "blobCache: {bytesMax: 0}\nfqdn", "blobCache.bytesMax is 0"},
+		{"fqdn", "reclaim: {graceHours: 0}\nfqdn", "reclaim.graceHours is 0"},
 	} {
 		_, folder, err := load(t, strings.Replace(least, test.old, test.new, 1))
 		if !fault.Is(err, fault.Invalid) || !strings.Contains(fault.Message(err), test.want) || !strings.HasPrefix(fault.Message(err), folder) ||

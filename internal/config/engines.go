@@ -1,0 +1,92 @@
+package config
+
+import (
+	"net"
+	"path/filepath"
+
+	"mailreplica/internal/fault"
+)
+
+// MariaDB names a database of a MariaDB server.
+type MariaDB struct {
+	Address      string `yaml:"address"` // host:port, or the path of a socket
+	Database     string `yaml:"database"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"passwordFile"` // that nobody but the owner may read
+	TLS          bool   `yaml:"tls"`
+	CA           string `yaml:"ca"` // optional: PEM that the server's certificate is checked against; empty: the system's
+}
+
+// Cache keeps blobs of S3 volumes near, so that they are read once and while the volume is away.
+type Cache struct {
+	Path     string `yaml:"path"` // optional: a folder of its own; blob-cache in data
+	BytesMax int64  `yaml:"bytesMax"`
+}
+
+// Reclaim says when the blobs of removed messages are deleted.
+type Reclaim struct {
+	GraceHours int `yaml:"graceHours"` // after the message went
+}
+
+// CacheFolder is where blobs of S3 volumes are kept near.
+func (c *Config) CacheFolder() string {
+	if c.BlobCache.Path != "" {
+		return c.BlobCache.Path
+	}
+	return filepath.Join(c.Data, "blob-cache")
+}
+
+func (c *Config) validateDatabases() error {
+	if (c.Directory == "") == (c.DirectoryMariaDB == nil) {
+		return fault.New(fault.Invalid, "want either directory, the path of a file, or directoryMariaDB")
+	}
+	for key, m := range map[string]*MariaDB{"directoryMariaDB": c.DirectoryMariaDB, "metadataMariaDB": c.MetadataMariaDB} {
+		if m == nil {
+			continue
+		}
+		for _, r := range []struct{ key, value string }{
+			{"address", m.Address}, {"database", m.Database}, {"user", m.User}, {"passwordFile", m.PasswordFile},
+		} {
+			if r.value == "" {
+				return fault.New(fault.Invalid, "%s.%s is not set", key, r.key)
+			}
+		}
+		if _, _, err := net.SplitHostPort(m.Address); err != nil && !filepath.IsAbs(m.Address) {
+			return fault.New(fault.Invalid, "%s.address: %q is neither host:port nor the path of a socket", key, m.Address)
+		}
+		if m.CA != "" && !m.TLS {
+			return fault.New(fault.Invalid, "%s.ca is of no use without tls: true", key)
+		}
+	}
+	if d, m := c.DirectoryMariaDB, c.MetadataMariaDB; d != nil && m != nil && d.Address == m.Address && d.Database == m.Database {
+		return fault.New(fault.Invalid, "directoryMariaDB and metadataMariaDB are the same database; each needs its own")
+	}
+	return nil
+}
+
+func (c *Config) validateNumbers() error {
+	positive := []struct {
+		key   string
+		value int64
+	}{
+		{"log.streams", int64(c.Log.Streams)}, {"log.replication", int64(c.Log.Replication)},
+		{"log.retentionHours", int64(c.Log.RetentionHours)}, {"imap.messageBytesMax", c.IMAP.MessageBytesMax},
+		{"imap.sessionsMax", int64(c.IMAP.SessionsMax)}, {"imap.idleTimeoutSec", int64(c.IMAP.IdleTimeoutSec)},
+		{"imap.loginAttemptsMax", int64(c.IMAP.LoginAttemptsMax)}, {"lmtp.messageBytesMax", c.LMTP.MessageBytesMax},
+		{"lmtp.recipientsMax", int64(c.LMTP.RecipientsMax)}, {"lmtp.sessionsMax", int64(c.LMTP.SessionsMax)},
+		{"blobCache.bytesMax", c.BlobCache.BytesMax}, {"reclaim.graceHours", int64(c.Reclaim.GraceHours)},
+	}
+	for _, p := range positive {
+		if p.value <= 0 {
+			return fault.New(fault.Invalid, "%s is %d; it must be greater than 0", p.key, p.value)
+		}
+	}
+	if c.Log.LingerMs < 0 {
+		return fault.New(fault.Invalid, "log.lingerMs is %d; it must not be negative", c.Log.LingerMs)
+	}
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+		return nil
+	}
+	return fault.New(fault.Invalid, "logLevel is %q; want debug, info, warn or error", c.LogLevel)
+}
