@@ -81,6 +81,12 @@ type Log struct {
 	Replication    int16  `yaml:"replication"` // of the topic, if it has to be made
 	RetentionHours int    `yaml:"retentionHours"`
 	LingerMs       int    `yaml:"lingerMs"`
+
+	TLS          bool   `yaml:"tls"`          // to the brokers
+	CA           string `yaml:"ca"`           // optional: PEM that brokers' certificates are checked against; empty: the system's
+	SASL         string `yaml:"sasl"`         // optional: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN
+	User         string `yaml:"user"`         // with sasl
+	PasswordFile string `yaml:"passwordFile"` // with sasl; nobody but the owner may read it
 }
 
 // IMAP limits IMAP sessions.
@@ -160,7 +166,7 @@ func (c *Config) resolve(dir string) {
 			paths = append(paths, &m.PasswordFile, &m.CA)
 		}
 	}
-	paths = append(paths, &c.BlobCache.Path)
+	paths = append(paths, &c.BlobCache.Path, &c.Log.CA, &c.Log.PasswordFile)
 	for _, path := range paths {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
@@ -194,6 +200,9 @@ func (c *Config) validate() error {
 		return fault.New(fault.Invalid, "listen.imaps needs tls.certificate and tls.key")
 	}
 	if err := c.validateNumbers(); err != nil {
+		return err
+	}
+	if err := c.validateBrokers(); err != nil {
 		return err
 	}
 	if err := c.validateDatabases(); err != nil {

@@ -96,6 +96,11 @@ func TestLoadRefuses(t *testing.T) {
 		{"fqdn", "metadataMariaDB: " + database("127.0.0.1:3306", "''") + "\nfqdn", "metadataMariaDB.database is not set"},
 		{"fqdn", "metadataMariaDB: {address: /run/s, database: d, user: u, passwordFile: p, ca: c}\nfqdn", "without tls"},
 		{"directory: /directory/directory.db", "directoryMariaDB: " + database("/run/s", "one") + "\nmetadataMariaDB: " + database("/run/s", "one"), "the same database"},
+		{"fqdn", "log: {sasl: GSSAPI}\nfqdn", `log.sasl is "GSSAPI"`},
+		{"fqdn", "log: {sasl: SCRAM-SHA-512, user: u}\nfqdn", "needs log.user and log.passwordFile"},
+		{"fqdn", "log: {sasl: plain, user: u, passwordFile: p}\nfqdn", "in the clear"},
+		{"fqdn", "log: {user: u}\nfqdn", "without log.sasl"},
+		{"fqdn", "log: {ca: c}\nfqdn", "without log.tls"},
 		{"fqdn", "blobCache: {bytesMax: 0}\nfqdn", "blobCache.bytesMax is 0"},
 		{"fqdn", "reclaim: {graceHours: 0}\nfqdn", "reclaim.graceHours is 0"},
 	} {

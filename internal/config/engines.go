@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"path/filepath"
+	"strings"
 
 	"mailreplica/internal/fault"
 )
@@ -34,6 +35,30 @@ func (c *Config) CacheFolder() string {
 		return c.BlobCache.Path
 	}
 	return filepath.Join(c.Data, "blob-cache")
+}
+
+// validateBrokers checks how the brokers are talked to.
+func (c *Config) validateBrokers() error {
+	l := c.Log
+	switch strings.ToUpper(l.SASL) {
+	case "":
+		if l.User != "" || l.PasswordFile != "" {
+			return fault.New(fault.Invalid, "log.user and log.passwordFile are of no use without log.sasl")
+		}
+	case "SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN":
+		if l.User == "" || l.PasswordFile == "" {
+			return fault.New(fault.Invalid, "log.sasl needs log.user and log.passwordFile")
+		}
+	default:
+		return fault.New(fault.Invalid, "log.sasl is %q; want SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN", l.SASL)
+	}
+	if strings.EqualFold(l.SASL, "PLAIN") && !l.TLS {
+		return fault.New(fault.Invalid, "log.sasl PLAIN would send the password in the clear; it needs log.tls")
+	}
+	if l.CA != "" && !l.TLS {
+		return fault.New(fault.Invalid, "log.ca is of no use without log.tls: true")
+	}
+	return nil
 }
 
 func (c *Config) validateDatabases() error {

@@ -41,6 +41,7 @@ type Node struct {
 	version string
 	tokens  struct{ admin, peer string }
 	tls     *certificates
+	brokers brokerAccess
 
 	store     *metadata.Store
 	mailstore *mailstore.Mailstore
@@ -110,7 +111,10 @@ func (n *Node) readTokens(context.Context) (err error) {
 	if n.tokens.peer, err = config.ReadToken(n.config.Tokens.Peer); err != nil {
 		return err
 	}
-	n.tls, err = loadCertificates(n.config.TLS, n.logger)
+	if n.tls, err = loadCertificates(n.config.TLS, n.logger); err != nil {
+		return err
+	}
+	n.brokers, err = loadBrokerAccess(n.config.Log)
 	return err
 }
 
@@ -326,7 +330,7 @@ func (n *Node) logConfig(brokers []string) eventlog.Config {
 	return eventlog.Config{
 		Brokers: brokers, Topic: l.Topic, Streams: l.Streams, Replication: l.Replication,
 		Retention: time.Duration(l.RetentionHours) * time.Hour, LingerMax: time.Duration(l.LingerMs) * time.Millisecond,
-		ClientID: "mailreplica/" + n.config.FQDN, Logger: n.logger,
+		ClientID: "mailreplica/" + n.config.FQDN, Logger: n.logger, TLS: n.brokers.tls, SASL: n.brokers.sasl,
 	}
 }
 

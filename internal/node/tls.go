@@ -33,14 +33,24 @@ func loadCertificates(files config.TLS, logger *slog.Logger) (*certificates, err
 		return nil, nil
 	}
 	c := &certificates{files: files, logger: logger}
-	if files.CA != "" {
-		pem, err := os.ReadFile(files.CA)
-		c.pool = x509.NewCertPool()
-		if err != nil || !c.pool.AppendCertsFromPEM(pem) {
-			return nil, fault.Wrap(fault.Invalid, err, "tls.ca: %s holds no certificate that can be read", files.CA)
-		}
+	var err error
+	if c.pool, err = loadPool("tls.ca", files.CA); err != nil {
+		return nil, err
 	}
 	return c, c.load()
+}
+
+// loadPool reads certificates to check others against, nil (the system's) if there is no file. key names the setting.
+func loadPool(key, path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	pool := x509.NewCertPool()
+	if err != nil || !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.Wrap(fault.Invalid, err, "%s: %s holds no certificate that can be read", key, path)
+	}
+	return pool, nil
 }
 
 func (c *certificates) load() error {
