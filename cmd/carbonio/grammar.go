@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailreplica/internal/account"
@@ -17,6 +18,7 @@ type command struct {
 	text         string      // more for the help
 	positional   []parameter // in order; those that may be left out come last
 	options      []parameter
+	skips        []string          // words that may stand before the arguments, and say nothing
 	selects      bool              // takes the word all, and a list of accounts without the word accounts
 	words        bool              // takes its positional arguments as <name> <value>, too
 	refused      map[string]string // names that look like options, and why they are none
@@ -27,6 +29,7 @@ type command struct {
 // parameter is an argument of a command.
 type parameter struct {
 	name     string
+	also     string // another name for it
 	value    string // what stands for the value in the help of an option
 	help     string
 	optional bool // of a positional argument
@@ -91,19 +94,23 @@ func parse(args []string) (*invocation, error) {
 		}
 		return nil, &usageError{"the command is missing", helpModule(commands)}
 	}
-	for _, c := range commands {
-		if strings.EqualFold(c.name, rest[1]) {
-			in.command = c
-		}
-	}
-	if in.command == nil {
+	args, kinds := in.find(commands, rest[1:])
+	switch {
+	case in.command == nil && len(kinds) == 0:
 		return nil, &usageError{fmt.Sprintf("%s has no command %q", commands[0].module, rest[1]), helpModule(commands)}
-	}
-	if wantsHelp || len(rest) == 3 && strings.EqualFold(rest[2], "help") {
+	case in.command == nil && (wantsHelp || len(args) == 1 && strings.EqualFold(args[0], "help")):
+		in.help = helpModule(kinds)
+		return in, nil
+	case in.command == nil:
+		return nil, &usageError{noKind(kinds, args), helpModule(kinds)}
+	case wantsHelp || len(args) == 1 && strings.EqualFold(args[0], "help"):
 		in.help = helpCommand(in.command)
 		return in, nil
 	}
-	err := in.arguments(rest[2:])
+	if len(args) > 0 && slices.ContainsFunc(in.command.skips, func(word string) bool { return strings.EqualFold(word, args[0]) }) {
+		args = args[1:]
+	}
+	err := in.arguments(args)
 	var refused errRefused
 	if errors.As(err, &refused) {
 		return nil, refused.error
@@ -112,6 +119,41 @@ func parse(args []string) (*invocation, error) {
 		return nil, &usageError{fault.Message(err), helpCommand(in.command)}
 	}
 	return in, nil
+}
+
+// find finds the command, whose name is one word or two: doCreateBucket S3 and doCreateBucket MinIO take different arguments.
+// It gives what stands behind the name, and if the second word is none that there is, the commands that begin with the first.
+func (in *invocation) find(commands []*command, words []string) (args []string, kinds []*command) {
+	var one *command
+	for _, c := range commands {
+		verb, kind, two := strings.Cut(c.name, " ")
+		switch {
+		case !strings.EqualFold(verb, words[0]):
+		case !two:
+			one = c
+		case len(words) > 1 && strings.EqualFold(kind, words[1]):
+			in.command = c
+			return words[2:], nil
+		default:
+			kinds = append(kinds, c)
+		}
+	}
+	in.command = one
+	return words[1:], kinds
+}
+
+// noKind says which second words there are.
+func noKind(kinds []*command, args []string) string {
+	verb, _, _ := strings.Cut(kinds[0].name, " ")
+	var names []string
+	for _, c := range kinds {
+		_, kind, _ := strings.Cut(c.name, " ")
+		names = append(names, kind)
+	}
+	if len(args) == 0 {
+		return fmt.Sprintf("%s of what? There is %s", verb, strings.Join(names, ", "))
+	}
+	return fmt.Sprintf("%s knows no %q; there is %s", verb, args[0], strings.Join(names, ", "))
 }
 
 // errRefused is understood, but is not what the command is for; its help would not help.
@@ -200,7 +242,7 @@ func (in *invocation) named(word string) string {
 		candidates = append(candidates[:len(candidates):len(candidates)], in.command.positional...)
 	}
 	for _, p := range candidates {
-		if plain(p.name) == plain(word) {
+		if plain(p.name) == plain(word) || p.also != "" && plain(p.also) == plain(word) {
 			return p.name
 		}
 	}

@@ -36,6 +36,28 @@ func (s peerService) Status(ctx context.Context, ids []account.ID) (peer.Status,
 	return status, err
 }
 
+// Volumes implements peer.Service.
+func (s peerService) Volumes(ctx context.Context, ids []account.ID) (all []peer.ContentVolumes, err error) {
+	err = s.n.store.View(ctx, func(v *metadata.View) error {
+		for _, id := range ids {
+			row, ok, err := v.Mailbox(id)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			volumes, err := v.ContentVolumes(row.ID)
+			if err != nil {
+				return err
+			}
+			all = append(all, peer.ContentVolumes{Account: id, Volumes: volumes})
+		}
+		return nil
+	})
+	return all, err
+}
+
 func copyStatus(row metadata.Mailbox) peer.CopyStatus {
 	c, h := row.Copy, row.Header
 	return peer.CopyStatus{

@@ -53,6 +53,16 @@ func (c *Client) Status(ctx context.Context, addr string, ids []account.ID) (s S
 	return s, decode(body, &s)
 }
 
+// Volumes asks on which volumes the contents of copies lie. The mailstore reads every row of their contents for that.
+func (c *Client) Volumes(ctx context.Context, addr string, ids []account.ID) (all []ContentVolumes, err error) {
+	body, err := c.post(ctx, addr, "/v1/volumes", nil, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return all, decode(body, &all)
+}
+
 // Snapshot asks for a copy of an account. The caller reads the stream to its end and closes it. A stream that brings
 // nothing for streamIdleMax ends with an error: its mailstore may be stopped, and holds the connection all the same.
 func (c *Client) Snapshot(ctx context.Context, addr string, id account.ID, destination string) (io.ReadCloser, error) {

@@ -50,6 +50,12 @@ type ServiceStatus struct {
 	Detail  string
 }
 
+// ContentVolumes are the volumes that the contents of one copy lie on.
+type ContentVolumes struct {
+	Account account.ID
+	Volumes []string
+}
+
 // FenceAccount asks for one account to be taken over in the given epoch: the one after that of the copy that was chosen,
 // however often the request is repeated (rule 9).
 type FenceAccount struct {
@@ -80,6 +86,9 @@ type FenceResult struct {
 type Service interface {
 	// Status is the state of the copies of the accounts given.
 	Status(ctx context.Context, ids []account.ID) (Status, error)
+	// Volumes says on which volumes the contents of the copies of the accounts given lie. Copies that the mailstore does not
+	// hold are left out.
+	Volumes(ctx context.Context, ids []account.ID) ([]ContentVolumes, error)
 	// Give appends a Join for the destination and writes a snapshot of the account.
 	Give(ctx context.Context, id account.ID, destination string, w io.Writer) error
 	// Fence takes accounts over, and tells of each as soon as it is decided.

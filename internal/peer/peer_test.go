@@ -27,6 +27,14 @@ type service struct {
 
 func (s *service) Status(context.Context, []account.ID) (peer.Status, error) { return s.status, s.err }
 
+func (s *service) Volumes(_ context.Context, ids []account.ID) ([]peer.ContentVolumes, error) {
+	var all []peer.ContentVolumes
+	for _, id := range ids {
+		all = append(all, peer.ContentVolumes{Account: id, Volumes: []string{"blobs", "own"}})
+	}
+	return all, s.err
+}
+
 func (s *service) Give(_ context.Context, id account.ID, destination string, w io.Writer) error {
 	s.asked = append(s.asked, "give "+id.String()+" "+destination)
 	return s.snapshot(w)
@@ -64,6 +72,19 @@ func TestAnswersKeepTheirKind(t *testing.T) {
 	_, err := peer.NewClient(token, nil).Status(t.Context(), addr, nil)
 	if !fault.Is(err, fault.Paused) || fault.Message(err) != "the account is paused" || fault.HintOf(err) != "wait" {
 		t.Errorf("got %v (%s; %s), want kind %q with its message and hint alone", err, fault.KindOf(err), fault.HintOf(err), fault.Paused)
+	}
+}
+
+func TestVolumes(t *testing.T) {
+	id := account.NewID()
+	addr := start(t, &service{})
+	got, err := peer.NewClient(token, nil).Volumes(t.Context(), addr, []account.ID{id})
+	if err != nil || len(got) != 1 || got[0].Account != id || strings.Join(got[0].Volumes, " ") != "blobs own" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	_, err = peer.NewClient(token, nil).Volumes(t.Context(), addr, make([]account.ID, peer.AccountsMax+1))
+	if !fault.Is(err, fault.TooLarge) {
+		t.Errorf("got %v, want kind %q", err, fault.TooLarge)
 	}
 }
 

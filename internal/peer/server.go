@@ -25,6 +25,7 @@ func Handler(service Service, token string, logger *slog.Logger) http.Handler {
 	s := &server{service: service, logger: logger}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/status", s.status)
+	mux.HandleFunc("POST /v1/volumes", s.volumes)
 	mux.HandleFunc("POST /v1/snapshot", s.snapshot)
 	mux.HandleFunc("POST /v1/fence", s.fence)
 	mux.HandleFunc("POST /v1/reseed", s.reseed)
@@ -70,17 +71,35 @@ func read(r *http.Request, v any) error {
 }
 
 func (s *server) status(w http.ResponseWriter, r *http.Request) {
-	var ids []account.ID
-	if err := read(r, &ids); err != nil {
+	ids, err := accounts(r)
+	if err != nil {
 		s.answer(w, nil, err)
-		return
-	}
-	if len(ids) > AccountsMax {
-		s.answer(w, nil, fault.New(fault.TooLarge, "%d accounts in one request; the limit is %d", len(ids), AccountsMax))
 		return
 	}
 	status, err := s.service.Status(r.Context(), ids)
 	s.answer(w, status, err)
+}
+
+func (s *server) volumes(w http.ResponseWriter, r *http.Request) {
+	ids, err := accounts(r)
+	if err != nil {
+		s.answer(w, nil, err)
+		return
+	}
+	all, err := s.service.Volumes(r.Context(), ids)
+	s.answer(w, all, err)
+}
+
+// accounts reads the accounts that a question is about.
+func accounts(r *http.Request) ([]account.ID, error) {
+	var ids []account.ID
+	if err := read(r, &ids); err != nil {
+		return nil, err
+	}
+	if len(ids) > AccountsMax {
+		return nil, fault.New(fault.TooLarge, "%d accounts in one request; the limit is %d", len(ids), AccountsMax)
+	}
+	return ids, nil
 }
 
 // snapshot streams. A failure after the first byte ends the connection without an end of the stream, so that the reader

@@ -52,6 +52,7 @@ type Mailstore struct {
 	dead         bool
 	logAway      bool
 	local        bool // its volume is not centralised
+	contents     map[account.ID][]string
 	agentStopped bool
 	condition    string // of its copies
 }
@@ -220,6 +221,25 @@ func (m *Mailstore) SetLocalVolume(local bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.local = local
+}
+
+// PutContents says on which volumes the messages of an account lie; without it they are on the volume blobs.
+func (m *Mailstore) PutContents(id account.ID, volumes ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.contents == nil {
+		m.contents = map[account.ID][]string{}
+	}
+	m.contents[id] = volumes
+}
+
+func (m *Mailstore) contentVolumes(id account.ID) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if volumes, put := m.contents[id]; put {
+		return volumes
+	}
+	return []string{"blobs"}
 }
 
 func (m *Mailstore) isDead() bool {

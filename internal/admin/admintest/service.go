@@ -52,6 +52,17 @@ func (s service) copyOf(id account.ID) (peer.CopyStatus, bool) {
 	return c, holds
 }
 
+// Volumes says that the contents of copies lie on the primary volume of the mailstore, or where the test put them.
+func (s service) Volumes(_ context.Context, ids []account.ID) ([]peer.ContentVolumes, error) {
+	var all []peer.ContentVolumes
+	for _, id := range ids {
+		if _, holds := s.copyOf(id); holds {
+			all = append(all, peer.ContentVolumes{Account: id, Volumes: s.m.contentVolumes(id)})
+		}
+	}
+	return all, nil
+}
+
 // Give is never asked for.
 func (s service) Give(context.Context, account.ID, string, io.Writer) error {
 	return fault.New(fault.Unusable, "there are no snapshots in these tests")
