@@ -16,6 +16,34 @@ import (
 // NotFound.
 func (d *Directory) SetHome(ctx context.Context, id account.ID, mailHost string, epoch uint64,
 	replicas []Replica) (bool, error) {
+	return d.setHome(ctx, id, epoch, replicas, func(a *Account) bool {
+		a.MailHost = mailHost
+		return a.Epoch < epoch
+	})
+}
+
+// SetHomeAfterLoss is SetHome for a promotion that ended a pause by accepting loss: the wish for the pause ends with it.
+func (d *Directory) SetHomeAfterLoss(ctx context.Context, id account.ID, mailHost string, epoch uint64,
+	replicas []Replica) (bool, error) {
+	return d.setHome(ctx, id, epoch, replicas, func(a *Account) bool {
+		a.MailHost, a.Paused = mailHost, false
+		return a.Epoch < epoch
+	})
+}
+
+// DeclareHome is SetHome for an operator's decree, which no log arbitrates: it changes nothing, and reports false, unless the
+// stored epoch is still known, the one that the decree was weighed against. Of decrees that race, the first one wins.
+func (d *Directory) DeclareHome(ctx context.Context, id account.ID, mailHost string, epoch, known uint64,
+	replicas []Replica) (bool, error) {
+	return d.setHome(ctx, id, epoch, replicas, func(a *Account) bool {
+		a.MailHost = mailHost
+		return a.Epoch == known && a.Epoch < epoch
+	})
+}
+
+// setHome writes a new home if take, which alters the account, says so.
+func (d *Directory) setHome(ctx context.Context, id account.ID, epoch uint64, replicas []Replica,
+	take func(*Account) bool) (bool, error) {
 	if epoch == 0 || len(replicas) > ReplicasMax {
 		return false, fault.New(fault.Internal, "a home of epoch %d with %d replicas", epoch, len(replicas))
 	}
@@ -23,10 +51,10 @@ func (d *Directory) SetHome(ctx context.Context, id account.ID, mailHost string,
 	err := d.store.write(ctx, func(t *tx) error {
 		changed = false
 		a, err := t.mustKnowAccount(id)
-		if err != nil || a.Epoch >= epoch {
+		if err != nil || !take(&a) {
 			return err
 		}
-		a.MailHost, a.Epoch = mailHost, epoch
+		a.Epoch = epoch
 		if a.Version, err = t.next(); err != nil {
 			return err
 		}

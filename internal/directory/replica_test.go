@@ -111,6 +111,44 @@ func TestSetHomeComparesAndSets(t *testing.T) {
 	wantKind(t, err, fault.Internal)
 }
 
+// TestDeclareHome has decrees weighed against an epoch that has passed since, and a report of a promotion that ended a pause.
+func TestDeclareHome(t *testing.T) {
+	d := newDirectory(t, directory.Options{})
+	a := newAccount(t, d, "a@x", mbox1)
+	tests := []struct {
+		host         string
+		epoch, known uint64
+		want         bool
+	}{
+		{mbox1, 1, 0, true},
+		{mbox2, 1_001, 1, true},
+		{mbox1, 1_001, 1, false},
+		{mbox1, 2_001, 1, false},
+		{mbox2, 1_001, 1_001, false},
+		{mbox1, 2_001, 1_001, true},
+	}
+	for _, test := range tests {
+		got, err := d.DeclareHome(t.Context(), a.ID, test.host, test.epoch, test.known, nil)
+		must(t, err)
+		if got != test.want {
+			t.Errorf("DeclareHome(%s, %d, known %d) = %v, want %v", test.host, test.epoch, test.known, got, test.want)
+		}
+	}
+	_, err := d.SetPaused(t.Context(), a.ID, true)
+	must(t, err)
+	for i, loss := range []bool{false, true} {
+		set := d.SetHome
+		if loss {
+			set = d.SetHomeAfterLoss
+		}
+		_, err := set(t.Context(), a.ID, mbox2, uint64(3_000+i), nil)
+		must(t, err)
+		if got, err := d.Account(t.Context(), a.ID); err != nil || got.Paused == loss || got.Epoch != uint64(3_000+i) {
+			t.Errorf("after a promotion with loss %v: %+v, %v", loss, got, err)
+		}
+	}
+}
+
 func TestSetHomeRace(t *testing.T) {
 	d := newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", mbox1)

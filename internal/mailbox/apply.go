@@ -220,8 +220,13 @@ func Touch(base Reader, sequence Sequence) (Delta, error) {
 	return o.Delta(), nil
 }
 
-// Leap is what a Fence that accepts loss does (design section 4, rule 11): the sequence leaps, and every folder takes a new
-// UIDVALIDITY, in the order of their ids, for UIDs and modseqs may have been given out twice.
+// uidValidityLeap is what Leap adds to the counter of UIDVALIDITY first: the lost primary may have made folders that this
+// copy does not know, under any names, and clients may have seen them.
+const uidValidityLeap = 1 << 20
+
+// Leap is what a Fence that accepts loss does (design section 4, rule 11), and a decree over a copy that was not the primary: the
+// sequence leaps, and every folder takes a new UIDVALIDITY, in the order of their ids, for UIDs and modseqs may have been given
+// out twice.
 func Leap(base Reader, sequence Sequence) (Delta, error) {
 	o, err := NewOverlay(base, sequence)
 	if err != nil {
@@ -232,10 +237,13 @@ func Leap(base Reader, sequence Sequence) (Delta, error) {
 		return Delta{}, err
 	}
 	sortByID(folders)
+	if uint64(o.nextUIDValidity)+uidValidityLeap+uint64(len(folders)) > uint64(uidValidityMax) {
+		return Delta{}, fault.New(fault.TooLarge, "the mailbox has no UIDVALIDITY left")
+	}
+	if len(folders) > 0 {
+		o.nextUIDValidity += uidValidityLeap
+	}
 	for _, f := range folders {
-		if o.nextUIDValidity == uidValidityMax {
-			return Delta{}, fault.New(fault.TooLarge, "the mailbox has no UIDVALIDITY left")
-		}
 		f.UIDValidity, f.HighestSeq = o.nextUIDValidity, sequence
 		if err := o.putFolder(f); err != nil {
 			return Delta{}, err

@@ -290,7 +290,7 @@ func TestLeap(t *testing.T) {
 	if r, _ := b.replica.Header(); r != after {
 		t.Errorf("the replica leaps to %+v, the source to %+v", r, after)
 	}
-	if after.Sequence != sequence || after.NextUIDValidity != before.NextUIDValidity+uint32(len(folders)) {
+	if after.Sequence != sequence || after.NextUIDValidity < before.NextUIDValidity+1<<20+uint32(len(folders)) {
 		t.Errorf("got header %+v after %+v", after, before)
 	}
 	for _, old := range folders {
@@ -299,8 +299,10 @@ func TestLeap(t *testing.T) {
 			t.Errorf("folder %+v was %+v", f, old)
 		}
 	}
-	if first := b.folder("INBOX"); first.UIDValidity != before.NextUIDValidity {
-		t.Errorf("the folder with the lowest id has UIDVALIDITY %d, want %d", first.UIDValidity, before.NextUIDValidity)
+	// The lost primary may have made folders that this copy does not know: their numbers are not given out again.
+	if first := b.folder("INBOX"); first.UIDValidity < before.NextUIDValidity+1<<20 {
+		t.Errorf("the folder with the lowest id has UIDVALIDITY %d, which a lost primary may have used: %d was the next",
+			first.UIDValidity, before.NextUIDValidity)
 	}
 	b.append("a", 1) // and life goes on
 	equalUIDs(t, "a", b.uids("a"), 2, 3, 4)

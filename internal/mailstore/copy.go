@@ -162,44 +162,6 @@ func (m *Mailstore) Snapshot(ctx context.Context, id account.ID, fn func(metadat
 	})
 }
 
-// Reseed makes the copy the primary by decree, in an epoch above all others, committed by this database until it is
-// opened again. It is for a copy whose log is lost.
-func (a *Account) Reseed(ctx context.Context, epoch uint64) error {
-	a.state.Lock()
-	defer a.state.Unlock()
-	c := a.Copy().Clone()
-	if err := c.Reseed(epoch); err != nil {
-		return err
-	}
-	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
-		if err := tx.ClearJournal(a.mailboxID); err != nil {
-			return err
-		}
-		return tx.SaveCopy(a.mailboxID, c)
-	})
-	if err != nil {
-		return err
-	}
-	a.show(c, nil)
-	a.live = true
-	return nil
-}
-
-// GiveWay voids the copy after another was declared the primary, outside of any log that this one can read.
-func (a *Account) GiveWay(ctx context.Context, primary string, epoch uint64) error {
-	a.state.Lock()
-	defer a.state.Unlock()
-	c := a.Copy().Clone()
-	if err := c.GiveWay(primary, epoch); err != nil {
-		return err
-	}
-	if err := a.save(ctx, c); err != nil {
-		return err
-	}
-	go a.m.notify(a.id)
-	return nil
-}
-
 // HasEnded reports whether this mailstore read the account's Delete.
 func (m *Mailstore) HasEnded(ctx context.Context, id account.ID) (ended bool, err error) {
 	err = m.store.View(ctx, func(v *metadata.View) error {

@@ -153,7 +153,7 @@ func TestDivergedCopyClaimsNoMoreThanItsRows(t *testing.T) {
 			t.Errorf("fence of a diverged copy: %v, want kind %q", err, fault.Unusable)
 		}
 		// It is left to an operator to declare it the primary all the same; then it must take changes.
-		if err := other.Reseed(t.Context(), 1_000); err != nil {
+		if err := other.Reseed(t.Context(), 1_000, false); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := deliver(t, other, "on its own", 1); fault.Is(err, fault.LogUnavailable) || fault.Is(err, fault.Interrupted) {

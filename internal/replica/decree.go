@@ -13,6 +13,13 @@ import (
 // overtakenWait bounds the reading to the end that shows whether the log knows of an epoch.
 const overtakenWait = 10 * time.Second
 
+// isOvertaken reports whether the directory names another home than a complete copy knows of: of a later epoch, or, where two
+// became the primary outside of one log, of the same.
+func isOvertaken(c *protocol.Copy, wish directory.Account) bool {
+	later := wish.Epoch > c.Epoch || wish.Epoch == c.Epoch && wish.MailHost != c.Primary
+	return c.Condition == protocol.Complete && later && wish.MailHost != c.Self
+}
+
 // overtaken is for a complete copy while the directory names another home of a later epoch. Most often the Fence is just being
 // read. But where the log was lost, an operator may have declared another copy the primary; no record will ever say so here.
 // That is certain when the log was read to its end without that epoch, or is not in use any more, and the mailstore that was
@@ -25,7 +32,7 @@ func (r *Manager) overtaken(ctx context.Context, a *mailstore.Account, wish dire
 		if err := r.agent.ReadToEnd(reading, []int32{c.Stream.Partition}); err != nil {
 			return err
 		}
-		if now := a.Copy(); now.Epoch >= wish.Epoch || now.Condition != protocol.Complete {
+		if now := a.Copy(); !isOvertaken(now, wish) {
 			r.Look(a.ID())
 			return nil
 		}
@@ -51,7 +58,7 @@ func (r *Manager) mayBeDeclared(c *protocol.Copy, wish directory.Account) error 
 	if c.Condition != protocol.Complete || !works && c.Mode != protocol.Local {
 		return nil
 	}
-	if c.IsPrimary() && wish.MailHost == r.self {
+	if c.IsPrimary() && wish.MailHost == r.self && wish.Epoch <= c.Epoch {
 		return fault.New(fault.Invalid, "the copy on %s is the primary and in good order; there is nothing to reseed", r.self).
 			WithHint("leave the account out")
 	}
@@ -75,6 +82,10 @@ func (r *Manager) betterCopy(ctx context.Context, c *protocol.Copy, wish directo
 		if err != nil {
 			r.logger.Warn("a mailstore could not be asked before a decree", "account", wish.Name, "asked", fqdn, "error", err)
 			continue // it is lost, which is what decrees are for
+		}
+		if fqdn == wish.MailHost && max(other.Epoch, c.Epoch) < wish.Epoch && other.Condition != protocol.Initialising.String() {
+			return fault.New(fault.Busy, "a decree for the copy of %s on %s is under way", wish.Name, fqdn).
+				WithHint("wait, or run MailReplica reseed %s accounts %s; stop %s to give its copy up", fqdn, wish.Name, fqdn)
 		}
 		ahead := other.Epoch > c.Epoch || other.Epoch == c.Epoch && other.Sequence > c.Committed
 		level := other.Epoch == c.Epoch && other.Sequence == c.Committed && fqdn == wish.MailHost

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,14 +58,15 @@ func (r *Manager) isMaking(id account.ID) bool {
 
 // makeCopy is one attempt: a snapshot from the source, loaded and fsynced, then the stream from the snapshot's offset on
 // until it meets the live reader (design section 5). A copy whose catch-up was cut off, by brokers that went away or by a
-// restart, goes on from where it was.
+// restart, goes on from where it was; not where another log is in use since, for then there is nothing to read on in.
 func (r *Manager) makeCopy(ctx context.Context, wish directory.Account) error {
 	begun := time.Now()
-	if a, held := r.m.Account(wish.ID); held && a.Copy().Condition == protocol.CatchingUp {
+	a, held := r.m.Account(wish.ID)
+	if held && a.Copy().Condition == protocol.CatchingUp && r.agent.mayReadOn(a.Copy()) {
 		err := r.agent.catchUp(ctx, a)
 		if err == nil {
 			r.logger.Info("a replica is available", "account", wish.Name, "after", time.Since(begun))
-			return r.tellState(ctx, wish.ID, directory.Available)
+			return r.tellAvailable(ctx, a)
 		}
 		if !fault.Is(err, fault.Unusable) {
 			return err
@@ -80,7 +82,7 @@ func (r *Manager) makeCopy(ctx context.Context, wish directory.Account) error {
 	}
 	defer body.Close()
 	rows := int64(0)
-	a, err := r.agent.take(ctx, wish.ID, body, func(n int64) {
+	a, err = r.agent.take(ctx, wish.ID, body, func(n int64) {
 		if n/snapshotProgressEvery != rows/snapshotProgressEvery {
 			r.logger.Info("a replica is being made", "account", wish.Name, "rows", n)
 		}
@@ -93,7 +95,14 @@ func (r *Manager) makeCopy(ctx context.Context, wish directory.Account) error {
 		return err
 	}
 	r.logger.Info("a replica is available", "account", wish.Name, "rows", rows, "after", time.Since(begun))
-	return r.tellState(ctx, wish.ID, directory.Available)
+	return r.tellAvailable(ctx, a)
+}
+
+// mayReadOn reports whether a copy that is catching up lies in the log in use, or in one that may yet come back. The brokers of
+// another cluster are in use only because the one before was given up.
+func (g *Agent) mayReadOn(c *protocol.Copy) bool {
+	id, connected := g.Identity()
+	return !connected || sameLog(c.Stream, id)
 }
 
 // catchUp reads on from the copy's own offset until it meets the live reader, and hands the copy over to it.
@@ -114,6 +123,9 @@ func (g *Agent) catchUp(ctx context.Context, a *mailstore.Account) error {
 		err = log.ReadRange(ctx, number, read, next, func(entries []eventlog.Entry) error {
 			return a.ApplyCatchUp(ctx, entries)
 		})
+		if errors.Is(err, eventlog.ErrOffsetGone) { // it is no copy on its way any more: its home must not wait for it
+			err = errors.Join(err, a.MissPosition(ctx))
+		}
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,13 @@ func (r *Manager) reconcile(ctx context.Context, id account.ID) error {
 	} else {
 		a.Supersede("")
 	}
-	if c.Condition == protocol.Complete && wish.Epoch > c.Epoch && wish.MailHost != r.self {
+	if wish.Epoch > c.Epoch && wish.MailHost == r.self {
+		if err := r.resumeDecree(ctx, a, wish); err != nil {
+			return err
+		}
+		c = a.Copy()
+	}
+	if isOvertaken(c, wish) {
 		return r.overtaken(ctx, a, wish)
 	}
 	if c.IsPrimary() && c.Condition == protocol.Complete {
@@ -222,7 +228,7 @@ func (r *Manager) reconcileReplica(ctx context.Context, a *mailstore.Account, wi
 	case c.Condition == protocol.Complete:
 		r.forgetUntold(a.ID())
 		if wished && replica.State != directory.Available {
-			return r.tellState(ctx, a.ID(), directory.Available)
+			return r.tellAvailable(ctx, a)
 		}
 		return nil // one that is not wished for reads its Leave and goes
 	case r.isMaking(a.ID()):

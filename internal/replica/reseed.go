@@ -22,7 +22,7 @@ import (
 // its side, and a promotion to it loses nothing.
 func (r *Manager) reconcileBroken(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
 	c := a.Copy()
-	if wish.MailHost != r.self && wish.Epoch > c.Epoch {
+	if wish.MailHost != r.self && wish.Epoch >= c.Epoch {
 		// Another copy was declared the primary since. This one has lost the log, so it can neither confirm nor deny
 		// that; it gives way and is copied anew.
 		return a.GiveWay(ctx, wish.MailHost, wish.Epoch)
@@ -52,7 +52,7 @@ func (r *Manager) reconcileBroken(ctx context.Context, a *mailstore.Account, wis
 			return err
 		}
 	}
-	return r.reseed(ctx, a.ID(), max(c.Epoch, stored.Epoch)+1)
+	return r.declare(ctx, a, stored, max(c.Epoch, stored.Epoch)+epochLeap)
 }
 
 // tellUnrepaired tells the administrators, once, of an account that serves nobody until an operator acts.
@@ -95,7 +95,7 @@ func others(c *protocol.Copy, replicas []directory.Replica) []string {
 
 // objection says why a broken primary may not go on by itself in view of another copy.
 func objection(c *protocol.Copy, digest, fqdn, name string, other peer.CopyStatus) error {
-	complete, initialising := protocol.Complete.String(), protocol.Initialising.String()
+	complete, initialising, catchingUp := protocol.Complete.String(), protocol.Initialising.String(), protocol.CatchingUp.String()
 	ahead := other.Epoch > c.Epoch || other.Epoch == c.Epoch && other.Sequence > c.Committed
 	differs := other.Epoch == c.Epoch && other.Sequence == c.Committed && other.Digest != digest
 	switch {
@@ -104,6 +104,9 @@ func objection(c *protocol.Copy, digest, fqdn, name string, other peer.CopyStatu
 	case other.Condition == complete:
 		return fault.New(fault.Unusable, "the primary of %s is %s, and the replica on %s is complete", name, c.Condition, fqdn).
 			WithHint("run MailReplica promoteAccounts accounts %s destination %s", name, fqdn)
+	case other.Condition == catchingUp: // it may be complete, and fence, the next moment
+		return fault.New(fault.Unusable, "the primary of %s is %s, and the replica on %s is catching up", name, c.Condition, fqdn).
+			WithHint("wait for it, then promote it; or run MailReplica reseed %s accounts %s", c.Self, name)
 	case ahead:
 		return fault.New(fault.Unusable, "the primary of %s is %s and the replica on %s is ahead of it", name, c.Condition, fqdn).
 			WithHint("run MailReplica reseed %s accounts %s", fqdn, name)
@@ -122,8 +125,8 @@ func (r *Manager) digest(ctx context.Context, id account.ID) (digest string, err
 	return digest, err
 }
 
-// epochLeap is what an operator's decree adds to the highest epoch known: a mailstore that cannot be asked may have seen
-// higher ones.
+// epochLeap is what a decree adds to the highest epoch known: a mailstore that cannot be asked may have seen higher ones, and a
+// Fence must never take the epoch of a decree.
 const epochLeap = 1_000
 
 // ReseedAsked carries out an operator's decree that this mailstore's copy is the primary. It is refused while the account's log
@@ -150,21 +153,57 @@ func (r *Manager) ReseedAsked(ctx context.Context, id account.ID) error {
 			highest = max(highest, other.Epoch)
 		}
 	}
-	return r.reseed(ctx, id, highest+epochLeap)
+	return r.declare(ctx, a, wish, highest+epochLeap)
 }
 
-// reseed makes this mailstore's copy the account's primary by decree, outside of any log, in an epoch above all that were.
+// declare makes this mailstore's copy the account's primary by decree, outside of any log, in an epoch above all that were.
 // The others are copied anew from it. It is for copies whose log is lost; a log that works has promotions.
-func (r *Manager) reseed(ctx context.Context, id account.ID, epoch uint64) error {
-	a, ok := r.m.Account(id)
-	if !ok {
-		return fault.New(fault.NotFound, "%s holds no copy of account %s", r.self, id)
-	}
-	if err := a.Reseed(ctx, epoch); err != nil {
+//
+// No log arbitrates between two decrees, so the directory does, before anything is written here and before anybody is served: of two
+// at the same moment one finds that the epoch it was weighed against has passed, and never becomes a primary. known is the
+// account as the directory had it before the checks.
+func (r *Manager) declare(ctx context.Context, a *mailstore.Account, known directory.Account, epoch uint64) error {
+	c := a.Copy()
+	overtaken := known.Epoch > c.Epoch || known.Epoch == c.Epoch && known.MailHost != r.self
+	after := c.Clone()
+	if _, err := after.Reseed(epoch, overtaken); err != nil {
 		return err
 	}
-	r.logger.Warn("a copy was declared the primary; the others are copied anew", "account", id, "epoch", epoch)
-	return r.TellHome(ctx, a)
+	stored, err := r.dir.Replicas(ctx, a.ID())
+	if err != nil {
+		return err
+	}
+	if err := a.PlanDecree(ctx, epoch, overtaken); err != nil {
+		return err
+	}
+	won, err := r.dir.DeclareHome(ctx, a.ID(), r.self, epoch, known.Epoch, replicasAfter(after, known.MailHost, stored))
+	if err != nil {
+		return err
+	}
+	if !won {
+		return fault.New(fault.Busy, "another decree or promotion of %s came first", known.Name).
+			WithHint("look at MailReplica getAccountStatus accounts %s", known.Name)
+	}
+	return r.carryOut(ctx, a, epoch, overtaken)
+}
+
+// carryOut makes a decree that the directory holds the truth here.
+func (r *Manager) carryOut(ctx context.Context, a *mailstore.Account, epoch uint64, overtaken bool) error {
+	if err := a.Reseed(ctx, epoch, overtaken); err != nil {
+		return err
+	}
+	r.logger.Warn("a copy was declared the primary; the others are copied anew", "account", a.ID(), "epoch", epoch)
+	r.Look(a.ID())
+	return nil
+}
+
+// resumeDecree carries out a decree that the directory holds, and that this mailstore did not live to carry out.
+func (r *Manager) resumeDecree(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
+	epoch, overtaken, err := a.PlannedDecree(ctx)
+	if err != nil || epoch != wish.Epoch {
+		return err
+	}
+	return r.carryOut(ctx, a, epoch, overtaken)
 }
 
 func (r *Manager) askCopy(ctx context.Context, fqdn string, id account.ID) (peer.CopyStatus, error) {

@@ -125,6 +125,15 @@ func (r *Manager) tellState(ctx context.Context, id account.ID, state directory.
 	return err
 }
 
+// tellAvailable records that the copy can be promoted. One that follows another primary than the directory's is not: the two do
+// not agree yet on who decides.
+func (r *Manager) tellAvailable(ctx context.Context, a *mailstore.Account) error {
+	if wish, known := r.wishes.Account(a.ID()); !known || wish.MailHost != a.Copy().Primary {
+		return nil // looked at again when either changes
+	}
+	return r.tellState(ctx, a.ID(), directory.Available)
+}
+
 // notify stores a notification for the administrators and has it sent to them.
 func (r *Manager) notify(ctx context.Context, kind directory.NotificationType, subject, text string) error {
 	stored, err := r.dir.AddNotification(ctx, directory.Notification{Server: r.self, Type: kind, Subject: subject, Text: text})
