@@ -20,6 +20,8 @@ const (
 	tagRemoveSubscription
 	tagPutDelivery
 	tagRemoveDelivery
+	tagDiscardContent
+	tagRemoveDiscarded
 )
 
 // EncodeChange encodes a transaction's effects: the payload of its records, all parts together. Too large a change is
@@ -97,6 +99,13 @@ func (c *codec) effect(e mailbox.Effect) mailbox.Effect {
 	case mailbox.RemoveContent:
 		number(c, &x.ID)
 		return x
+	case mailbox.DiscardContent:
+		number(c, &x.ID)
+		integer(c, &x.At)
+		return x
+	case mailbox.RemoveDiscarded:
+		c.idList(&x.ContentIDs)
+		return x
 	case mailbox.PutMessage:
 		c.message(&x.Message)
 		return x
@@ -158,6 +167,10 @@ func tagOfEffect(e mailbox.Effect) uint8 {
 		return tagPutDelivery
 	case mailbox.RemoveDelivery:
 		return tagRemoveDelivery
+	case mailbox.DiscardContent:
+		return tagDiscardContent
+	case mailbox.RemoveDiscarded:
+		return tagRemoveDiscarded
 	}
 	return 0
 }
@@ -169,6 +182,7 @@ func blankEffect(tag uint8) mailbox.Effect {
 		tagSetFlags: mailbox.SetFlags{}, tagExpunge: mailbox.Expunge{}, tagPruneTombstones: mailbox.PruneTombstones{},
 		tagPutSubscription: mailbox.PutSubscription{}, tagRemoveSubscription: mailbox.RemoveSubscription{},
 		tagPutDelivery: mailbox.PutDelivery{}, tagRemoveDelivery: mailbox.RemoveDelivery{},
+		tagDiscardContent: mailbox.DiscardContent{}, tagRemoveDiscarded: mailbox.RemoveDiscarded{},
 	}
 	if int(tag) >= len(effects) {
 		return nil

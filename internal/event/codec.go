@@ -216,6 +216,38 @@ func (c *codec) readUIDs(v *[]mailbox.UID) {
 	*v = uids
 }
 
+// idList is a list of strictly ascending ids, each as its distance from the one before, less one.
+func (c *codec) idList(v *[]mailbox.ItemID) {
+	n := c.count(len(*v))
+	c.allowUIDs(uint64(n))
+	if c.err != nil {
+		return
+	}
+	if c.reading && n > 0 {
+		*v = make([]mailbox.ItemID, n)
+	}
+	previous := mailbox.ItemID(0)
+	for i := range n {
+		id := &(*v)[i]
+		if !c.reading && *id <= previous {
+			c.fail("ids do not ascend: %d after %d", *id, previous)
+			return
+		}
+		distance := *id - previous - 1
+		number(c, &distance)
+		if c.reading {
+			*id = previous + 1 + distance
+			if *id <= previous {
+				c.fail("an id is 2^64 or more")
+			}
+		}
+		if c.err != nil {
+			return
+		}
+		previous = *id
+	}
+}
+
 func (c *codec) allowUIDs(n uint64) {
 	if n > uint64(ChangeUIDsMax-c.uids) {
 		c.failTooLarge("a change lists more than %d UIDs", ChangeUIDsMax)

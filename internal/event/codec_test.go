@@ -126,6 +126,9 @@ func TestEncodeRefusesWhatBreaksARule(t *testing.T) {
 		{"unknown system flag", mailbox.SetFlags{Flags: mailbox.Flags{System: 1 << 6}}, fault.Invalid},
 		{"sequence", mailbox.PruneTombstones{UpTo: 1 << 63}, fault.Invalid},
 		{"long name", mailbox.PutSubscription{Name: strings.Repeat("a", 1<<20)}, fault.TooLarge},
+		{"id zero", mailbox.RemoveDiscarded{ContentIDs: []mailbox.ItemID{0}}, fault.Invalid},
+		{"ids descend", mailbox.RemoveDiscarded{ContentIDs: []mailbox.ItemID{2, 1}}, fault.Invalid},
+		{"id twice", mailbox.RemoveDiscarded{ContentIDs: []mailbox.ItemID{2, 2}}, fault.Invalid},
 		{"many UIDs", mailbox.Expunge{UIDs: uids(1, event.ChangeUIDsMax+1)}, fault.TooLarge},
 	} {
 		if b, err := event.EncodeChange(mailbox.Change{Effects: []mailbox.Effect{test.effect}}); !fault.Is(err, test.want) {

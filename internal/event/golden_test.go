@@ -69,7 +69,7 @@ func TestGoldenEffects(t *testing.T) {
 		change := mailbox.Change{Effects: []mailbox.Effect{effect}, Digest: mailbox.Digest{Hi: 1, Lo: 2}}
 		goldenChange(t, fmt.Sprintf("change-%02d-%s", i, typeName(effect)), change)
 	}
-	goldenChange(t, "change-all", mailbox.Change{Effects: effects(), Digest: mailbox.Digest{Hi: 1<<64 - 1, Lo: 1 << 63}})
+	goldenChange(t, "change-all", mailbox.Change{Effects: effects()[:firstEffects], Digest: mailbox.Digest{Hi: 1<<64 - 1, Lo: 1 << 63}})
 	goldenChange(t, "change-none", mailbox.Change{})
 }
 

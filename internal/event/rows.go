@@ -5,7 +5,7 @@ import (
 	"mailreplica/internal/mailbox"
 )
 
-// Row is a row of a mailbox: mailbox.Header, Folder, Content, Message, Tombstone, Delivery, or Subscription.
+// Row is a row of a mailbox: mailbox.Header, Folder, Content, Message, Tombstone, Delivery, Discarded, or Subscription.
 type Row any
 
 // Subscription is the row of a subscribed name.
@@ -20,6 +20,7 @@ const (
 	tagTombstone
 	tagSubscription
 	tagDelivery
+	tagDiscarded
 )
 
 // EncodeRow encodes one row of a mailbox, as snapshots carry it.
@@ -68,6 +69,8 @@ func tagOfRow(row Row) uint8 {
 		return tagSubscription
 	case mailbox.Delivery:
 		return tagDelivery
+	case mailbox.Discarded:
+		return tagDiscarded
 	}
 	return 0
 }
@@ -76,6 +79,7 @@ func blankRow(tag uint8) Row {
 	rows := [...]Row{
 		tagHeader: mailbox.Header{}, tagFolder: mailbox.Folder{}, tagContent: mailbox.Content{}, tagMessage: mailbox.Message{},
 		tagTombstone: mailbox.Tombstone{}, tagSubscription: Subscription{}, tagDelivery: mailbox.Delivery{},
+		tagDiscarded: mailbox.Discarded{},
 	}
 	if int(tag) >= len(rows) {
 		return nil
@@ -115,6 +119,13 @@ func (c *codec) row(row Row) Row {
 	case mailbox.Delivery:
 		c.fixed(r.Key[:])
 		c.sequence(&r.Sequence)
+		return r
+	case mailbox.Discarded:
+		number(c, &r.ContentID)
+		c.text(&r.Volume, textBytesMax)
+		c.text(&r.Blob, textBytesMax)
+		c.sequence(&r.Sequence)
+		integer(c, &r.At)
 		return r
 	}
 	return nil

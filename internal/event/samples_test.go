@@ -96,6 +96,9 @@ func uids(from, to mailbox.UID) []mailbox.UID {
 	return list
 }
 
+// firstEffects is how many of the samples there were when change-all was written.
+const firstEffects = 16
+
 func effects() []mailbox.Effect {
 	elsewhere := message(1<<32 - 1)
 	elsewhere.InternalDate, elsewhere.DateZone, elsewhere.Flags = -1, -720, mailbox.Flags{}
@@ -116,6 +119,9 @@ func effects() []mailbox.Effect {
 		mailbox.PutDelivery{Key: key()},
 		mailbox.RemoveDelivery{Key: key()},
 		mailbox.RemoveSubscription{Name: "Archive"},
+		mailbox.DiscardContent{ID: 4712, At: 1790000000},
+		mailbox.RemoveDiscarded{ContentIDs: []mailbox.ItemID{1, 2, 4712, 1<<64 - 1}},
+		mailbox.RemoveDiscarded{},
 	}
 }
 
@@ -131,6 +137,7 @@ func rows() []event.Row {
 		mailbox.Tombstone{FolderID: 2, UID: 5, Sequence: 299},
 		event.Subscription{Name: "INBOX"},
 		mailbox.Delivery{Key: key(), Sequence: 299},
+		mailbox.Discarded{ContentID: 4712, Volume: "primary", Blob: content().Blob, Sequence: 299, At: 1790000000},
 	}
 }
 

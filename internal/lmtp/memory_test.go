@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
@@ -54,7 +55,7 @@ func newMemory(t testing.TB, names ...string) *memory {
 }
 
 func (a *memoryAccount) update(fn func(*mailbox.Draft) error) error {
-	d, err := mailbox.NewDraft(a.rows)
+	d, err := mailbox.NewDraft(a.rows, time.Now())
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,12 @@ func (o *Overlay) Apply(e Effect) error {
 	case PutContent:
 		return o.putContent(e.Content)
 	case RemoveContent:
-		return o.removeContent(e.ID)
+		_, err := o.removeContent(e.ID)
+		return err
+	case DiscardContent:
+		return o.discardContent(e)
+	case RemoveDiscarded:
+		return o.removeDiscarded(e.ContentIDs)
 	case PutMessage:
 		return o.putMessage(e.Message)
 	case SetFlags:
@@ -93,24 +98,24 @@ func (o *Overlay) putContent(c Content) error {
 	return nil
 }
 
-func (o *Overlay) removeContent(id ItemID) error {
+func (o *Overlay) removeContent(id ItemID) (Content, error) {
 	c, found, err := o.Content(id)
 	if err != nil {
-		return err
+		return c, err
 	}
 	if !found {
-		return contradiction("there is no content %d", id)
+		return c, contradiction("there is no content %d", id)
 	}
 	n, err := o.References(id)
 	if err != nil {
-		return err
+		return c, err
 	}
 	if n != 0 {
-		return contradiction("%d messages refer to content %d", n, id)
+		return c, contradiction("%d messages refer to content %d", n, id)
 	}
 	o.contents[id] = nil
 	o.tally.remove(c)
-	return nil
+	return c, nil
 }
 
 func (o *Overlay) setSubscription(name string, present bool) error {

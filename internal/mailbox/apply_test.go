@@ -35,6 +35,8 @@ type contradictory struct {
 	m       mailbox.Message // UID 3 of a
 	two     mailbox.Message // UID 2 of a
 	made    mailbox.Folder  // as the next folder would be
+
+	discarded mailbox.ItemID
 }
 
 func newContradictory(b *box) *contradictory {
@@ -42,6 +44,7 @@ func newContradictory(b *box) *contradictory {
 	x := &contradictory{h: h, a: b.folder("a"), sent: b.folder("Sent")}
 	x.m, _, _ = b.source.Message(x.a.ID, 3)
 	x.two, _, _ = b.source.Message(x.a.ID, 2)
+	_ = b.source.ScanDiscarded(0, func(d mailbox.Discarded) bool { x.discarded = d.ContentID; return false })
 	x.made = mailbox.Folder{ID: h.NextItemID, Name: "new", UIDValidity: h.NextUIDValidity, UIDNext: 1, HighestSeq: h.Sequence + 1}
 	return x
 }
@@ -151,6 +154,12 @@ func (x *contradictory) others() map[string][]mailbox.Effect {
 		"content left behind":               {expunge, lessOne, lessUsage},
 		"content removed that is in use":    {mailbox.RemoveContent{ID: x.m.ContentID}},
 		"content removed that is not there": {mailbox.RemoveContent{ID: 99}},
+		"content discarded that is in use":  {mailbox.DiscardContent{ID: x.m.ContentID}},
+		"content discarded that is gone":    {mailbox.DiscardContent{ID: 99}},
+		"content discarded and put":         {expunge, lessOne, lessUsage, mailbox.DiscardContent{ID: x.two.ContentID}, mailbox.PutContent{Content: mailbox.Content{ID: x.two.ContentID}}},
+		"discarded content twice":           {mailbox.RemoveDiscarded{ContentIDs: []mailbox.ItemID{x.discarded, x.discarded}}},
+		"discarded contents of none":        {mailbox.RemoveDiscarded{}},
+		"discarded content that is not":     {mailbox.RemoveDiscarded{ContentIDs: []mailbox.ItemID{x.m.ContentID}}},
 		"tombstones pruned of no folder":    {mailbox.PruneTombstones{FolderID: 99, UpTo: 1}},
 		"tombstones pruned up to now":       {mailbox.PruneTombstones{FolderID: x.a.ID, UpTo: x.h.Sequence + 1}},
 		"tombstones pruned up to nothing":   {mailbox.PruneTombstones{FolderID: x.a.ID}},
@@ -198,13 +207,16 @@ func TestDigestDiffers(t *testing.T) {
 			key := mailbox.MessageKey{FolderID: 1, UID: 9}
 			d.Tombstones[key] = &mailbox.Tombstone{FolderID: 1, UID: 9, Sequence: 1}
 		},
+		"a discarded content": func(d *mailbox.Delta) {
+			d.Discarded = map[mailbox.ItemID]*mailbox.Discarded{3: {ContentID: 3, Volume: "v", Blob: "b", Sequence: 1, At: 1}}
+		},
 		"a delivery": func(d *mailbox.Delta) {
 			d.Deliveries[mailbox.DeliveryKey{1}] = &mailbox.Delivery{Key: mailbox.DeliveryKey{1}, Sequence: 1}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBox(t)
-			d, err := mailbox.NewDraft(b.source)
+			d, err := mailbox.NewDraft(b.source, moment)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +241,7 @@ func TestDigestDiffers(t *testing.T) {
 
 func TestApplyDigest(t *testing.T) {
 	b := sample(t)
-	d, _ := mailbox.NewDraft(b.source)
+	d, _ := mailbox.NewDraft(b.source, moment)
 	if err := d.Subscribe("x"); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func benchmark(b *testing.B, x *box, operate func(*mailbox.Draft) error) {
 	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
-		d, err := mailbox.NewDraft(x.source)
+		d, err := mailbox.NewDraft(x.source, moment)
 		if err != nil {
 			b.Fatal(err)
 		}

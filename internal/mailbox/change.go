@@ -23,8 +23,17 @@ type (
 	RemoveFolder struct{ ID ItemID }
 	// PutContent makes a content's row.
 	PutContent struct{ Content Content }
-	// RemoveContent removes a content that no message refers to any more. Its blob is reclaimed later, elsewhere.
+	// RemoveContent removes a content that no message refers to any more, and forgets its blob. Changes made before
+	// discarded contents were listed have it; no Draft makes it any more.
 	RemoveContent struct{ ID ItemID }
+	// DiscardContent removes a content that no message refers to any more, and lists its blob as discarded at the
+	// transaction's sequence.
+	DiscardContent struct {
+		ID ItemID
+		At int64 // seconds since 1970 UTC
+	}
+	// RemoveDiscarded removes rows from the list of discarded contents: their blobs are gone from the volume.
+	RemoveDiscarded struct{ ContentIDs []ItemID } // ascending
 	// PutMessage makes a message's row. Its ModSeq is the transaction's sequence and does not travel.
 	PutMessage struct{ Message Message }
 	// SetFlags gives the same flags to some messages of a folder; their ModSeq becomes the transaction's sequence.
@@ -58,6 +67,8 @@ func (PutFolder) effect()          {}
 func (RemoveFolder) effect()       {}
 func (PutContent) effect()         {}
 func (RemoveContent) effect()      {}
+func (DiscardContent) effect()     {}
+func (RemoveDiscarded) effect()    {}
 func (PutMessage) effect()         {}
 func (SetFlags) effect()           {}
 func (Expunge) effect()            {}
@@ -80,6 +91,7 @@ type Delta struct {
 	Header         Header // after the change, Sequence and Digest included
 	Folders        map[ItemID]*Folder
 	Contents       map[ItemID]*Content
+	Discarded      map[ItemID]*Discarded
 	Messages       map[MessageKey]*Message
 	Tombstones     map[MessageKey]*Tombstone
 	Subscriptions  map[string]bool // true: present

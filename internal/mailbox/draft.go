@@ -3,6 +3,7 @@ package mailbox
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"mailreplica/internal/fault"
 )
@@ -22,6 +23,7 @@ type Draft struct {
 	overlay *Overlay
 	effects []Effect
 	bytes   int // estimate of the encoded effects
+	at      int64
 	limits  limits
 	broken  error
 	sealed  bool
@@ -30,8 +32,9 @@ type Draft struct {
 // limits bound what a mailbox remembers. Tests lower them.
 type limits struct{ tombstonesPerFolder, deliveries int }
 
-// NewDraft begins the transaction that follows the rows of base.
-func NewDraft(base Reader) (*Draft, error) {
+// NewDraft begins the transaction that follows the rows of base, and that is decided at a time: what it discards is discarded
+// then.
+func NewDraft(base Reader, now time.Time) (*Draft, error) {
 	header, err := base.Header()
 	if err != nil {
 		return nil, err
@@ -40,7 +43,7 @@ func NewDraft(base Reader) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Draft{Reader: o, overlay: o, limits: limits{tombstonesPerFolderMax, deliveriesMax}}, nil
+	return &Draft{Reader: o, overlay: o, at: now.Unix(), limits: limits{tombstonesPerFolderMax, deliveriesMax}}, nil
 }
 
 // Sequence is the transaction's.
@@ -137,6 +140,7 @@ func (d *Draft) room(bytes int) error {
 const (
 	rowBytes = 64
 	uidBytes = 3
+	idBytes  = 4
 )
 
 func effectBytes(e Effect) int {
@@ -151,6 +155,10 @@ func effectBytes(e Effect) int {
 		return messageBytes(e.Flags) + uidBytes*len(e.UIDs)
 	case Expunge:
 		return rowBytes/4 + uidBytes*len(e.UIDs)
+	case DiscardContent:
+		return rowBytes / 4
+	case RemoveDiscarded:
+		return rowBytes/4 + idBytes*len(e.ContentIDs)
 	case PutSubscription:
 		return rowBytes/4 + len(e.Name)
 	case RemoveSubscription:
@@ -180,7 +188,7 @@ func (d *Draft) folder(id ItemID) (*folderState, error) {
 	return s, err
 }
 
-// removeOrphans removes those contents of removed messages that no message refers to any more.
+// removeOrphans discards those contents of removed messages that no message refers to any more.
 func (d *Draft) removeOrphans(removed []Message) error {
 	ids := make([]ItemID, 0, len(removed))
 	for _, m := range removed {
@@ -195,7 +203,7 @@ func (d *Draft) removeOrphans(removed []Message) error {
 		if n > 0 {
 			continue
 		}
-		if err := d.emit(RemoveContent{id}); err != nil {
+		if err := d.emit(DiscardContent{ID: id, At: d.at}); err != nil {
 			return err
 		}
 	}

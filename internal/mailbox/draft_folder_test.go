@@ -102,7 +102,7 @@ func TestDeleteFolder(t *testing.T) {
 	c := b.do(func(d *mailbox.Draft) error { return d.DeleteFolder("a/") })
 	removed := 0
 	for _, e := range c.Effects {
-		if _, ok := e.(mailbox.RemoveContent); ok {
+		if _, ok := e.(mailbox.DiscardContent); ok {
 			removed++
 		}
 	}
@@ -248,7 +248,7 @@ func TestSubscriptions(t *testing.T) {
 		}
 		return nil
 	})
-	d, err := mailbox.NewDraft(b.source)
+	d, err := mailbox.NewDraft(b.source, moment)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,9 @@ import (
 	"mailreplica/internal/mailbox"
 )
 
+// moment is when every transaction of these tests is decided.
+var moment = time.Unix(1_790_000_000, 0)
+
 // box is a mailbox on a source and its replica. Every transaction is computed on the one and applied to both.
 type box struct {
 	t       testing.TB
@@ -27,7 +30,7 @@ func newBox(t testing.TB) *box {
 // do commits one transaction.
 func (b *box) do(operate func(*mailbox.Draft) error) mailbox.Change {
 	b.t.Helper()
-	d, err := mailbox.NewDraft(b.source)
+	d, err := mailbox.NewDraft(b.source, moment)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -69,7 +72,7 @@ func (b *box) write(source, replica mailbox.Delta) {
 // fails checks that an operation is refused with a kind, and changes nothing, and leaves the draft usable.
 func (b *box) fails(kind fault.Kind, operate func(*mailbox.Draft) error) {
 	b.t.Helper()
-	d, err := mailbox.NewDraft(b.source)
+	d, err := mailbox.NewDraft(b.source, moment)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 // Package mailbox owns what a mailbox is: its rows (folders, messages, contents, tombstones, subscriptions, delivery
-// keys), the change that takes it from one sequence to the next, and the digest over its rows. It is pure: it knows no
+// keys, discarded contents), the change that takes it from one sequence to the next, and the digest over its rows. It is pure: it knows no
 // SQL, no log, no protocol of clients, and never looks inside a message.
 //
 // Data flows one way: a Draft computes a Change against a Reader; an Overlay applies a Change, on the source and on every
@@ -73,6 +73,16 @@ type Content struct {
 	Summary []byte // package message: envelope and structure
 }
 
+// Discarded is a content whose last message went. Its blob is still in the volume: the primary removes it after a grace
+// period, when no copy of the mailbox refers to it any more, and then has the row removed by another change.
+type Discarded struct {
+	ContentID ItemID
+	Volume    string
+	Blob      string
+	Sequence  Sequence // of the transaction that discarded it
+	At        int64    // seconds since 1970 UTC, by the clock of the primary that decided the transaction
+}
+
 // Message is one message in one folder. Its row is keyed by folder and UID.
 type Message struct {
 	FolderID     ItemID
@@ -131,4 +141,7 @@ type Reader interface {
 	// OldestDeliveries are the deliveries with the lowest sequences, at most limit, ordered by sequence then key.
 	OldestDeliveries(limit int) ([]Delivery, error)
 	CountDeliveries() (int, error)
+	Discarded(content ItemID) (Discarded, bool, error)
+	// ScanDiscarded yields the discarded contents with an id greater than after, ascending, until yield returns false.
+	ScanDiscarded(after ItemID, yield func(Discarded) bool) error
 }

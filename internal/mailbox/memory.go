@@ -22,6 +22,7 @@ type Memory struct {
 	tombstones    map[ItemID][]Tombstone // likewise
 	subscriptions map[string]bool
 	deliveries    map[DeliveryKey]Delivery
+	discarded     map[ItemID]Discarded
 }
 
 // NewMemory makes a mailbox without rows at sequence 0.
@@ -29,7 +30,7 @@ func NewMemory() *Memory {
 	return &Memory{
 		header: EmptyHeader(), folders: map[ItemID]Folder{}, contents: map[ItemID]Content{}, references: map[ItemID]int{},
 		messages: map[ItemID][]Message{}, tombstones: map[ItemID][]Tombstone{},
-		subscriptions: map[string]bool{}, deliveries: map[DeliveryKey]Delivery{},
+		subscriptions: map[string]bool{}, deliveries: map[DeliveryKey]Delivery{}, discarded: map[ItemID]Discarded{},
 	}
 }
 
@@ -40,7 +41,7 @@ func (m *Memory) Clone() *Memory {
 	return &Memory{
 		header: m.header, folders: maps.Clone(m.folders), contents: maps.Clone(m.contents), references: maps.Clone(m.references),
 		messages: cloneRows(m.messages), tombstones: cloneRows(m.tombstones),
-		subscriptions: maps.Clone(m.subscriptions), deliveries: maps.Clone(m.deliveries),
+		subscriptions: maps.Clone(m.subscriptions), deliveries: maps.Clone(m.deliveries), discarded: maps.Clone(m.discarded),
 	}
 }
 
@@ -69,6 +70,7 @@ func (m *Memory) Write(d Delta) error {
 	writeRows(m.folders, d.Folders)
 	writeRows(m.contents, d.Contents)
 	writeRows(m.deliveries, d.Deliveries)
+	writeRows(m.discarded, d.Discarded)
 	for name, present := range d.Subscriptions {
 		if present {
 			m.subscriptions[name] = true

@@ -194,3 +194,24 @@ func (m *Memory) ScanDeliveries(after DeliveryKey, yield func(Delivery) bool) er
 	}
 	return nil
 }
+
+// Discarded implements Reader.
+func (m *Memory) Discarded(content ItemID) (Discarded, bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	d, found := m.discarded[content]
+	return d, found, nil
+}
+
+// ScanDiscarded implements Reader.
+func (m *Memory) ScanDiscarded(after ItemID, yield func(Discarded) bool) error {
+	m.mu.RLock()
+	keys := sortedKeys(m.discarded, after, cmp.Compare[ItemID])
+	m.mu.RUnlock()
+	for _, id := range keys {
+		if d, found, _ := m.Discarded(id); found && !yield(d) {
+			break
+		}
+	}
+	return nil
+}

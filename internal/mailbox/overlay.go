@@ -11,6 +11,7 @@ const (
 	uidMax         UID      = math.MaxUint32
 	uidValidityMax uint32   = math.MaxUint32
 	sequenceMax    Sequence = 1<<63 - 1
+	itemIDMax      ItemID   = math.MaxUint64
 )
 
 // ErrContradiction is wrapped by the error about an effect that does not fit the rows it is applied to: the copies have
@@ -45,6 +46,7 @@ type Overlay struct {
 	subscriptions touched[string, string]
 	subscribed    map[string]bool // of base; nil until asked for
 	deliveries    map[DeliveryKey]*Delivery
+	discarded     touched[ItemID, Discarded]
 
 	folderCount, deliveryCount   int // of base; -1 until asked for
 	folderChange, deliveryChange int
@@ -169,6 +171,7 @@ func (o *Overlay) Delta() Delta {
 		Header:  o.header,
 		Folders: map[ItemID]*Folder{}, Contents: o.contents, Deliveries: o.deliveries,
 		Messages: map[MessageKey]*Message{}, Tombstones: map[MessageKey]*Tombstone{}, Subscriptions: map[string]bool{},
+		Discarded: o.discarded.rows,
 	}
 	d.Header.Digest = o.tally.digest
 	for id, s := range o.folders {

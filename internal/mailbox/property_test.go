@@ -159,6 +159,13 @@ func (f *failing) OldestDeliveries(limit int) ([]mailbox.Delivery, error) {
 	return f.Scanner.OldestDeliveries(limit)
 }
 
+func (f *failing) Discarded(id mailbox.ItemID) (mailbox.Discarded, bool, error) {
+	if err := f.ask(); err != nil {
+		return mailbox.Discarded{}, false, err
+	}
+	return f.Scanner.Discarded(id)
+}
+
 func (f *failing) CountDeliveries() (int, error) {
 	if err := f.ask(); err != nil {
 		return 0, err
@@ -192,14 +199,19 @@ func TestDatabaseFails(t *testing.T) {
 			_, err := d.Expunge(a, []mailbox.UID{2, 3})
 			return err
 		},
-		"copy":  func(d *mailbox.Draft) error { _, _, err := d.Copy(a, []mailbox.UID{2, 3}, sent); return err },
-		"move":  func(d *mailbox.Draft) error { _, _, err := d.Move(a, []mailbox.UID{2, 3}, sent); return err },
+		"copy": func(d *mailbox.Draft) error { _, _, err := d.Copy(a, []mailbox.UID{2, 3}, sent); return err },
+		"move": func(d *mailbox.Draft) error { _, _, err := d.Move(a, []mailbox.UID{2, 3}, sent); return err },
+		"reclaimed": func(d *mailbox.Draft) error {
+			var ids []mailbox.ItemID
+			_ = b.source.ScanDiscarded(0, func(row mailbox.Discarded) bool { ids = append(ids, row.ContentID); return true })
+			return d.Reclaimed(ids)
+		},
 		"prune": func(d *mailbox.Draft) error { return d.PruneTombstones(a, 100) },
 	} {
 		failures := 0
 		for left := 0; ; left++ {
 			f := &failing{Scanner: b.source, left: left}
-			d, err := mailbox.NewDraft(f)
+			d, err := mailbox.NewDraft(f, moment)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,7 +239,7 @@ func TestDatabaseFails(t *testing.T) {
 // Apply tells a database that fails from rows that contradict.
 func TestDatabaseFailsDuringApply(t *testing.T) {
 	b := sample(t)
-	d, _ := mailbox.NewDraft(b.source)
+	d, _ := mailbox.NewDraft(b.source, moment)
 	for _, err := range []error{d.DeleteFolder("a"), d.RenameFolder("INBOX", "x/y"), d.Subscribe("q"), d.Answered([]mailbox.DeliveryKey{{1}})} {
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ const (
 	tagTombstone    = 'T'
 	tagSubscription = 'S'
 	tagDelivery     = 'D'
+	tagDiscarded    = 'X'
 )
 
 // row is anything that counts in the digest.
@@ -60,6 +61,11 @@ func (t Tombstone) appendRow(b []byte) []byte {
 
 func (d Delivery) appendRow(b []byte) []byte {
 	return append(appendNumbers(append(b, tagDelivery), uint64(d.Sequence)), d.Key[:]...)
+}
+
+func (d Discarded) appendRow(b []byte) []byte {
+	b = appendNumbers(append(b, tagDiscarded), uint64(d.ContentID), uint64(d.Sequence), uint64(d.At))
+	return appendString(appendString(b, d.Volume), d.Blob)
 }
 
 // subscription is a subscribed name as a row.

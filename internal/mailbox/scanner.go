@@ -43,6 +43,9 @@ func FullDigest(base Reader) (Digest, error) {
 	for _, name := range names {
 		t.put(subscription(name))
 	}
+	if err := base.ScanDiscarded(0, putAll[Discarded](&t)); err != nil {
+		return Digest{}, err
+	}
 	if s, ok := base.(Scanner); ok {
 		err = t.putScanned(s)
 	} else {

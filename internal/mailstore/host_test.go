@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/event"
@@ -240,7 +241,7 @@ func (h *host) nextTransaction(id account.ID, parts int) (encoded [][]byte) {
 	h.t.Helper()
 	a := h.account(id)
 	err := a.View(h.t.Context(), func(r mailbox.Reader) error {
-		d, err := mailbox.NewDraft(r)
+		d, err := mailbox.NewDraft(r, time.Now())
 		if err != nil {
 			return err
 		}

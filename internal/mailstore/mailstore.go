@@ -156,7 +156,7 @@ func (m *Mailstore) Create(ctx context.Context, id account.ID) (*Account, error)
 		if mailboxID, err = tx.CreateMailbox(c); err != nil {
 			return err
 		}
-		draft, err := mailbox.NewDraft(tx.Rows(mailboxID))
+		draft, err := mailbox.NewDraft(tx.Rows(mailboxID), time.Now())
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"mailreplica/internal/event"
 	"mailreplica/internal/fault"
@@ -111,7 +112,7 @@ func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded [
 func fold(rows mailbox.Reader, batch []*request, logger *slog.Logger) (*mailbox.Draft, []*request, error) {
 	failed := map[*request]error{}
 	for {
-		d, err := mailbox.NewDraft(rows)
+		d, err := mailbox.NewDraft(rows, time.Now())
 		if err != nil {
 			return nil, batch, err
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
@@ -141,7 +142,7 @@ func (m *Mailbox) Update(_ context.Context, fn func(*mailbox.Draft) error) error
 		return m.faults.Update
 	}
 	if m.faults.Twice {
-		d, err := mailbox.NewDraft(m.rows)
+		d, err := mailbox.NewDraft(m.rows, time.Now())
 		if err != nil {
 			return err
 		}
@@ -149,7 +150,7 @@ func (m *Mailbox) Update(_ context.Context, fn func(*mailbox.Draft) error) error
 			return err
 		}
 	}
-	d, err := mailbox.NewDraft(m.rows)
+	d, err := mailbox.NewDraft(m.rows, time.Now())
 	if err != nil {
 		return err
 	}

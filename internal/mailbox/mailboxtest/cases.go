@@ -53,9 +53,25 @@ func runMany(t *testing.T, open func(t testing.TB) Store) {
 	p.compare()
 	contents := 0
 	p.check("ScanContents", p.source.ScanContents(0, func(mailbox.Content) bool { contents++; return true }))
+	p.reclaimAll(manyMessages)
 	if contents != 0 {
 		t.Errorf("%d contents are left, no message is", contents)
 	}
+}
+
+// reclaimAll has every content discarded once, and takes them all from the list.
+func (p *pair) reclaimAll(want int) {
+	p.t.Helper()
+	var ids []mailbox.ItemID
+	p.check("ScanDiscarded", p.source.ScanDiscarded(0, func(d mailbox.Discarded) bool {
+		ids = append(ids, d.ContentID)
+		return true
+	}))
+	if len(ids) != want {
+		p.t.Errorf("%d contents are discarded, want %d", len(ids), want)
+	}
+	p.commit(func(d *mailbox.Draft) error { return d.Reclaimed(ids) })
+	p.compare()
 }
 
 // runEdges has the largest numbers, names that differ little, and renames in which each folder takes another's name.

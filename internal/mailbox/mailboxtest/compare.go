@@ -32,6 +32,7 @@ func Compare(t testing.TB, rng *rand.Rand, got mailbox.Reader, want mailbox.Scan
 	}
 	c.contents()
 	c.deliveries()
+	c.discarded()
 	if s, ok := got.(mailbox.Scanner); ok {
 		c.scans(s)
 	}
@@ -205,6 +206,21 @@ func (c *comparison) deliveries() {
 		got, ok, err := c.got.Delivery(key)
 		want, wantOK, wantErr := c.want.Delivery(key)
 		c.same(fmt.Sprintf("Delivery %x", key), found{got, ok}, err, found{want, wantOK}, wantErr)
+	}
+}
+
+func (c *comparison) discarded() {
+	c.t.Helper()
+	id := mailbox.ItemID(c.rng.IntN(400))
+	for _, after := range []mailbox.ItemID{0, id, 1 << 62} {
+		scan(c, "ScanDiscarded", after, c.got.ScanDiscarded, c.want.ScanDiscarded)
+	}
+	known, err := collect(contentsCompared, func(yield func(mailbox.Discarded) bool) error { return c.want.ScanDiscarded(id, yield) })
+	c.same("ScanDiscarded of the model", 0, err, 0, nil)
+	for _, row := range append(known, mailbox.Discarded{ContentID: id}, mailbox.Discarded{ContentID: 1 << 62}) {
+		got, ok, err := c.got.Discarded(row.ContentID)
+		want, wantOK, wantErr := c.want.Discarded(row.ContentID)
+		c.same(fmt.Sprintf("Discarded %d", row.ContentID), found{got, ok}, err, found{want, wantOK}, wantErr)
 	}
 }
 

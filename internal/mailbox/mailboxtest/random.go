@@ -82,7 +82,7 @@ type walk struct {
 // transaction. Operations may be refused: it is an error then if they have changed anything, or if base failed. What was done is listed
 // for people to read.
 func RandomDraft(rng *rand.Rand, base mailbox.Reader) (d *mailbox.Draft, operations []string, err error) {
-	d, err = mailbox.NewDraft(base)
+	d, err = mailbox.NewDraft(base, time.Unix(rng.Int64N(1<<40)-1<<20, 0))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,9 +189,12 @@ func (w *walk) operateOnMessages(n int, from, to mailbox.Folder) (what string, e
 	case n < 92:
 		_, _, err = d.Copy(from.ID, uids, to.ID)
 		return fmt.Sprintf("Copy %q %v to %q", from.Name, uids, to.Name), err
-	case n < 98:
+	case n < 97:
 		_, _, err = d.Move(from.ID, uids, to.ID)
 		return fmt.Sprintf("Move %q %v to %q", from.Name, uids, to.Name), err
+	}
+	if n < 99 {
+		return w.reclaim()
 	}
 	upTo := d.Sequence() - min(d.Sequence(), mailbox.Sequence(w.rng.IntN(20)))
 	return fmt.Sprintf("PruneTombstones %q %d", from.Name, upTo), d.PruneTombstones(from.ID, upTo)
@@ -206,6 +209,20 @@ func (w *walk) setFlags(f mailbox.Folder) (what string, err error) {
 	}
 	_, _, err = w.draft.SetFlags(f.ID, uids, op, flags, since)
 	return fmt.Sprintf("SetFlags %q %v %d %v", f.Name, uids, op, flags), err
+}
+
+// reclaim forgets some of the discarded contents, and names one that may not be there.
+func (w *walk) reclaim() (what string, err error) {
+	ids := []mailbox.ItemID{mailbox.ItemID(w.rng.Uint64N(400))}
+	err = w.draft.ScanDiscarded(ids[0], func(d mailbox.Discarded) bool {
+		ids = append(ids, d.ContentID, d.ContentID)
+		return len(ids) < 20
+	})
+	if err != nil {
+		return "ScanDiscarded", err
+	}
+	w.rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	return fmt.Sprintf("Reclaimed %v", ids), w.draft.Reclaimed(ids)
 }
 
 // randomUIDs are some that exist and some that do not, at times in no order.

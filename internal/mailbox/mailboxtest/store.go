@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"mailreplica/internal/mailbox"
 )
@@ -70,7 +71,7 @@ func (p *pair) commit(operate func(*mailbox.Draft) error) {
 
 func (p *pair) draft(base mailbox.Reader, operate func(*mailbox.Draft) error) *mailbox.Draft {
 	p.t.Helper()
-	d, err := mailbox.NewDraft(base)
+	d, err := mailbox.NewDraft(base, time.Unix(1_790_000_000+int64(p.sequence()), 0))
 	p.check("NewDraft", err)
 	p.check("operation", operate(d))
 	return d
