@@ -124,3 +124,12 @@ func (e *engine) ScanTombstones(after mailbox.MessageKey, yield func(mailbox.Tom
 func (e *engine) ScanDeliveries(after mailbox.DeliveryKey, yield func(mailbox.Delivery) bool) error {
 	return e.read(func(r mailbox.Scanner) error { return r.ScanDeliveries(after, yield) })
 }
+
+func (e *engine) Discarded(content mailbox.ItemID) (d mailbox.Discarded, ok bool, err error) {
+	err = e.read(func(r mailbox.Scanner) (err error) { d, ok, err = r.Discarded(content); return })
+	return d, ok, err
+}
+
+func (e *engine) ScanDiscarded(after mailbox.ItemID, yield func(mailbox.Discarded) bool) error {
+	return e.read(func(r mailbox.Scanner) error { return r.ScanDiscarded(after, yield) })
+}

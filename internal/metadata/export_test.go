@@ -69,6 +69,9 @@ func (s *Store) Queries() map[string]string {
 		"references":        countReferences,
 		"oldest deliveries": oldestDeliveries,
 		"remove some":       s.dialect.deleteSome(messages),
+		"due":               dueDiscarded,
+		"content blobs":     contentBlobs,
+		"discarded blobs":   discardedBlobs,
 	}
 }
 

@@ -16,6 +16,7 @@ func TestPlans(t *testing.T) {
 		"few tombstones": "tombstone_seq", "count tombstones": "tombstone_seq", "many tombstones": "PRIMARY KEY",
 		"scan messages": "(mailbox_id=? AND (folder_id,uid)>(?,?))", "scan tombstones": "(mailbox_id=? AND (folder_id,uid)>(?,?))",
 		"messages": "uid>? AND uid<?", "references": "message_content", "oldest deliveries": "delivery_seq",
+		"due": "discarded_time", "content blobs": "(mailbox_id=? AND content_id>?)", "discarded blobs": "(mailbox_id=? AND content_id>?)",
 		"folder by name": "folder_name", "message": "uid=?", "remove some": "(mailbox_id=? AND folder_id=? AND uid=?)",
 	}
 	view(t, s, func(v *metadata.View) error {

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -76,13 +77,21 @@ func (s *Store) sweepSome(ctx context.Context) (more bool, err error) {
 		if err != nil || !more {
 			return err
 		}
+		var one int64
+		ended, err := tx.one("SELECT 1 FROM ended WHERE mailbox_id = ?", []any{id}, &one)
+		if err != nil {
+			return err
+		}
 		for _, t := range mailboxTables {
+			if ended && slices.Contains(blobTables, t) {
+				continue // until the blobs have been removed
+			}
 			n, err := tx.exec(s.dialect.deleteSome(t), id, int64(sweepRows))
 			if err != nil || n > 0 {
 				return err
 			}
 		}
-		_, err := tx.exec("DELETE FROM removal WHERE mailbox_id = ?", id)
+		_, err = tx.exec("DELETE FROM removal WHERE mailbox_id = ?", id)
 		return err
 	})
 	return more, err

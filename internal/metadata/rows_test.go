@@ -117,6 +117,7 @@ func TestExtremes(t *testing.T) {
 		InternalDate: math.MinInt64, DateZone: -1439, Size: most, Flags: mailbox.Flags{System: 0xff, Keywords: keywords}}
 	tombstone := mailbox.Tombstone{FolderID: most, UID: 1, Sequence: math.MaxInt64}
 	delivery := mailbox.Delivery{Key: mailbox.DeliveryKey{31: 0xff}, Sequence: math.MaxInt64}
+	discarded := mailbox.Discarded{ContentID: most, Volume: "\xff", Blob: "\x00", Sequence: math.MaxInt64, At: math.MinInt64}
 	c.Condition, c.Mode, c.Epoch, c.Primary = protocol.Diverged, protocol.Paused, most, "\xffhost"
 	c.Members = map[string]event.ID{"": {1}, "mbox1.example.com": {0xff}, strings.Repeat("m", 253): {}}
 	c.Stream = protocol.Stream{ClusterID: "cluster", TopicID: [16]byte{15: 1}, Partition: math.MaxInt32, LeaderEpoch: -1}
@@ -126,7 +127,7 @@ func TestExtremes(t *testing.T) {
 		if err := tx.SaveCopy(id, c); err != nil {
 			return err
 		}
-		return tx.LoadRows(id, []any{header, folder, content, message, tombstone, delivery, event.Subscription{Name: "s"}})
+		return tx.LoadRows(id, []any{header, folder, content, message, tombstone, delivery, discarded, event.Subscription{Name: "s"}})
 	})
 	view(t, s, func(v *metadata.View) error {
 		rows := v.Rows(id)
@@ -147,6 +148,8 @@ func TestExtremes(t *testing.T) {
 		want(t, "tombstones", tombstones, []mailbox.Tombstone{tombstone}, err)
 		d, _, err := rows.Delivery(delivery.Key)
 		want(t, "delivery", d, delivery, err)
+		x, _, err := rows.Discarded(most)
+		want(t, "discarded", x, discarded, err)
 		names, err := rows.Subscriptions()
 		want(t, "subscriptions", names, []string{"s"}, err)
 		return nil

@@ -23,14 +23,17 @@ var (
 	tombstones    = &table{"tombstone", []string{"mailbox_id", "folder_id", "uid"}, []string{"seq"}}
 	subscriptions = &table{"subscription", []string{"mailbox_id", "name"}, nil}
 	deliveries    = &table{"delivery", []string{"mailbox_id", "delivery_key"}, []string{"seq"}}
+	discardeds    = &table{"discarded", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "seq", "discarded_at"}}
 	recents       = &table{"recent", []string{"mailbox_id", "folder_id"}, []string{"uid"}}
 	journals      = &table{"journal", []string{"mailbox_id", "seq"}, []string{"record_id", "record"}}
 	positions     = &table{"stream_position", []string{"cluster_id", "topic_id", "partition_number"},
 		[]string{"next_offset", "leader_epoch"}}
 	settings = &table{"setting", []string{"name"}, []string{"content"}}
 
-	// mailboxTables are all tables whose rows belong to a mailbox, the mailbox's own row excepted.
-	mailboxTables = []*table{messages, contents, tombstones, deliveries, folders, subscriptions, recents, journals}
+	// mailboxTables are all tables whose rows belong to a mailbox, the mailbox's own row excepted. The first ones go with it at
+	// once; the others say what its blobs are.
+	mailboxTables = append([]*table{messages, tombstones, deliveries, folders, subscriptions, recents, journals}, blobTables...)
+	blobTables    = []*table{contents, discardeds}
 )
 
 // migrate brings the schema to this release's version, one numbered file and one transaction after the other. A file that

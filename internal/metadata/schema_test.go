@@ -66,10 +66,28 @@ func TestFrozen(t *testing.T) {
 			if got := schemaOf(t, s); got != string(golden) {
 				t.Errorf("got schema after migrating:\n%s\nwant that of a new database", got)
 			}
-			view(t, s, func(v *metadata.View) error { checkFrozen(t, v); return nil })
+			view(t, s, func(v *metadata.View) error {
+				checkFrozen(t, v)
+				if filepath.Base(file) != "sqlite_v1.sql" {
+					checkFrozenDiscarded(t, v)
+				}
+				return nil
+			})
 			wantSwept(t, s)
 		})
 	}
+}
+
+// checkFrozenDiscarded compares the rows that frozen databases hold from version 2 on.
+func checkFrozenDiscarded(t *testing.T, v *metadata.View) {
+	t.Helper()
+	d, _, err := v.Rows(7).Discarded(9)
+	want(t, "discarded", d, mailbox.Discarded{ContentID: 9, Volume: "primary", Blob: "2026/11/0b", Sequence: 40, At: 1790000001}, err)
+	ended, err := v.Ended()
+	want(t, "ended", ended, []metadata.Ended{{
+		MailboxID: 5, Account: account.ID{0xaa, 0x23, 0x45, 0x67, 0x89, 0xab, 0x4d, 0xef, 0x81, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef},
+		Members: []string{"mbox1.example.com"}, At: 1790000002,
+	}}, err)
 }
 
 // checkFrozen compares the rows that every frozen database holds.

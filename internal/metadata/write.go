@@ -26,11 +26,12 @@ func (tx *Tx) Write(mailboxID int64, d mailbox.Delta) error {
 	w.tombstones(d.Tombstones)
 	w.subscriptions(d.Subscriptions)
 	w.deliveries(d.Deliveries)
+	w.discarded(d.Discarded)
 	return w.err
 }
 
-// LoadRows puts many rows of a snapshot at once: values of mailbox.Header, Folder, Content, Message, Tombstone and Delivery,
-// and of event.Subscription. They need not be complete or in order; rows with the same key are replaced.
+// LoadRows puts many rows of a snapshot at once: values of mailbox.Header, Folder, Content, Message, Tombstone, Delivery and
+// Discarded,// and of event.Subscription. They need not be complete or in order; rows with the same key are replaced.
 func (tx *Tx) LoadRows(mailboxID int64, rows []any) error {
 	if err := tx.exists(mailboxID); err != nil {
 		return tx.note(err)
@@ -51,6 +52,8 @@ func (tx *Tx) LoadRows(mailboxID int64, rows []any) error {
 			rows = load(&w, tombstones, rows, tombstoneValues)
 		case mailbox.Delivery:
 			rows = load(&w, deliveries, rows, deliveryValues)
+		case mailbox.Discarded:
+			rows = load(&w, discardeds, rows, discardedValues)
 		case event.Subscription:
 			rows = load(&w, subscriptions, rows, func(values []any, id int64, s *event.Subscription) []any {
 				return append(values, id, []byte(s.Name))

@@ -170,6 +170,9 @@ func (s *snapshotWriter) rows(r mailbox.Scanner) error {
 	if err == nil {
 		err = r.ScanDeliveries(mailbox.DeliveryKey{}, func(d mailbox.Delivery) bool { return s.row(d) })
 	}
+	if err == nil {
+		err = r.ScanDiscarded(0, func(d mailbox.Discarded) bool { return s.row(d) })
+	}
 	if err != nil {
 		return err
 	}

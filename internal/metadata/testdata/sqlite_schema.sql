@@ -12,6 +12,22 @@ CREATE TABLE delivery (
     seq          INTEGER NOT NULL,
     PRIMARY KEY (mailbox_id, delivery_key)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE discarded (
+    mailbox_id   INTEGER NOT NULL,
+    content_id   INTEGER NOT NULL,
+    volume       BLOB    NOT NULL,
+    blob_name    BLOB    NOT NULL,
+    seq          INTEGER NOT NULL,
+    discarded_at INTEGER NOT NULL, -- seconds since 1970 UTC
+    PRIMARY KEY (mailbox_id, content_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ended (
+    mailbox_id INTEGER NOT NULL,
+    account_id BLOB    NOT NULL,
+    members    BLOB    NOT NULL, -- mailstores that had a copy
+    ended_at   INTEGER NOT NULL, -- seconds since 1970 UTC
+    PRIMARY KEY (mailbox_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE folder (
     mailbox_id   INTEGER NOT NULL,
     folder_id    INTEGER NOT NULL,
@@ -114,6 +130,7 @@ CREATE TABLE tombstone (
     PRIMARY KEY (mailbox_id, folder_id, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_seq ON delivery (mailbox_id, seq);
+CREATE INDEX discarded_time ON discarded (discarded_at);
 CREATE UNIQUE INDEX folder_name ON folder (mailbox_id, name);
 CREATE INDEX message_content ON message (mailbox_id, content_id);
 CREATE INDEX message_modseq ON message (mailbox_id, folder_id, modseq);

@@ -1,0 +1,174 @@
+package metadata
+
+import (
+	"cmp"
+	"encoding/binary"
+	"maps"
+	"slices"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
+)
+
+const (
+	selectDiscarded = "SELECT content_id, volume, blob_name, seq, discarded_at FROM discarded WHERE mailbox_id = ?"
+
+	// dueDiscarded names the time twice: the first comparison finds the place in the index, in both engines.
+	dueDiscarded = `SELECT mailbox_id, content_id, volume, blob_name, seq, discarded_at FROM discarded
+		WHERE discarded_at >= ? AND discarded_at <= ? AND (discarded_at, mailbox_id, content_id) > (?, ?, ?)
+		ORDER BY discarded_at, mailbox_id, content_id LIMIT ?`
+)
+
+// Discarded implements mailbox.Reader.
+func (r *rows) Discarded(content mailbox.ItemID) (d mailbox.Discarded, found bool, err error) {
+	err = r.discarded(selectDiscarded+" AND content_id = ?", content, func(one mailbox.Discarded) bool {
+		d, found = one, true
+		return false
+	})
+	return d, found, err
+}
+
+// ScanDiscarded implements mailbox.Reader.
+func (r *rows) ScanDiscarded(after mailbox.ItemID, yield func(mailbox.Discarded) bool) error {
+	return r.discarded(selectDiscarded+" AND content_id > ? ORDER BY content_id", after, yield)
+}
+
+func (r *rows) discarded(query string, key mailbox.ItemID, yield func(mailbox.Discarded) bool) error {
+	return r.each(query, func(cur *cursor) (bool, error) {
+		d, err := scanDiscarded(cur)
+		return err == nil && yield(d), err
+	}, int64(key))
+}
+
+func scanDiscarded(cur *cursor, before ...any) (d mailbox.Discarded, err error) {
+	var id, seq int64
+	var volume, blob []byte
+	err = cur.scan(append(before, &id, &volume, &blob, &seq, &d.At)...)
+	d.ContentID, d.Volume, d.Blob, d.Sequence = mailbox.ItemID(id), string(volume), string(blob), mailbox.Sequence(seq)
+	return d, err
+}
+
+// Due is a discarded content of one of the mailboxes.
+type Due struct {
+	MailboxID int64
+	mailbox.Discarded
+}
+
+// DueDiscarded are contents of all mailboxes that were discarded at a time or before, the oldest first, at most limit. They
+// follow after, which is zero at first. A mailbox that was removed may still have some.
+func (v *View) DueDiscarded(upTo int64, after Due, limit int) ([]Due, error) {
+	var due []Due
+	args := []any{after.At, upTo, after.At, after.MailboxID, int64(after.ContentID), int64(limit)}
+	err := v.each(dueDiscarded, args, func(cur *cursor) (bool, error) {
+		var d Due
+		var err error
+		d.Discarded, err = scanDiscarded(cur, &d.MailboxID)
+		due = append(due, d)
+		return true, err
+	})
+	return due, err
+}
+
+func (w *writer) discarded(rows map[mailbox.ItemID]*mailbox.Discarded) {
+	var put []any
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if d := rows[id]; d != nil {
+			put = discardedValues(put, w.id, d)
+		} else {
+			w.exec(deleteDiscarded, w.id, int64(id))
+		}
+	}
+	w.put(discardeds, put)
+}
+
+const deleteDiscarded = "DELETE FROM discarded WHERE mailbox_id = ? AND content_id = ?"
+
+func discardedValues(values []any, mailboxID int64, d *mailbox.Discarded) []any {
+	return append(values, mailboxID, int64(d.ContentID), []byte(d.Volume), []byte(d.Blob), int64(d.Sequence), d.At)
+}
+
+// Ended is the mailbox of a deleted account that this mailstore was the home of, and whose blobs are still in their volumes.
+type Ended struct {
+	MailboxID int64
+	Account   account.ID
+	Members   []string // mailstores that had a copy
+	At        int64    // seconds since 1970 UTC
+}
+
+// EndMailbox is RemoveMailbox for an account that was deleted: what its blobs are is kept until RemoveEnded.
+func (tx *Tx) EndMailbox(e Ended) error {
+	var members []byte
+	for _, name := range e.Members {
+		members = append(binary.AppendUvarint(members, uint64(len(name))), name...)
+	}
+	const insert = "INSERT INTO ended (mailbox_id, account_id, members, ended_at) VALUES (?, ?, ?, ?)"
+	if _, err := tx.exec(insert, e.MailboxID, e.Account[:], notNil(members), e.At); err != nil {
+		return err
+	}
+	return tx.RemoveMailbox(e.MailboxID)
+}
+
+// Ended are the mailboxes of deleted accounts, the oldest first.
+func (v *View) Ended() ([]Ended, error) {
+	var all []Ended
+	const query = "SELECT mailbox_id, account_id, members, ended_at FROM ended"
+	err := v.each(query, nil, func(cur *cursor) (bool, error) {
+		var e Ended
+		var id, members []byte
+		if err := cur.scan(&e.MailboxID, &id, &members, &e.At); err != nil {
+			return false, err
+		}
+		whole := copy(e.Account[:], id) == len(e.Account)
+		for len(members) > 0 {
+			length, n := binary.Uvarint(members)
+			if whole = whole && n > 0 && length <= uint64(len(members)-n); !whole {
+				return false, fault.New(fault.DatabaseUnavailable, "the members of removed mailbox %d are damaged", e.MailboxID)
+			}
+			e.Members = append(e.Members, string(members[n:n+int(length)]))
+			members = members[n+int(length):]
+		}
+		all = append(all, e)
+		return true, nil
+	})
+	slices.SortFunc(all, func(a, b Ended) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.MailboxID, b.MailboxID)) })
+	return all, err
+}
+
+// EndedBlobs are blobs that are left of a deleted account's mailbox, at most limit of those that its messages had and as many of
+// those that were discarded before.
+func (v *View) EndedBlobs(mailboxID int64, limit int) ([]mailbox.Discarded, error) {
+	var blobs []mailbox.Discarded
+	for _, query := range []string{
+		"SELECT content_id, volume, blob_name, 0, 0 FROM content WHERE mailbox_id = ? ORDER BY content_id LIMIT ?",
+		selectDiscarded + " ORDER BY content_id LIMIT ?",
+	} {
+		err := v.each(query, []any{mailboxID, int64(limit)}, func(cur *cursor) (bool, error) {
+			d, err := scanDiscarded(cur)
+			blobs = append(blobs, d)
+			return true, err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return blobs, nil
+}
+
+// RemoveEndedBlobs forgets blobs of a deleted account's mailbox, and the mailbox itself with the last.
+func (tx *Tx) RemoveEndedBlobs(mailboxID int64, ids []mailbox.ItemID) error {
+	for _, id := range ids {
+		if _, err := tx.exec("DELETE FROM content WHERE mailbox_id = ? AND content_id = ?", mailboxID, int64(id)); err != nil {
+			return err
+		}
+		if _, err := tx.exec(deleteDiscarded, mailboxID, int64(id)); err != nil {
+			return err
+		}
+	}
+	left, err := tx.EndedBlobs(mailboxID, 1)
+	if err != nil || len(left) > 0 {
+		return err
+	}
+	_, err = tx.exec("DELETE FROM ended WHERE mailbox_id = ?", mailboxID)
+	return err
+}
