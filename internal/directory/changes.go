@@ -18,11 +18,14 @@ const (
 	removedConfig    = "config"
 	removedMailstore = "mailstore"
 	removedReplica   = "replica"
+	removedBucket    = "bucket"
+	removedVolume    = "volume"
 )
 
-// Removed is a row that is gone: a setting or a mailstore by its name, a replica by account and mailstore.
+// Removed is a row that is gone: a setting or a mailstore by its name, a bucket by its id, a replica by account and mailstore,
+// a volume by mailstore and name.
 type Removed struct {
-	Kind    string // config, mailstore or replica
+	Kind    string // config, mailstore, replica, bucket or volume
 	Key     []byte
 	Version int64
 }
@@ -42,6 +45,8 @@ type Changes struct {
 	Mailstores []Mailstore
 	Accounts   []Account
 	Replicas   []Replica
+	Buckets    []Bucket
+	Volumes    []Volume
 }
 
 // Empty reports whether a page says nothing.
@@ -103,6 +108,12 @@ func (q *query) fill(c *Changes, current int64) (err error) {
 	if c.Replicas, err = page(q, c, scanReplica, replicaColumns, "replicas"); err != nil {
 		return err
 	}
+	if c.Buckets, err = page(q, c, scanBucket, bucketColumns, "buckets"); err != nil {
+		return err
+	}
+	if c.Volumes, err = page(q, c, scanVolume, volumeColumns, "volumes"); err != nil {
+		return err
+	}
 	c.More = c.Through < current
 	c.cut()
 	return nil
@@ -117,6 +128,8 @@ func (v ConfigValue) version() int64    { return v.Version }
 func (m Mailstore) version() int64      { return m.Version }
 func (a Account) version() int64        { return a.Version }
 func (r Replica) version() int64        { return r.Version }
+func (b Bucket) version() int64         { return b.Version }
+func (v Volume) version() int64         { return v.Version }
 
 // page reads the first rows of a table. If it is full, its last version may be torn, and the page ends before it.
 func page[T versioned](q *query, c *Changes, scan func(scanner) (T, error), columns, table string) ([]T, error) {
@@ -141,6 +154,8 @@ func (c *Changes) cut() {
 	c.Mailstores = upTo(c.Mailstores, c.Through)
 	c.Accounts = upTo(c.Accounts, c.Through)
 	c.Replicas = upTo(c.Replicas, c.Through)
+	c.Buckets = upTo(c.Buckets, c.Through)
+	c.Volumes = upTo(c.Volumes, c.Through)
 }
 
 func upTo[T versioned](all []T, through int64) []T {

@@ -65,6 +65,12 @@ func (c *Copy) load(ctx context.Context) error {
 		if all.Replicas, err = rows(q, scanReplica, "SELECT "+replicaColumns+" FROM replicas"); err != nil {
 			return err
 		}
+		if all.Buckets, err = q.buckets(); err != nil {
+			return err
+		}
+		if all.Volumes, err = q.volumes(); err != nil {
+			return err
+		}
 		index := newIndex()
 		if err := index.apply(&all); err != nil {
 			return err
@@ -160,7 +166,7 @@ func otherDirectory(copyPath string) error {
 // copyPages writes the pages as they are, versions included.
 func (t *tx) copyPages(pages []Changes, last *Changes, now time.Time) error {
 	if pages[0].Full {
-		for _, table := range []string{"config", "mailstores", "accounts", "deleted_accounts", "replicas"} {
+		for _, table := range []string{"config", "mailstores", "accounts", "deleted_accounts", "replicas", "buckets", "volumes"} {
 			if _, err := t.exec("DELETE FROM " + table); err != nil {
 				return err
 			}
@@ -200,6 +206,8 @@ func (t *tx) copyPage(c *Changes) error {
 		func() error { return each(c.Mailstores, t.putMailstore) },
 		func() error { return each(c.Accounts, t.putAccount) },
 		func() error { return each(c.Replicas, t.putReplica) },
+		func() error { return each(c.Buckets, t.putBucket) },
+		func() error { return each(c.Volumes, t.putVolume) },
 	)
 }
 
@@ -235,6 +243,16 @@ func (t *tx) copyRemoved(r Removed) error {
 			return err
 		}
 		_, err = t.exec("DELETE FROM replicas WHERE account_id = ? AND mailstore = ?", id[:], mailstore)
+		return err
+	case removedBucket:
+		_, err := t.exec("DELETE FROM buckets WHERE id = ?", string(r.Key))
+		return err
+	case removedVolume:
+		key, err := splitVolumeKey(r.Key)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec("DELETE FROM volumes WHERE mailstore = ? AND name = ?", key.mailstore, key.name)
 		return err
 	}
 	return nil

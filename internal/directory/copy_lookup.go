@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -100,6 +101,37 @@ func (c *Copy) Config(name string) (string, bool) {
 	defer c.mu.RUnlock()
 	value, set := c.index.config[name]
 	return value, set
+}
+
+// Volumes gives a mailstore's volumes, by name.
+func (c *Copy) Volumes(mailstore string) []Volume {
+	return slices.DeleteFunc(c.AllVolumes(), func(v Volume) bool { return v.Mailstore != mailstore })
+}
+
+// AllVolumes gives every volume of every mailstore, by mailstore and name.
+func (c *Copy) AllVolumes() []Volume {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(c.index.volumes), func(a, b Volume) int {
+		return cmp.Or(strings.Compare(a.Mailstore, b.Mailstore), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// Bucket looks a bucket up by id. It holds a secret.
+func (c *Copy) Bucket(id string) (Bucket, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	b, known := c.index.buckets[id]
+	return b, known
+}
+
+// Buckets gives every bucket, by label and id.
+func (c *Copy) Buckets() []Bucket {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(c.index.buckets), func(a, b Bucket) int {
+		return cmp.Or(strings.Compare(a.Label, b.Label), strings.Compare(a.ID, b.ID))
+	})
 }
 
 // Version is that of the last change in the copy; 0: nothing was copied yet.

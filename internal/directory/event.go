@@ -13,6 +13,8 @@ type Event struct {
 	Replicas   []account.ID // accounts whose replicas changed
 	Mailstores []string     // FQDNs that are new, changed or gone
 	Config     []string     // names of settings that are new, changed or gone
+	Buckets    []string     // ids of buckets that are new, changed or gone
+	Volumes    []string     // FQDNs of mailstores with volumes that are new, changed or gone
 }
 
 // AccountChange is one account before and after. One that ended has no After, and Deleted is set; one that is gone
@@ -25,7 +27,7 @@ type AccountChange struct {
 
 // Empty reports whether nothing changed.
 func (e *Event) Empty() bool {
-	return len(e.Accounts)+len(e.Replicas)+len(e.Mailstores)+len(e.Config) == 0
+	return len(e.Accounts)+len(e.Replicas)+len(e.Mailstores)+len(e.Config)+len(e.Buckets)+len(e.Volumes) == 0
 }
 
 // touched is what pages of changes speak of.
@@ -34,12 +36,14 @@ type touched struct {
 	replicas   map[account.ID]struct{}
 	mailstores map[string]struct{}
 	config     map[string]struct{}
+	buckets    map[string]struct{}
+	volumes    map[volumeKey]struct{}
 }
 
 // touch collects what the pages speak of; for a copy from nothing, all that was and is known besides.
 func touch(pages []Changes, old *index) (touched, error) {
 	t := touched{make(map[account.ID]struct{}), make(map[account.ID]struct{}), make(map[string]struct{}),
-		make(map[string]struct{})}
+		make(map[string]struct{}), make(map[string]struct{}), make(map[volumeKey]struct{})}
 	if pages[0].Full {
 		t.all(old)
 	}
@@ -52,17 +56,17 @@ func touch(pages []Changes, old *index) (touched, error) {
 }
 
 func (t *touched) all(x *index) {
-	for id := range x.accounts {
-		t.accounts[id] = struct{}{}
-	}
-	for id := range x.replicas {
-		t.replicas[id] = struct{}{}
-	}
-	for fqdn := range x.mailstores {
-		t.mailstores[fqdn] = struct{}{}
-	}
-	for name := range x.config {
-		t.config[name] = struct{}{}
+	mark(t.accounts, x.accounts)
+	mark(t.replicas, x.replicas)
+	mark(t.mailstores, x.mailstores)
+	mark(t.config, x.config)
+	mark(t.buckets, x.buckets)
+	mark(t.volumes, x.volumes)
+}
+
+func mark[K comparable, V any](touched map[K]struct{}, known map[K]V) {
+	for key := range known {
+		touched[key] = struct{}{}
 	}
 }
 
@@ -82,19 +86,35 @@ func (t *touched) page(c *Changes) error {
 	for _, v := range c.Config {
 		t.config[v.Name] = struct{}{}
 	}
-	for _, r := range c.Removed {
-		switch r.Kind {
-		case removedConfig:
-			t.config[string(r.Key)] = struct{}{}
-		case removedMailstore:
-			t.mailstores[string(r.Key)] = struct{}{}
-		case removedReplica:
-			id, _, err := splitReplicaKey(r.Key)
-			if err != nil {
-				return err
-			}
-			t.replicas[id] = struct{}{}
+	for _, b := range c.Buckets {
+		t.buckets[b.ID] = struct{}{}
+	}
+	for _, v := range c.Volumes {
+		t.volumes[v.key()] = struct{}{}
+	}
+	return each(c.Removed, t.removed)
+}
+
+func (t *touched) removed(r Removed) error {
+	switch r.Kind {
+	case removedConfig:
+		t.config[string(r.Key)] = struct{}{}
+	case removedMailstore:
+		t.mailstores[string(r.Key)] = struct{}{}
+	case removedBucket:
+		t.buckets[string(r.Key)] = struct{}{}
+	case removedReplica:
+		id, _, err := splitReplicaKey(r.Key)
+		if err != nil {
+			return err
 		}
+		t.replicas[id] = struct{}{}
+	case removedVolume:
+		key, err := splitVolumeKey(r.Key)
+		if err != nil {
+			return err
+		}
+		t.volumes[key] = struct{}{}
 	}
 	return nil
 }
@@ -106,15 +126,19 @@ type snapshot struct {
 	replicasBefore   map[account.ID][]Replica
 	mailstoresBefore map[string]Mailstore
 	configBefore     map[string]string
+	bucketsBefore    map[string]Bucket
+	volumesBefore    map[volumeKey]Volume
 }
 
 func (t touched) of(x *index) snapshot {
 	s := snapshot{t, make(map[account.ID]*Account), make(map[account.ID][]Replica), make(map[string]Mailstore),
-		make(map[string]string)}
+		make(map[string]string), make(map[string]Bucket), make(map[volumeKey]Volume)}
 	pick(s.accountsBefore, x.accounts, t.accounts)
 	pick(s.replicasBefore, x.replicas, t.replicas)
 	pick(s.mailstoresBefore, x.mailstores, t.mailstores)
 	pick(s.configBefore, x.config, t.config)
+	pick(s.bucketsBefore, x.buckets, t.buckets)
+	pick(s.volumesBefore, x.volumes, t.volumes)
 	return s
 }
 
@@ -142,21 +166,28 @@ func (s snapshot) compare(x *index) Event {
 			e.Replicas = append(e.Replicas, id)
 		}
 	}
-	for fqdn := range s.mailstores {
-		before, was := s.mailstoresBefore[fqdn]
-		after, is := x.mailstores[fqdn]
-		if was != is || !sameAddresses(before, after) {
-			e.Mailstores = append(e.Mailstores, fqdn)
-		}
-	}
-	for name := range s.config {
-		before, was := s.configBefore[name]
-		after, is := x.config[name]
-		if was != is || before != after {
-			e.Config = append(e.Config, name)
+	e.Mailstores = different(s.mailstores, s.mailstoresBefore, x.mailstores, sameAddresses)
+	e.Config = different(s.config, s.configBefore, x.config, func(a, b string) bool { return a == b })
+	e.Buckets = different(s.buckets, s.bucketsBefore, x.buckets, sameBucket)
+	for _, key := range different(s.volumes, s.volumesBefore, x.volumes, sameVolume) {
+		if !slices.Contains(e.Volumes, key.mailstore) {
+			e.Volumes = append(e.Volumes, key.mailstore)
 		}
 	}
 	return e
+}
+
+// different gives the keys whose values are new, gone or not the same.
+func different[K comparable, V any](keys map[K]struct{}, before, after map[K]V, same func(a, b V) bool) []K {
+	var all []K
+	for key := range keys {
+		old, was := before[key]
+		now, is := after[key]
+		if was != is || was && !same(old, now) {
+			all = append(all, key)
+		}
+	}
+	return all
 }
 
 func sameAccount(a, b Account) bool {
@@ -166,5 +197,15 @@ func sameAccount(a, b Account) bool {
 
 func sameReplica(a, b Replica) bool {
 	a.Version, a.UpdatedAt = b.Version, b.UpdatedAt
+	return a == b
+}
+
+func sameBucket(a, b Bucket) bool {
+	a.Version, a.CreatedAt = b.Version, b.CreatedAt
+	return a == b
+}
+
+func sameVolume(a, b Volume) bool {
+	a.Version = b.Version
 	return a == b
 }

@@ -16,6 +16,8 @@ type index struct {
 	deleted    map[account.ID]struct{}
 	mailstores map[string]Mailstore
 	config     map[string]string
+	buckets    map[string]Bucket
+	volumes    map[volumeKey]Volume
 }
 
 func newIndex() *index {
@@ -27,6 +29,8 @@ func newIndex() *index {
 		deleted:    make(map[account.ID]struct{}),
 		mailstores: make(map[string]Mailstore),
 		config:     make(map[string]string),
+		buckets:    make(map[string]Bucket),
+		volumes:    make(map[volumeKey]Volume),
 	}
 }
 
@@ -53,6 +57,12 @@ func (x *index) apply(c *Changes) error {
 	for _, r := range c.Replicas {
 		x.putReplica(r)
 	}
+	for _, b := range c.Buckets {
+		x.buckets[b.ID] = b
+	}
+	for _, v := range c.Volumes {
+		x.volumes[v.key()] = v
+	}
 	return nil
 }
 
@@ -68,6 +78,14 @@ func (x *index) remove(r Removed) error {
 			return err
 		}
 		x.dropReplica(id, mailstore)
+	case removedBucket:
+		delete(x.buckets, string(r.Key))
+	case removedVolume:
+		key, err := splitVolumeKey(r.Key)
+		if err != nil {
+			return err
+		}
+		delete(x.volumes, key)
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (d *Directory) Mailstore(ctx context.Context, fqdn string) (Mailstore, erro
 }
 
 // DeleteMailstore forgets a mailstore. It is refused (Invalid) while accounts or replicas are there; the message counts
-// them.
+// them. Its volumes go with it.
 func (d *Directory) DeleteMailstore(ctx context.Context, fqdn string) error {
 	return d.store.write(ctx, func(t *tx) error {
 		if err := t.mustKnowMailstore(fqdn); err != nil {
@@ -131,6 +131,13 @@ func (d *Directory) DeleteMailstore(ctx context.Context, fqdn string) error {
 			return fault.New(fault.Invalid, "%s and %s are on %s", plural(accounts, "account"),
 				plural(replicas, "replica"), fqdn).
 				WithHint("promote the accounts elsewhere and remove the replicas first")
+		}
+		volumes, err := t.volumes()
+		if err != nil {
+			return err
+		}
+		if err := each(volumesOf(volumes, fqdn), t.deleteVolume); err != nil {
+			return err
 		}
 		if _, err := t.exec("DELETE FROM mailstores WHERE fqdn = ?", fqdn); err != nil {
 			return err
