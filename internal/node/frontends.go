@@ -31,7 +31,7 @@ func (n *Node) listenFrontends(ctx context.Context) error {
 }
 
 func (n *Node) listenLMTP(ctx context.Context, router *frontend.Router) error {
-	relay := lmtp.NewRelay(lmtp.RelayConfig{Hostname: n.config.FQDN, Token: n.tokens.peer, TLS: n.tls.client()})
+	relay := lmtp.NewRelay(lmtp.RelayConfig{Hostname: n.config.FQDN, Token: n.tokens.peer, TLS: n.tls.client(), Dial: n.world.Dial})
 	backend := frontend.NewLMTP(frontend.LMTPConfig{Router: router, Relay: relay, Logger: n.logger})
 	n.atStop(func(context.Context) error {
 		relay.Close()
@@ -47,7 +47,7 @@ func (n *Node) listenLMTP(ctx context.Context, router *frontend.Router) error {
 
 func (n *Node) listenIMAP(ctx context.Context, router *frontend.Router) error {
 	backend := frontend.NewIMAP(frontend.IMAPConfig{
-		Router: router, Token: n.tokens.peer, TLS: n.tls.client(),
+		Router: router, Token: n.tokens.peer, TLS: n.tls.client(), Dial: n.world.Dial,
 		Verifier: credential.NewVerifier(credential.VerifierConfig{}), Throttle: credential.NewThrottle(credential.ThrottleConfig{}),
 	})
 	c := n.config.IMAP

@@ -31,8 +31,11 @@ func (n *Node) listen(ctx context.Context) error {
 }
 
 func (n *Node) open(ctx context.Context, what, addr string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
+	listen := n.world.Listen
+	if listen == nil {
+		listen = new(net.ListenConfig).Listen
+	}
+	l, err := listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "cannot listen on %s for %s", addr, what).
 			WithHint("another process has the address, or the machine has not; see listen.%s", what)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -62,12 +63,27 @@ type Node struct {
 
 	services sync.Mutex
 	stopped  map[string]bool // services that an operator stopped
+
+	world Surroundings
+}
+
+// Surroundings is what a mailstore reaches the world through. The zero value is the machine's own network and volumes as they are; a
+// simulation gives its own.
+type Surroundings struct {
+	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // to mailstores and brokers
+	Volume func(blob.Volume) blob.Volume                                      // puts itself in front of a volume
 }
 
 // Start starts a mailstore and returns when it answers. The error says what is wrong with its configuration or its
 // surroundings; brokers and directory may be away.
 func Start(ctx context.Context, c config.Config, version string, logger *slog.Logger) (*Node, error) {
-	n := &Node{config: c, version: version, logger: logger, failed: make(chan error, 1), stopped: map[string]bool{}}
+	return StartIn(ctx, Surroundings{}, c, version, logger)
+}
+
+// StartIn is Start in surroundings of the caller's own.
+func StartIn(ctx context.Context, world Surroundings, c config.Config, version string, logger *slog.Logger) (*Node, error) {
+	n := &Node{config: c, version: version, logger: logger, failed: make(chan error, 1), stopped: map[string]bool{}, world: world}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{
 		n.readTokens, n.openStores, n.openDirectory, n.register, n.openParts, n.openAdmin, n.listen,
@@ -132,7 +148,7 @@ func (n *Node) openStores(ctx context.Context) error {
 			volume.Close()
 			return nil
 		})
-		volumes = append(volumes, volume)
+		volumes = append(volumes, n.reached(volume))
 	}
 	store, err := metadata.Open(ctx, n.config.Data, n.logger)
 	if err != nil {
@@ -144,6 +160,14 @@ func (n *Node) openStores(ctx context.Context) error {
 		Self: n.config.FQDN, Store: store, Volumes: blob.NewSet(n.config.PrimaryVolume, volumes...), Logger: n.logger,
 	})
 	return err
+}
+
+// reached is a volume as this mailstore reaches it.
+func (n *Node) reached(v blob.Volume) blob.Volume {
+	if n.world.Volume == nil {
+		return v
+	}
+	return n.world.Volume(v)
 }
 
 func (n *Node) openDirectory(ctx context.Context) (err error) {
@@ -233,7 +257,7 @@ func (n *Node) fail(err error) {
 }
 
 func (n *Node) openParts(context.Context) error {
-	n.peers = peer.NewClient(n.tokens.peer, n.tls.client())
+	n.peers = peer.NewClientOver(n.world.Dial, n.tokens.peer, n.tls.client())
 	n.agent = replica.NewAgent(n.mailstore, n.store, n.logger)
 	n.manager = replica.NewManager(replica.ManagerConfig{
 		Mailstore: n.mailstore, Agent: n.agent, Wishes: n.copy, Directory: n.directory, Peers: n.peers,
@@ -330,7 +354,7 @@ func (n *Node) logConfig(brokers []string) eventlog.Config {
 	return eventlog.Config{
 		Brokers: brokers, Topic: l.Topic, Streams: l.Streams, Replication: l.Replication,
 		Retention: time.Duration(l.RetentionHours) * time.Hour, LingerMax: time.Duration(l.LingerMs) * time.Millisecond,
-		ClientID: "mailreplica/" + n.config.FQDN, Logger: n.logger, TLS: n.brokers.tls, SASL: n.brokers.sasl,
+		ClientID: "mailreplica/" + n.config.FQDN, Logger: n.logger, TLS: n.brokers.tls, SASL: n.brokers.sasl, Dial: n.world.Dial,
 	}
 }
 

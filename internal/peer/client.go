@@ -19,6 +19,7 @@ import (
 
 // Waits for a mailstore that may be stopped, but whose machine still takes connections.
 const (
+	dialWait      = 2 * time.Second
 	streamIdleMax = 60 * time.Second // for the next bytes of a snapshot or of the results of fences
 	answerWaitMax = 60 * time.Second // for the head of an answer; the slowest reads a stream to its end and waits for a Fence
 )
@@ -31,14 +32,21 @@ type Client struct {
 }
 
 // NewClient makes a client that presents the peer token. Without a TLS configuration it speaks plain HTTP.
-func NewClient(token string, config *tls.Config) *Client {
+func NewClient(token string, config *tls.Config) *Client { return NewClientOver(nil, token, config) }
+
+// NewClientOver is NewClient for a network of the caller's own; a nil dial is TCP.
+func NewClientOver(
+	dial func(ctx context.Context, network, addr string) (net.Conn, error), token string, config *tls.Config,
+) *Client {
 	scheme := "http"
 	if config != nil {
 		scheme = "https"
 	}
-	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialWait, KeepAlive: 15 * time.Second}).DialContext
+	}
 	return &Client{token: token, scheme: scheme, http: &http.Client{Transport: &http.Transport{
-		DialContext: dialer.DialContext, TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
+		DialContext: dial, TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
 		ResponseHeaderTimeout: answerWaitMax,
 	}}}
 }

@@ -32,7 +32,13 @@ type Config struct {
 	Ready      func(address string) // called once, when clients are answered; may be nil
 
 	// Network carries the connections of a simulation; nil is TCP.
-	Network *kfake.VirtualNetwork
+	Network Network
+}
+
+// Network is what carries connections where it is not TCP; kfake.VirtualNetwork is one.
+type Network interface {
+	Listen(network, address string) (net.Listener, error)
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Broker is a running broker.
