@@ -55,6 +55,9 @@ func StartProcess(cmd *exec.Cmd, log string) (*Process, error) {
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
+// Succeeded says of a process that has ended whether its exit status was 0.
+func (p *Process) Succeeded() bool { return p.cmd.ProcessState != nil && p.cmd.ProcessState.Success() }
+
 // Signal sends a signal: SIGSTOP freezes the process, SIGCONT ends that.
 func (p *Process) Signal(which syscall.Signal) error {
 	if err := p.cmd.Process.Signal(which); err != nil {
