@@ -9,50 +9,6 @@ import (
 	"mailreplica/internal/protocol"
 )
 
-// Replicate makes the log decide for the account from now on: mode opening, fsynced, then Open, read back (rule 6). It is
-// repeated after a crash, and does nothing for an account that the log decides for already.
-func (a *Account) Replicate(ctx context.Context, stream protocol.Stream) error {
-	return a.enter(ctx, func(ctx context.Context) error {
-		for {
-			c := a.Copy()
-			if c.IsOpen() {
-				return nil
-			}
-			if c.Mode == protocol.Opening {
-				stream = c.Stream
-			}
-			if err := a.m.streams.Follow(ctx, stream.Partition); err != nil {
-				return err
-			}
-			record, c, err := a.beginOpening(ctx, stream)
-			if err != nil {
-				return err
-			}
-			if _, err := a.rideOne(c, record); err != nil {
-				return err
-			}
-			if c := a.Copy(); c.Condition != protocol.Complete {
-				return fault.New(fault.Unusable, "the account's copy is %s", c.Condition)
-			}
-		}
-	})
-}
-
-func (a *Account) beginOpening(ctx context.Context, stream protocol.Stream) (event.Record, *protocol.Copy, error) {
-	a.state.Lock()
-	defer a.state.Unlock()
-	c := a.Copy().Clone()
-	record, err := c.BeginOpening(stream)
-	if err != nil {
-		return record, c, err
-	}
-	if err := a.save(ctx, c); err != nil {
-		return record, c, err
-	}
-	a.live = true
-	return record, c, nil
-}
-
 // save commits and publishes a state that no record decided, fsynced. The caller holds state.
 func (a *Account) save(ctx context.Context, c *protocol.Copy) error {
 	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error { return tx.SaveCopy(a.mailboxID, c) })

@@ -27,6 +27,8 @@ const (
 	foldedBytesMax    = 4 << 20                // after which no further request is folded in; one request may be larger
 	updateWait        = 10 * time.Second       // how long a client waits for the log before a temporary failure
 	controlWait       = 60 * time.Second       // the same for a step of the account's own life
+	confirmWait       = 5 * time.Second        // how long the brokers are asked before an account is opened
+	openingWait       = 5 * time.Second        // how long an account takes no writes for an Open that is not confirmed
 	queuedRequestsMax = 4_096                  // requests that wait on one account
 	repeatAfter       = 30 * time.Second       // an append that is confirmed, and that no reader has met, is appended again
 	repeatPauseMin    = 250 * time.Millisecond // the same, when the producer gave up; it grows with every failure
@@ -51,6 +53,12 @@ type holder interface {
 	Holds(stream protocol.Stream) bool
 }
 
+// confirmer is the ability of Streams that can ask the brokers afresh: whether they answer now, for the log that a copy's records
+// are to lie in. A stream that is followed says nothing of that.
+type confirmer interface {
+	Confirm(ctx context.Context, stream protocol.Stream) error
+}
+
 // Observer is told, outside of every lock, that an account's copy changed in a way that somebody may have to act upon:
 // its condition, mode, primary or membership, or its end.
 type Observer func(id account.ID)
@@ -68,8 +76,9 @@ type Mailstore struct {
 	cancel context.CancelFunc
 	riders sync.WaitGroup
 
-	holds func(protocol.Stream) bool
-	open  openTransactions
+	holds   func(protocol.Stream) bool
+	confirm func(context.Context, protocol.Stream) error
+	open    openTransactions
 
 	mu       sync.RWMutex
 	accounts map[account.ID]*Account
@@ -88,6 +97,7 @@ func Open(ctx context.Context, c Config) (*Mailstore, error) {
 	m := &Mailstore{
 		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger,
 		accounts: map[account.ID]*Account{}, holds: func(protocol.Stream) bool { return true },
+		confirm: func(context.Context, protocol.Stream) error { return nil },
 	}
 	m.open.first = map[*Account]openTransaction{}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -108,6 +118,9 @@ func (m *Mailstore) Start(s Streams, o Observer) {
 	m.streams, m.observe = s, o
 	if h, ok := s.(holder); ok {
 		m.holds = h.Holds
+	}
+	if c, ok := s.(confirmer); ok {
+		m.confirm = c.Confirm
 	}
 }
 

@@ -190,6 +190,30 @@ func TestBrokerAway(t *testing.T) {
 	}
 }
 
+// TestOpeningWithoutBrokers asks for a replica of a second account while the brokers are away, or are others, and the agent has not
+// noticed: their stream is followed already. The account must not notice either.
+func TestOpeningWithoutBrokers(t *testing.T) {
+	for name, away := range map[string]func(*nodetest.Cluster){
+		"stopped": (*nodetest.Cluster).StopBroker, "replaced": (*nodetest.Cluster).ReplaceBroker,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := nodetest.Start(t, 2)
+			first, second := c.Account(0, "first@example.com"), c.Account(0, "second@example.com")
+			c.Replicate(first, 1, 10)
+			stream := copyOf(t, c.Nodes[0], first).Copy().Stream
+			away(c)
+			a := copyOf(t, c.Nodes[0], second)
+			if err := a.Replicate(t.Context(), stream); !fault.Is(err, fault.LogUnavailable) {
+				t.Errorf("opening: %v, want kind %q", err, fault.LogUnavailable)
+			}
+			if got := a.Copy(); got.Mode != protocol.Local || got.Epoch != 1 {
+				t.Errorf("mode %s, epoch %d, want %s in its first epoch", got.Mode, got.Epoch, protocol.Local)
+			}
+			mustDeliver(t, c.Nodes[0], second, "all the same")
+		})
+	}
+}
+
 func TestDeletionReachesACopyThatWasAway(t *testing.T) {
 	c := nodetest.Start(t, 2)
 	id := c.Account(0, "user@example.com")

@@ -57,6 +57,17 @@ func (c *Copy) BeginOpening(stream Stream) (event.Record, error) {
 	}, nil
 }
 
+// CancelOpening ends an opening that the log does not confirm: the account commits by itself again, without an answer to the question
+// whether its Open was written. The epoch of the Open passes with it, so wherever the Open lands it is of an epoch that was, and
+// skipped; nobody else has a copy that could judge it. The caller fsyncs before anyone acts on it (rule 7).
+func (c *Copy) CancelOpening() error {
+	if c.Condition != Complete || !c.IsPrimary() || c.Mode != Opening {
+		return fault.New(fault.Busy, "account %s is not being opened: its copy is %s, mode %s", c.Account, c.Condition, c.Mode)
+	}
+	c.Mode, c.Epoch, c.Stream = Local, c.Epoch+1, Stream{Partition: -1}
+	return nil
+}
+
 // BeginResuming makes the Resume by which the log begins to decide again, and sets the mode that must be fsynced before the
 // Resume is appended. The caller has asked MayServe, and nothing is in flight. After a crash in mode Resuming it is called
 // again.

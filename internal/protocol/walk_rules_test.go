@@ -22,6 +22,7 @@ const (
 	judgeTwice
 	positionOutside
 	openingWithoutFsync
+	cancelWithinEpoch
 	localWithoutFsync
 	journalWithoutFsync
 	modeWithoutFsync
@@ -70,6 +71,7 @@ var rulesTakenAway = []struct {
 	{"5: no offset is judged twice", judgeTwice, 205},
 	{"5: a position is stored with its rows", positionOutside, 1},
 	{"6: opening is fsynced before the Open", openingWithoutFsync, 12},
+	{"6: an opening that is cancelled takes the epoch of its Open", cancelWithinEpoch, 1},
 	{"7: local commits are fsynced", localWithoutFsync, 5},
 	{"7: journal commits are fsynced", journalWithoutFsync, 3},
 	{"7: a change of who commits is fsynced", modeWithoutFsync, 0},

@@ -88,7 +88,25 @@ func (w *world) repeat(i, a int) {
 		return
 	}
 	w.trace("%s repeats %s", short(s.name), w.describe(p.Records[0]))
+	if p.instead != nil {
+		w.send(p.instead)
+		return
+	}
 	w.send(p.Records)
+}
+
+// withdraw is for a change that the brokers do not take, though an append of it may be under way: a change that does nothing is
+// appended in its place, and one of the two takes the sequence.
+func (w *world) withdraw(i, a int) {
+	m, p := w.mailbox(i, a), w.stores[i].pending[a]
+	if m == nil || p == nil || p.effect == nil || p.instead != nil || m.copy.MayWrite(w.caughtUp(i)) != nil {
+		return
+	}
+	record := m.copy.Next(event.Change)
+	record.Payload = effect{}.encode()
+	p.instead = []event.Record{record}
+	w.trace("%s appends %s instead", short(w.stores[i].name), w.describe(record))
+	w.send(p.instead)
 }
 
 // open makes the log decide for an account.
@@ -105,6 +123,20 @@ func (w *world) open(i, a int) {
 		s.fsync()
 	}
 	w.append(i, a, &pending{Pending: protocol.Pending{Records: []event.Record{record}}})
+}
+
+// cancelOpening lets the account commit by itself again, while its Open may be anywhere.
+func (w *world) cancelOpening(i, a int) {
+	m, s := w.mailbox(i, a), w.stores[i]
+	if m == nil || m.copy.CancelOpening() != nil {
+		return
+	}
+	if w.without.has(cancelWithinEpoch) {
+		m.copy.Epoch--
+	}
+	w.trace("%s cancels the opening of a%d", short(s.name), a)
+	s.fsync()
+	w.settle(i, a, m.copy, protocol.Verdict{})
 }
 
 // control appends a record about the account itself.

@@ -111,6 +111,8 @@ var actions = [...]action{
 	{40, true, func(w *world, i, j, a int) { w.fence(j, a, w.chance(6)) }},
 	{40, true, func(w *world, i, j, a int) { w.membership(i, j, a) }},
 	{40, true, func(w *world, i, j, a int) { w.pause(i, a) }},
+	{15, true, func(w *world, i, j, a int) { w.cancelOpening(j, a) }},
+	{15, true, func(w *world, i, j, a int) { w.withdraw(i, a) }},
 	{30, true, func(w *world, i, j, a int) { w.copies(i, j, a) }},
 	{40, true, func(w *world, i, j, a int) {
 		for range 1 + w.random.IntN(8) {

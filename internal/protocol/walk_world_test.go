@@ -81,7 +81,8 @@ type row struct {
 // pending is a transaction in flight, and what its waiter is told when it is decided.
 type pending struct {
 	protocol.Pending
-	effect *effect // of a Change; nil for other kinds and for what comes from the journal
+	effect  *effect        // of a Change; nil for other kinds and for what comes from the journal
+	instead []event.Record // what is appended in its place, once it is withdrawn
 }
 
 // effect is what a walk's Change does: it delivers a message, or expunges one.
@@ -117,6 +118,9 @@ func decodeEffect(b []byte) (effect, bool) {
 
 // apply carries out an effect; false if it contradicts the rows, which makes a copy diverged.
 func (r *folder) apply(e effect) bool {
+	if e == (effect{}) {
+		return true
+	}
 	i, found := slices.BinarySearchFunc(r.list, e.uid, func(x row, uid uint32) int { return int(int64(x.uid) - int64(uid)) })
 	if e.expunge {
 		if !found || r.list[i].gone || r.list[i].message != e.message {

@@ -132,13 +132,13 @@ func (r *Manager) reconcilePrimary(ctx context.Context, a *mailstore.Account, wi
 	if wish.MailHost != r.self && wish.Epoch >= a.Copy().Epoch {
 		return nil // the directory knows more than this copy has read
 	}
-	if err := a.MayServe(); err != nil {
-		return err
-	}
-	if a.Copy().Mode == protocol.Opening {
+	if a.Copy().Mode == protocol.Opening { // before the log answers, too: without it the account goes on by itself
 		if err := a.Replicate(ctx, a.Copy().Stream); err != nil {
 			return err
 		}
+	}
+	if err := a.MayServe(); err != nil {
+		return err
 	}
 	if wish.Deleting {
 		if err := a.Delete(ctx); err != nil {

@@ -31,6 +31,23 @@ func errNoBrokers() error {
 	return fault.New(fault.LogUnavailable, "the brokers cannot be reached, or none are configured")
 }
 
+// Confirm asks the brokers afresh: whether they answer, whether the log is the one that is meant (the check of every half minute may
+// be behind), and for the end of the stream, which is then read.
+func (g *Agent) Confirm(ctx context.Context, stream protocol.Stream) error {
+	log := g.Log()
+	if log == nil {
+		return errNoBrokers()
+	}
+	now, err := log.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if !sameLog(stream, now) || !g.Holds(stream) {
+		return errChanged()
+	}
+	return g.ReadToEnd(ctx, []int32{stream.Partition})
+}
+
 // Follow implements mailstore.Streams.
 func (g *Agent) Follow(ctx context.Context, number int32) error {
 	g.mu.Lock()
