@@ -3,6 +3,7 @@ package mailstore
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"slices"
 
 	"mailreplica/internal/account"
@@ -291,7 +292,9 @@ func (b *batch) delta(tx *metadata.Tx, share *judged, v protocol.Verdict) (*mail
 		}
 		delta, err = mailbox.Apply(rows, v.Record.Sequence, change)
 	case v.Leap:
-		delta, err = mailbox.Leap(rows, share.copy.Sequence)
+		if delta, err = mailbox.Leap(rows, share.copy.Sequence); err == nil {
+			err = tx.SetValue(leapKey(v.Record.Account), binary.BigEndian.AppendUint64(nil, v.Record.Epoch))
+		}
 	case v.Record.Kind.Sequenced():
 		delta, err = mailbox.Touch(rows, v.Record.Sequence)
 	default:

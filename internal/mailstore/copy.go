@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"encoding/binary"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
@@ -160,6 +161,20 @@ func (m *Mailstore) Snapshot(ctx context.Context, id account.ID, fn func(metadat
 		}
 		return fn(row, v.Rows(row.ID))
 	})
+}
+
+func leapKey(id account.ID) string { return "leap/" + id.String() }
+
+// LeapEpoch is the last epoch that began with a Fence that ended a pause by accepting loss, 0 if this copy read of none.
+func (a *Account) LeapEpoch(ctx context.Context) (epoch uint64, err error) {
+	err = a.m.store.View(ctx, func(v *metadata.View) error {
+		value, found, err := v.Value(leapKey(a.id))
+		if err == nil && found && len(value) == 8 {
+			epoch = binary.BigEndian.Uint64(value)
+		}
+		return err
+	})
+	return epoch, err
 }
 
 // HasEnded reports whether this mailstore read the account's Delete.

@@ -118,6 +118,9 @@ func TestPromotionThatAcceptsLoss(t *testing.T) {
 		t.Errorf("UIDVALIDITY is still %d: UIDs may have been used twice", after)
 	}
 	mustDeliver(t, c.Nodes[1], id, "after the promotion")
+	if a, err := c.Directory.Account(t.Context(), id); err != nil || a.Paused || a.MailHost != nodetest.Name(1) {
+		t.Errorf("the directory has %+v, %v; want the new home, and no pause", a, err)
+	}
 	c.StartNode(0)
 	c.Available(id, 0)
 	equal(t, c, id, 0, 1)
@@ -127,6 +130,25 @@ func TestPromotionThatAcceptsLoss(t *testing.T) {
 	}
 	if text, err := os.ReadFile(exports[0]); err != nil || len(text) == 0 {
 		t.Errorf("export: %d bytes, %v", len(text), err)
+	}
+}
+
+// TestPauseWishedInTheMomentOfAPromotion has a pause wished for that the old home did not live to carry out. The new one does.
+func TestPauseWishedInTheMomentOfAPromotion(t *testing.T) {
+	c := nodetest.Start(t, 2)
+	id := c.Account(0, "user@example.com")
+	c.Replicate(id, 1, 10)
+	c.StopNode(0)
+	if _, err := c.Directory.SetPaused(t.Context(), id, true); err != nil {
+		t.Fatal(err)
+	}
+	if r := tryFence(t, c.Nodes[1], id, true); r.Error != "" { // nothing is lost, whatever was accepted: it was not paused
+		t.Fatalf("fence: %+v", r)
+	}
+	mode(t, c, 1, id, protocol.Paused)
+	mustDeliver(t, c.Nodes[1], id, "in the journal")
+	if a, err := c.Directory.Account(t.Context(), id); err != nil || !a.Paused || a.MailHost != nodetest.Name(1) {
+		t.Errorf("the directory has %+v, %v; want the new home, and the pause", a, err)
 	}
 }
 

@@ -45,10 +45,15 @@ func (r *Manager) TellHome(ctx context.Context, a *mailstore.Account) error {
 	if err != nil || wish.Epoch >= c.Epoch {
 		return err
 	}
-	changed, err := r.dir.SetHome(ctx, a.ID(), c.Primary, c.Epoch, replicasAfter(c, wish.MailHost, stored))
-	if err == nil && changed && c.Mode == protocol.Log { // a Fence that accepts loss ends the pause
-		_, err = r.dir.SetPaused(ctx, a.ID(), false)
+	leap, err := a.LeapEpoch(ctx)
+	if err != nil {
+		return err
 	}
+	set := r.dir.SetHome
+	if leap == c.Epoch { // the Fence ended the pause; after any other, a pause that is wished for is yet to come
+		set = r.dir.SetHomeAfterLoss
+	}
+	_, err = set(ctx, a.ID(), c.Primary, c.Epoch, replicasAfter(c, wish.MailHost, stored))
 	return err
 }
 
