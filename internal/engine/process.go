@@ -58,6 +58,9 @@ func (p *Process) Ended() <-chan struct{} { return p.ended }
 // Succeeded says of a process that has ended whether its exit status was 0.
 func (p *Process) Succeeded() bool { return p.cmd.ProcessState != nil && p.cmd.ProcessState.Success() }
 
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal: SIGSTOP freezes the process, SIGCONT ends that.
 func (p *Process) Signal(which syscall.Signal) error {
 	if err := p.cmd.Process.Signal(which); err != nil {

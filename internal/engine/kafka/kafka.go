@@ -64,7 +64,8 @@ type broker struct {
 // ports are one for clients, one for the other brokers, one for the controllers.
 type ports struct{ client, internal, controller int }
 
-// Start starts a cluster and returns when every broker knows all of them. Close ends it.
+// Start starts a cluster, over the disks of an earlier run if the folder holds some, and returns when every broker knows all of
+// them. Close ends it.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Brokers == 0 {
 		o.Brokers = brokersDefault
@@ -73,10 +74,14 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Folder, err = filepath.Abs(o.Folder); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the folder of Kafka has no path")
 	}
-	var id [16]byte
-	rand.Read(id[:])
-	c := &Cluster{options: o, id: base64.RawURLEncoding.EncodeToString(id[:]), password: rand.Text()}
+	c := &Cluster{options: o}
 	if c.java, err = findJava(ctx); err != nil {
+		return nil, err
+	}
+	if c.id, err = c.keep("cluster-id", newClusterID()); err != nil {
+		return nil, err
+	}
+	if c.password, err = c.keep("password", rand.Text()); err != nil {
 		return nil, err
 	}
 	if err := c.prepare(); err != nil {
@@ -91,6 +96,40 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// newClusterID makes one as Kafka does: a UUID in base64.
+func newClusterID() string {
+	var id [16]byte
+	rand.Read(id[:])
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// keep gives what a file of the folder holds, and writes the given text into it the first time: the brokers' disks know it.
+func (c *Cluster) keep(name, text string) (string, error) {
+	path := filepath.Join(c.options.Folder, name)
+	if kept, err := os.ReadFile(path); err == nil {
+		return string(kept), nil
+	}
+	err := os.MkdirAll(c.options.Folder, 0o700)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o600)
+	}
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "the folder of Kafka cannot be written")
+	}
+	return text, nil
+}
+
+// PID is the process id of a broker that runs, 0 of another.
+func (c *Cluster) PID(i int) int {
+	b := c.brokers[i]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.process == nil {
+		return 0
+	}
+	return b.process.PID()
 }
 
 // Addrs are the addresses of the brokers for clients, as host:port.

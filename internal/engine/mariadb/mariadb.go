@@ -23,6 +23,7 @@ import (
 
 	driver "github.com/go-sql-driver/mysql"
 
+	"mailreplica/internal/engine"
 	"mailreplica/internal/fault"
 )
 
@@ -65,10 +66,10 @@ type Server struct {
 	options  Options
 	password string
 	port     int
-	process  *process // nil when none runs
+	process  *engine.Process // nil when none runs
 }
 
-// Start starts a server and returns when it answers. Close ends it.
+// Start starts a server, over the data of an earlier run if the folder holds some, and returns when it answers. Close ends it.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	var err error
 	if o.Folder, err = filepath.Abs(o.Folder); err != nil {
@@ -79,7 +80,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fault.New(fault.Invalid, "the path of the socket %s is longer than %d bytes", s.Socket(), socketBytesMax).
 			WithHint("choose a folder with a shorter path")
 	}
-	if s.port, err = freePort(); err != nil {
+	if s.port, err = engine.FreePort(); err != nil {
 		return nil, err
 	}
 	if err := s.prepare(ctx); err != nil {
@@ -122,12 +123,11 @@ func (s *Server) Execute(ctx context.Context, statements ...string) error {
 
 // Kill ends the server as a loss of its process does: kill -9.
 func (s *Server) Kill() error {
-	if s.process == nil {
-		return nil
+	if s.process != nil {
+		s.process.Kill()
+		s.process = nil
 	}
-	err := s.process.kill()
-	s.process = nil
-	return err
+	return nil
 }
 
 // Pause freezes the server: connections stand, nothing is answered.
@@ -140,15 +140,13 @@ func (s *Server) signal(which syscall.Signal) error {
 	if s.process == nil {
 		return fault.New(fault.Invalid, "MariaDB does not run")
 	}
-	return s.process.signal(which)
+	return s.process.Signal(which)
 }
 
 // Restart starts the server again over the same data, on the same port. One that still runs is stopped in an orderly way.
 func (s *Server) Restart(ctx context.Context) error {
 	if s.process != nil {
-		if err := s.process.stop(stopMax); err != nil {
-			return err
-		}
+		s.process.Stop(stopMax)
 		s.process = nil
 	}
 	return s.start(ctx)
@@ -162,8 +160,10 @@ func (s *Server) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(s.options.Folder, 0o700); err != nil {
 		return fault.Wrap(fault.Invalid, err, "the folder of MariaDB cannot be made")
 	}
-	if err := copyTemplate(ctx, s.data()); err != nil {
-		return err
+	if _, err := os.Stat(s.data()); err != nil { // not one of an earlier run
+		if err := copyTemplate(ctx, s.data()); err != nil {
+			return err
+		}
 	}
 	text := fmt.Sprintf(`CREATE OR REPLACE USER %[1]s@'127.0.0.1' IDENTIFIED BY '%[2]s';
 GRANT ALL ON *.* TO %[1]s@'127.0.0.1' WITH GRANT OPTION;
@@ -207,7 +207,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.process, err = startProcess(exec.Command(program, s.arguments()...), s.logFile()); err != nil {
+	if s.process, err = engine.StartProcess(exec.Command(program, s.arguments()...), s.logFile()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startMax)
@@ -229,10 +229,10 @@ func (s *Server) answers(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-s.process.ended:
-			return fault.New(fault.Internal, "MariaDB ended while it started; its log says:\n%s", tail(s.logFile()))
+		case <-s.process.Ended():
+			return fault.New(fault.Internal, "MariaDB ended while it started; its log says:\n%s", s.process.LogTail())
 		case <-ctx.Done():
-			return fault.Wrap(fault.Internal, err, "MariaDB does not answer; its log says:\n%s", tail(s.logFile()))
+			return fault.Wrap(fault.Internal, err, "MariaDB does not answer; its log says:\n%s", s.process.LogTail())
 		case <-again.C:
 		}
 	}

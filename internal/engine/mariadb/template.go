@@ -18,12 +18,28 @@ func copyTemplate(ctx context.Context, data string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.CopyFS(data, os.DirFS(template)); err != nil {
+	part := data + ".part" // so that it is there whole or not at all
+	err = os.RemoveAll(part)
+	if err == nil {
+		err = os.CopyFS(part, os.DirFS(template))
+	}
+	if err == nil {
+		err = restrict(part)
+	}
+	if err == nil {
+		err = os.Rename(part, data)
+	}
+	if err != nil {
 		return fault.Wrap(fault.Internal, err, "the data directory of MariaDB cannot be made")
 	}
-	return filepath.WalkDir(data, func(path string, entry os.DirEntry, err error) error {
+	return nil
+}
+
+// restrict takes the rights away that CopyFS adds for others.
+func restrict(folder string) error {
+	return filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
-			err = os.Chmod(path, 0o600) // CopyFS adds rights for others
+			err = os.Chmod(path, 0o600)
 		}
 		return err
 	})
@@ -88,6 +104,9 @@ func makeTemplate(ctx context.Context, folder, path string) error {
 	}
 	return nil
 }
+
+// tailBytes is how much of what a program said stands in an error.
+const tailBytes = 4 << 10
 
 func lastOf(out []byte) []byte {
 	if len(out) > tailBytes {
