@@ -207,14 +207,18 @@ func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, 
 	}
 	message.Received = m.Received
 	var carried []lmtp.Receipt
+	repeated = false
 	err = held.Update(ctx, func(d *mailbox.Draft) (err error) {
 		// First what was answered: it may be this very key, and the mail then is another that only looks the same.
 		if carried, err = l.router.answers.into(d, r.Account); err != nil {
 			return err
 		}
-		receipt.Sequence, err = deliver(d, message, receipt.Key)
+		receipt.Sequence, repeated, err = deliver(d, message, receipt.Key)
 		return err
 	})
+	if err != nil || repeated {
+		l.router.config.Mailstore.DropBodies(ctx, []mailbox.NewMessage{message}, err)
+	}
 	if err != nil {
 		return lmtp.Outcome{Err: notFinal(err)}
 	}
@@ -223,13 +227,13 @@ func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, 
 }
 
 // deliver adds a message to INBOX, unless it is a repeat, and gives the sequence of the transaction that delivered it.
-func deliver(d *mailbox.Draft, m mailbox.NewMessage, key mailbox.DeliveryKey) (mailbox.Sequence, error) {
+func deliver(d *mailbox.Draft, m mailbox.NewMessage, key mailbox.DeliveryKey) (sequence mailbox.Sequence, repeated bool, err error) {
 	delivered, repeated, err := d.Deliver(m, key, mailbox.Inbox)
 	if err != nil || !repeated {
-		return delivered.ModSeq, err
+		return delivered.ModSeq, repeated, err
 	}
 	known, _, err := d.Delivery(key)
-	return known.Sequence, err
+	return known.Sequence, true, err
 }
 
 // isRepeat spares a repeat its blob. What it misses, the transaction finds.

@@ -77,6 +77,11 @@ func (m *imapMailbox) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMe
 	return m.mailstore.StoreBody(ctx, r)
 }
 
+// DropBodies implements imap.Mailbox.
+func (m *imapMailbox) DropBodies(ctx context.Context, bodies []mailbox.NewMessage, cause error) {
+	m.mailstore.DropBodies(ctx, bodies, cause)
+}
+
 // Recent implements imap.Mailbox.
 func (m *imapMailbox) Recent(ctx context.Context, folder mailbox.ItemID, claim bool) (mailbox.UID, error) {
 	var next mailbox.UID

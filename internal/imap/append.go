@@ -20,6 +20,7 @@ func (s *session) append(c *wire.Command) (outcome, error) {
 	defer func() { s.link.until = time.Time{} }()
 	messages, err := s.receive(args)
 	if err != nil {
+		s.mailbox.DropBodies(s.ctx, messages, nil)
 		var syntax *wire.SyntaxError
 		if errors.As(err, &syntax) {
 			return outcome{}, err // read to its end already
@@ -50,12 +51,14 @@ func (s *session) append(c *wire.Command) (outcome, error) {
 		return err
 	})
 	if err != nil {
+		s.mailbox.DropBodies(s.ctx, messages, err)
 		return outcome{}, err
 	}
 	return outcome{code: wire.CodeAppendUID(uidValidity, uidSet(uids)), text: "Appended"}, nil
 }
 
-// receive stores the messages of APPEND and checks what can be known before they are named.
+// receive stores the messages of APPEND and checks what can be known before they are named. With an error it gives those that it
+// has stored.
 func (s *session) receive(args *wire.Append) ([]mailbox.NewMessage, error) {
 	if err := s.checkFolder(args.Mailbox); err != nil {
 		return nil, err
@@ -67,14 +70,14 @@ func (s *session) receive(args *wire.Append) ([]mailbox.NewMessage, error) {
 			return messages, nil
 		}
 		if err != nil {
-			return nil, err
+			return messages, err
 		}
 		if len(messages) == appendMessagesMax {
-			return nil, fault.New(fault.TooLarge, "At most %d messages can be appended at once", appendMessagesMax)
+			return messages, fault.New(fault.TooLarge, "At most %d messages can be appended at once", appendMessagesMax)
 		}
 		stored, err := s.receiveMessage(m)
 		if err != nil {
-			return nil, err
+			return messages, err
 		}
 		messages = append(messages, stored)
 	}
@@ -97,6 +100,7 @@ func (s *session) receiveMessage(m *wire.AppendMessage) (mailbox.NewMessage, err
 		return mailbox.NewMessage{}, err
 	}
 	if stored.Size != uint64(m.Size) {
+		s.mailbox.DropBodies(s.ctx, []mailbox.NewMessage{stored}, nil)
 		return mailbox.NewMessage{}, fault.New(fault.Internal, "a message of %d bytes was stored as %d", m.Size, stored.Size)
 	}
 	if m.Binary {

@@ -15,8 +15,16 @@ import (
 // literal of IMAP holds NUL (RFC 3501 section 9), so such parts are stored as base64 (RFC 3516 section 4.4); BINARY[] gives
 // them back as they came. Every other message is kept byte by byte.
 
-// withoutBinary stores a message anew where it has parts in the binary encoding.
+// withoutBinary stores a message anew where it has parts in the binary encoding, and drops what was stored first.
 func (s *session) withoutBinary(stored mailbox.NewMessage) (mailbox.NewMessage, error) {
+	encoded, err := s.encodeBinary(stored)
+	if err != nil || encoded.Blob != stored.Blob {
+		s.mailbox.DropBodies(s.ctx, []mailbox.NewMessage{stored}, nil)
+	}
+	return encoded, err
+}
+
+func (s *session) encodeBinary(stored mailbox.NewMessage) (mailbox.NewMessage, error) {
 	summary, err := message.Decode(stored.Summary)
 	if err != nil {
 		return stored, err

@@ -45,6 +45,9 @@ type Mailbox interface {
 	OpenBody(ctx context.Context, c mailbox.Content) (Body, error)
 	// StoreBody makes a message durable and parses its summary, before anything names it.
 	StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMessage, error)
+	// DropBodies removes messages that were stored and that no change names, unless cause, an error of Update, leaves it open
+	// whether the change comes to be. It cannot fail: what stays is found later.
+	DropBodies(ctx context.Context, bodies []mailbox.NewMessage, cause error)
 	// Recent gives the first UID of a folder that no session has claimed as \Recent, and claims all if claim is set.
 	Recent(ctx context.Context, folder mailbox.ItemID, claim bool) (firstRecent mailbox.UID, err error)
 }

@@ -229,12 +229,10 @@ func (b *batch) judge(tx *metadata.Tx, share *judged, record event.Record, e eve
 
 func (b *batch) remove(tx *metadata.Tx, share *judged, v protocol.Verdict) error {
 	share.removed = true
-	if v.Deleted {
-		if err := tx.SetValue(endedKey(v.Record.Account), []byte(b.m.self)); err != nil {
-			return err
-		}
+	if !v.Deleted {
+		return tx.RemoveMailbox(share.account.mailboxID)
 	}
-	return tx.RemoveMailbox(share.account.mailboxID)
+	return b.m.end(tx, share.account.mailboxID, share.copy)
 }
 
 // diverged marks a copy whose rows do not agree with a record. The rows are those of before, and so are the heads: a copy that

@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"io"
+	"time"
 
 	"mailreplica/internal/blob"
 	"mailreplica/internal/fault"
@@ -32,6 +33,26 @@ func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMess
 	}
 	return mailbox.NewMessage{Volume: volume.ID(), Blob: name, Size: uint64(size), Summary: summary.Encode()}, nil
 }
+
+// DropBodies removes bodies that no change names, as far as the volume lets it. cause is why: an error of Update after which
+// the change may come to be all the same leaves them where they are; nil if no change was asked for. What stays behind is found
+// by a scan of the volume.
+func (m *Mailstore) DropBodies(ctx context.Context, bodies []mailbox.NewMessage, cause error) {
+	if cause != nil && !NotWritten(cause) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWait)
+	defer cancel()
+	for _, b := range bodies {
+		if err := m.RemoveBlob(ctx, b.Volume, b.Blob); err != nil {
+			m.logger.Warn("the blob of a message that was refused stays behind", "volume", b.Volume, "blob", b.Blob, "error", err)
+			return
+		}
+	}
+}
+
+// dropWait bounds what a client waits for the removal of what it sent in vain.
+const dropWait = 5 * time.Second
 
 // tee hands on what it reads, and tells the two kinds of failure apart: a reader's error stays its own, a writer's is the
 // volume's.

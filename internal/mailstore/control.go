@@ -230,12 +230,7 @@ func (a *Account) endHere(ctx context.Context) error {
 	if a.Copy().IsOpen() {
 		return fault.New(fault.Busy, "the log has begun to decide for the account meanwhile")
 	}
-	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
-		if err := tx.SetValue(endedKey(a.id), []byte(a.m.self)); err != nil {
-			return err
-		}
-		return tx.RemoveMailbox(a.mailboxID)
-	})
+	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error { return a.m.end(tx, a.mailboxID, a.Copy()) })
 	if err == nil {
 		a.dispose(fault.New(fault.NotFound, "the account was deleted"))
 	}

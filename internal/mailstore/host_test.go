@@ -311,6 +311,7 @@ func allRows(t *testing.T, r mailbox.Scanner) (rows []any) {
 		r.ScanContents(0, func(c mailbox.Content) bool { rows = append(rows, c); return true }),
 		r.ScanMessages(mailbox.MessageKey{}, func(m mailbox.Message) bool { rows = append(rows, m); return true }),
 		r.ScanTombstones(mailbox.MessageKey{}, func(x mailbox.Tombstone) bool { rows = append(rows, x); return true }),
+		r.ScanDiscarded(0, func(d mailbox.Discarded) bool { rows = append(rows, d); return true }),
 		r.ScanDeliveries(mailbox.DeliveryKey{}, func(d mailbox.Delivery) bool { rows = append(rows, d); return true }))
 	if err != nil {
 		t.Fatal(err)

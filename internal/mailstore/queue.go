@@ -17,6 +17,8 @@ type request struct {
 	change  func(*mailbox.Draft) error
 	control func(context.Context) error
 	err     error       // of the last computation; told when the transaction is decided
+	doubt   bool        // its change may come to be, whatever its waiter is told
+	open    bool        // the doubt stays: it lost where that decides nothing
 	done    chan error  // has room for one
 	gone    atomic.Bool // the waiter has been told a temporary failure; it must not be computed anew
 }
@@ -26,7 +28,8 @@ type request struct {
 // replicas. fn may be called more than once, against another state each time; a transaction that changes nothing is not
 // written.
 //
-// Kinds: those of MayWrite; LogUnavailable and Busy mean that the change may or may not come to be (rule 4).
+// Kinds: those of MayWrite; LogUnavailable and Busy mean that the change may or may not come to be (rule 4). NotWritten tells
+// the errors after which it certainly does not.
 func (a *Account) Update(ctx context.Context, fn func(*mailbox.Draft) error) error {
 	return a.wait(ctx, &request{change: fn}, updateWait)
 }
@@ -43,7 +46,7 @@ func (a *Account) wait(ctx context.Context, r *request, bound time.Duration) err
 	defer cancel()
 	r.ctx, r.done = ctx, make(chan error, 1)
 	if err := a.enqueue(r); err != nil {
-		return err
+		return notWritten{err}
 	}
 	select {
 	case err := <-r.done:
@@ -56,12 +59,20 @@ func (a *Account) wait(ctx context.Context, r *request, bound time.Duration) err
 // giveUp tells the waiter of a temporary failure. The answer may have come in this very moment; then it counts.
 func (a *Account) giveUp(r *request, cause error) error {
 	r.gone.Store(true)
-	a.withdraw(r)
+	waiting := a.withdraw(r)
 	select {
 	case answer := <-r.done:
 		return answer
 	default:
 	}
+	err := givenUp(cause)
+	if waiting {
+		err = notWritten{err}
+	}
+	return err
+}
+
+func givenUp(cause error) error {
 	var kind *fault.Error
 	if errors.As(cause, &kind) {
 		return kind
@@ -74,7 +85,21 @@ func (a *Account) giveUp(r *request, cause error) error {
 
 func (r *request) isGone() bool { return r.gone.Load() || r.ctx.Err() != nil }
 
-func (r *request) finish(err error) { r.done <- err }
+func (r *request) finish(err error) {
+	if err != nil && (r.err != nil || !r.doubt) {
+		err = notWritten{err}
+	}
+	r.done <- err
+}
+
+// notWritten marks an error after which the change that was asked for certainly does not come to be.
+type notWritten struct{ error }
+
+func (e notWritten) Unwrap() error { return e.error }
+
+// NotWritten reports whether an error of Update says that the change certainly will not come to be: it was refused before
+// anything was appended, or another record has decided against it.
+func NotWritten(err error) bool { return errors.As(err, new(notWritten)) }
 
 // enqueue makes a request wait, behind all others.
 func (a *Account) enqueue(r *request) error {
@@ -94,13 +119,15 @@ func (a *Account) enqueue(r *request) error {
 	return nil
 }
 
-// withdraw takes a request out of the queue. While the log is away for hours, what was given up must not pile up there.
-func (a *Account) withdraw(r *request) {
+// withdraw takes a request out of the queue, and reports whether it was there: then no transaction in flight has it. While the log is away for hours, what was given up must not pile up there.
+func (a *Account) withdraw(r *request) (waiting bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if i := slices.Index(a.queue, r); i >= 0 {
+	i := slices.Index(a.queue, r)
+	if i >= 0 {
 		a.queue = slices.Concat(a.queue[:i], a.queue[i+1:])
 	}
+	return i >= 0
 }
 
 // run decides what waits on the account, one transaction at a time, until nothing waits.

@@ -17,6 +17,7 @@ type pending struct {
 	protocol.Pending
 	delta   *mailbox.Delta // what the change does to the rows, as computed here; nil for other records
 	settled chan bool      // has room for one: whether it won
+	refused bool           // set before settled: no copy will ever accept it
 }
 
 // ride appends a transaction and stays with it until a record that decides it has been read (rule 4). An append whose
@@ -30,6 +31,7 @@ func (a *Account) ride(ctx context.Context, c *protocol.Copy, p *pending) (won b
 		values[i] = p.Records[i].Encode()
 	}
 	if !a.begin(c, p) {
+		p.refused = true // before it was appended
 		return false, nil
 	}
 	defer a.end(p)
@@ -135,8 +137,15 @@ func (a *Account) settle(c *protocol.Copy, verdicts []protocol.Verdict) {
 	}
 	if settled, _ := p.Settle(c, protocol.Verdict{}); settled {
 		a.pending = nil
+		p.refused = isRefused(c, p.Records[0])
 		p.settled <- false
 	}
+}
+
+// isRefused reports whether a transaction that lost will never be accepted by any copy. A copy that is of no use any more, or was
+// declared the primary outside of its log, cannot tell: other copies may have read the record.
+func isRefused(c *protocol.Copy, r event.Record) bool {
+	return c.Condition == protocol.Complete && (c.IsOpen() || c.Epoch == r.Epoch)
 }
 
 // deltaOf is the delta that the transaction in flight computed, if it is the record's.

@@ -182,6 +182,9 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 		journal = encodeJournal(event.Split(record, payload))
 	}
 	c.Advance(record.Sequence, record.ID)
+	for _, r := range batch {
+		r.doubt = true
+	}
 	err = a.m.store.Update(a.m.ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		if c.Mode == protocol.Paused {
 			entry := metadata.JournalEntry{Sequence: record.Sequence, ID: record.ID, Record: journal}
@@ -216,10 +219,16 @@ func (a *Account) commitToLog(c *protocol.Copy, batch []*request) ([]*request, e
 		return batch, err
 	}
 	record := c.Next(event.Change)
-	won, err := a.ride(a.m.ctx, c, &pending{
-		Pending: protocol.Pending{Records: event.Split(record, payload)}, delta: &t.delta,
-	})
+	for _, r := range batch {
+		r.doubt = true
+	}
+	p := &pending{Pending: protocol.Pending{Records: event.Split(record, payload)}, delta: &t.delta}
+	won, err := a.ride(a.m.ctx, c, p)
 	if err == nil && !won {
+		for _, r := range batch {
+			r.open = r.open || !p.refused
+			r.doubt = r.open
+		}
 		err = errStale
 	}
 	return batch, err

@@ -135,24 +135,20 @@ func (v *View) Ended() ([]Ended, error) {
 	return all, err
 }
 
-// EndedBlobs are blobs that are left of a deleted account's mailbox, at most limit of those that its messages had and as many of
-// those that were discarded before.
-func (v *View) EndedBlobs(mailboxID int64, limit int) ([]mailbox.Discarded, error) {
+// EndedBlobs are blobs that are left of a deleted account's mailbox, be it that its messages had them or that they had been
+// discarded before: at most limit, ascending by content id from after on.
+func (v *View) EndedBlobs(mailboxID int64, after mailbox.ItemID, limit int) ([]mailbox.Discarded, error) {
+	const query = `SELECT content_id, volume, blob_name, 0, 0 FROM content WHERE mailbox_id = ? AND content_id > ?
+		UNION ALL SELECT content_id, volume, blob_name, seq, discarded_at FROM discarded WHERE mailbox_id = ? AND content_id > ?
+		ORDER BY content_id LIMIT ?`
 	var blobs []mailbox.Discarded
-	for _, query := range []string{
-		"SELECT content_id, volume, blob_name, 0, 0 FROM content WHERE mailbox_id = ? ORDER BY content_id LIMIT ?",
-		selectDiscarded + " ORDER BY content_id LIMIT ?",
-	} {
-		err := v.each(query, []any{mailboxID, int64(limit)}, func(cur *cursor) (bool, error) {
-			d, err := scanDiscarded(cur)
-			blobs = append(blobs, d)
-			return true, err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return blobs, nil
+	args := []any{mailboxID, int64(after), mailboxID, int64(after), int64(limit)}
+	err := v.each(query, args, func(cur *cursor) (bool, error) {
+		d, err := scanDiscarded(cur)
+		blobs = append(blobs, d)
+		return true, err
+	})
+	return blobs, err
 }
 
 // RemoveEndedBlobs forgets blobs of a deleted account's mailbox, and the mailbox itself with the last.
@@ -165,7 +161,7 @@ func (tx *Tx) RemoveEndedBlobs(mailboxID int64, ids []mailbox.ItemID) error {
 			return err
 		}
 	}
-	left, err := tx.EndedBlobs(mailboxID, 1)
+	left, err := tx.EndedBlobs(mailboxID, 0, 1)
 	if err != nil || len(left) > 0 {
 		return err
 	}

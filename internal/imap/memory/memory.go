@@ -225,6 +225,22 @@ func (m *Mailbox) StoreBody(_ context.Context, r io.Reader) (mailbox.NewMessage,
 	return mailbox.NewMessage{Volume: "memory", Blob: name, Summary: summary.Encode(), Size: uint64(len(blob))}, nil
 }
 
+// DropBodies implements imap.Mailbox. No change is ever in doubt here.
+func (m *Mailbox) DropBodies(_ context.Context, bodies []mailbox.NewMessage, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, b := range bodies {
+		delete(m.blobs, b.Blob)
+	}
+}
+
+// Blobs is how many messages are stored, named or not.
+func (m *Mailbox) Blobs() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.blobs)
+}
+
 // MaySelect implements imap.Mailbox.
 func (m *Mailbox) MaySelect() error {
 	m.mu.RLock()
