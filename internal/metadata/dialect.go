@@ -28,6 +28,11 @@ type dialect interface {
 	upsert(t *table, rows int) string
 	// deleteSome is the statement that deletes at most some rows of a mailbox; its parameters are the mailbox and the limit.
 	deleteSome(t *table) string
+	// streams reports whether other statements may be run on a connection while the rows of one are read.
+	streams() bool
+	// after is the condition that a row's key follows another's, column by column; afterValues are its parameters.
+	after(key []string) string
+	afterValues(key []any) []any
 	// explain turns an engine's error into one with a kind; lost is true if what the engine committed so far may not
 	// survive a power loss any more, so that nothing further may be promised.
 	explain(error) (err error, lost bool)

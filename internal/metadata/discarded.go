@@ -11,35 +11,36 @@ import (
 	"mailreplica/internal/mailbox"
 )
 
-const (
-	selectDiscarded = "SELECT content_id, volume, blob_name, seq, discarded_at FROM discarded WHERE mailbox_id = ?"
+const selectDiscarded = "SELECT content_id, volume, blob_name, seq, discarded_at FROM discarded WHERE mailbox_id = ?"
 
-	// dueDiscarded names the time twice: the first comparison finds the place in the index, in both engines.
-	dueDiscarded = `SELECT mailbox_id, content_id, volume, blob_name, seq, discarded_at FROM discarded
-		WHERE discarded_at >= ? AND discarded_at <= ? AND (discarded_at, mailbox_id, content_id) > (?, ?, ?)
+// dueDiscarded names the time twice: the first comparison finds the place in the index, in both engines.
+func dueDiscarded(d dialect) string {
+	return `SELECT mailbox_id, content_id, volume, blob_name, seq, discarded_at FROM discarded
+		WHERE discarded_at >= ? AND discarded_at <= ? AND ` + d.after([]string{"discarded_at", "mailbox_id", "content_id"}) + `
 		ORDER BY discarded_at, mailbox_id, content_id LIMIT ?`
-)
+}
 
 // Discarded implements mailbox.Reader.
 func (r *rows) Discarded(content mailbox.ItemID) (d mailbox.Discarded, found bool, err error) {
-	err = r.discarded(selectDiscarded+" AND content_id = ?", content, func(one mailbox.Discarded) bool {
-		d, found = one, true
-		return false
-	})
-	return d, found, err
+	args, err := r.with(int64(content))
+	if err != nil {
+		return d, false, err
+	}
+	return first(r.v, selectDiscarded+" AND content_id = ?", args, scanDiscardedRow)
 }
 
 // ScanDiscarded implements mailbox.Reader.
 func (r *rows) ScanDiscarded(after mailbox.ItemID, yield func(mailbox.Discarded) bool) error {
-	return r.discarded(selectDiscarded+" AND content_id > ? ORDER BY content_id", after, yield)
+	args, err := r.with()
+	if err != nil {
+		return err
+	}
+	byContent := ordered{query: selectDiscarded, key: []string{"content_id"}}
+	keyOf := func(d *mailbox.Discarded) []any { return []any{int64(d.ContentID)} }
+	return walk(r.v, byContent, args, []any{int64(after)}, scanDiscardedRow, keyOf, yield)
 }
 
-func (r *rows) discarded(query string, key mailbox.ItemID, yield func(mailbox.Discarded) bool) error {
-	return r.each(query, func(cur *cursor) (bool, error) {
-		d, err := scanDiscarded(cur)
-		return err == nil && yield(d), err
-	}, int64(key))
-}
+func scanDiscardedRow(cur *cursor) (mailbox.Discarded, error) { return scanDiscarded(cur) }
 
 func scanDiscarded(cur *cursor, before ...any) (d mailbox.Discarded, err error) {
 	var id, seq int64
@@ -58,16 +59,12 @@ type Due struct {
 // DueDiscarded are contents of all mailboxes that were discarded at a time or before, the oldest first, at most limit. They
 // follow after, which is zero at first. A mailbox that was removed may still have some.
 func (v *View) DueDiscarded(upTo int64, after Due, limit int) ([]Due, error) {
-	var due []Due
-	args := []any{after.At, upTo, after.At, after.MailboxID, int64(after.ContentID), int64(limit)}
-	err := v.each(dueDiscarded, args, func(cur *cursor) (bool, error) {
-		var d Due
-		var err error
-		d.Discarded, err = scanDiscarded(cur, &d.MailboxID)
-		due = append(due, d)
-		return true, err
+	dialect := v.c.dialect
+	args := append([]any{after.At, upTo}, dialect.afterValues([]any{after.At, after.MailboxID, int64(after.ContentID)})...)
+	return collect(v, dueDiscarded(dialect), append(args, int64(limit)), func(cur *cursor) (due Due, err error) {
+		due.Discarded, err = scanDiscarded(cur, &due.MailboxID)
+		return due, err
 	})
-	return due, err
 }
 
 func (w *writer) discarded(rows map[mailbox.ItemID]*mailbox.Discarded) {

@@ -56,23 +56,32 @@ func LimitWAL(s *Store, pages int64) { s.wal.pages, s.wal.restartPages = pages/8
 func (s *Store) Queries() map[string]string {
 	return map[string]string{
 		"folder by name":    selectFolder + " AND name = ?",
-		"message":           selectMessage + " AND folder_id = ? AND uid = ?",
-		"messages":          selectMessages,
-		"scan messages":     scanMessages,
-		"few changes":       selectMessage + " AND folder_id = ?" + changedFew("modseq"),
-		"many changes":      selectMessage + " AND folder_id = ?" + changedMost("modseq"),
+		"message":           oneMessage,
+		"messages":          s.along(selectMessages),
+		"scan messages":     s.along(scanMessages),
+		"few changes":       fewChanged,
+		"many changes":      s.along(manyChanged),
 		"count changes":     countChanged,
-		"few tombstones":    selectTombstone + " AND folder_id = ?" + changedFew("seq"),
-		"many tombstones":   selectTombstone + " AND folder_id = ?" + changedMost("seq"),
+		"few tombstones":    fewTombstones,
+		"many tombstones":   s.along(manyTombstones),
 		"count tombstones":  countTombstones,
-		"scan tombstones":   scanTombstones,
+		"scan tombstones":   s.along(scanTombstones),
 		"references":        countReferences,
 		"oldest deliveries": oldestDeliveries,
 		"remove some":       s.dialect.deleteSome(messages),
-		"due":               dueDiscarded,
+		"due":               dueDiscarded(s.dialect),
 		"content blobs":     contentBlobs,
 		"discarded blobs":   discardedBlobs,
 	}
+}
+
+// along is the text of an ordered query.
+func (s *Store) along(o ordered) string {
+	text := o.query + " AND " + s.dialect.after(o.key) + " ORDER BY " + strings.Join(o.key, ", ")
+	if !s.dialect.streams() {
+		text += " LIMIT ?"
+	}
+	return text
 }
 
 // Plan is how the engine carries out a statement.

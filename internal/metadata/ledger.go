@@ -72,21 +72,27 @@ func (v *View) Journal(mailboxID int64, yield func(JournalEntry) bool) error {
 	if err := v.exists(mailboxID); err != nil {
 		return err
 	}
-	const query = "SELECT seq, record_id, record FROM journal WHERE mailbox_id = ? ORDER BY seq"
-	return v.each(query, []any{mailboxID}, func(cur *cursor) (bool, error) {
+	bySequence := ordered{
+		query: "SELECT seq, record_id, record FROM journal WHERE mailbox_id = ?", key: []string{"seq"}, atOnce: journalRows,
+	}
+	scan := func(cur *cursor) (e JournalEntry, err error) {
 		var seq int64
 		var id []byte
-		var e JournalEntry
 		if err := cur.scan(&seq, &id, &e.Record); err != nil {
-			return false, err
+			return e, err
 		}
 		e.Sequence = mailbox.Sequence(seq)
 		if copy(e.ID[:], id) != len(e.ID) {
-			return false, fault.New(fault.DatabaseUnavailable, "the journal of mailbox %d is damaged", mailboxID)
+			return e, fault.New(fault.DatabaseUnavailable, "the journal of mailbox %d is damaged", mailboxID)
 		}
-		return yield(e), nil
-	})
+		return e, nil
+	}
+	keyOf := func(e *JournalEntry) []any { return []any{int64(e.Sequence)} }
+	return walk(v, bySequence, []any{mailboxID}, []any{int64(-1)}, scan, keyOf, yield)
 }
+
+// journalRows are read at once where an engine has to: records may be large.
+const journalRows = 4
 
 // AppendJournal adds an entry to a mailbox's journal. A sequence that is there already is a broken invariant.
 func (tx *Tx) AppendJournal(mailboxID int64, e JournalEntry) error {

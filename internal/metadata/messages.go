@@ -13,64 +13,98 @@ const (
 		keywords FROM message WHERE mailbox_id = ?`
 	countChanged = `SELECT count(*) FROM (SELECT 1 FROM message WHERE mailbox_id = ? AND folder_id = ? AND modseq > ?
 		LIMIT ?) AS found`
-	selectMessages = selectMessage + " AND folder_id = ? AND uid BETWEEN ? AND ? ORDER BY uid"
-	scanMessages   = selectMessage + " AND (folder_id, uid) > (?, ?) ORDER BY folder_id, uid"
+	oneMessage = selectMessage + " AND folder_id = ? AND uid = ?"
+	fewChanged = selectMessage + " AND folder_id = ? AND modseq > ? ORDER BY uid + 0"
+)
+
+// What reads many rows, and in which order.
+var (
+	selectMessages = ordered{query: selectMessage + " AND folder_id = ? AND uid <= ?", key: []string{"uid"}}
+	manyChanged    = ordered{query: selectMessage + " AND folder_id = ? AND modseq + 0 > ?", key: []string{"uid"}}
+	scanMessages   = ordered{query: selectMessage, key: []string{"folder_id", "uid"}}
 )
 
 func (r *rows) Message(folder mailbox.ItemID, uid mailbox.UID) (m mailbox.Message, found bool, err error) {
-	err = r.messages(selectMessage+" AND folder_id = ? AND uid = ?", func(one mailbox.Message) bool {
-		m, found = one, true
-		return false
-	}, int64(folder), int64(uid))
-	return m, found, err
+	args, err := r.with(int64(folder), int64(uid))
+	if err != nil {
+		return m, false, err
+	}
+	return first(r.v, oneMessage, args, newMessageScan(r.id).scan)
 }
 
 func (r *rows) Messages(folder mailbox.ItemID, from, to mailbox.UID, yield func(mailbox.Message) bool) error {
-	return r.messages(selectMessages, yield, int64(folder), int64(from), int64(to))
+	args, err := r.with(int64(folder), int64(to))
+	if err != nil {
+		return err
+	}
+	return walk(r.v, selectMessages, args, []any{int64(from) - 1}, newMessageScan(r.id).scan, uidOf, yield)
 }
 
 func (r *rows) ChangedSince(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Message) bool) error {
-	return r.changed(countChanged, "modseq", folder, since, func(condition string) error {
-		return r.messages(selectMessage+" AND folder_id = ?"+condition, yield, int64(folder), int64(since))
-	})
+	args, err := r.with(int64(folder), int64(since))
+	if err != nil {
+		return err
+	}
+	many, err := r.changedMany(countChanged, args)
+	if err != nil {
+		return err
+	}
+	if !many {
+		return few(r.v, fewChanged, args, newMessageScan(r.id).scan, yield)
+	}
+	return walk(r.v, manyChanged, args, []any{int64(0)}, newMessageScan(r.id).scan, uidOf, yield)
 }
 
 func (r *rows) ScanMessages(after mailbox.MessageKey, yield func(mailbox.Message) bool) error {
-	return r.messages(scanMessages, yield, int64(after.FolderID), int64(after.UID))
+	args, err := r.with()
+	if err != nil {
+		return err
+	}
+	keyOf := func(m *mailbox.Message) []any { return []any{int64(m.FolderID), int64(m.UID)} }
+	behind := []any{int64(after.FolderID), int64(after.UID)}
+	return walk(r.v, scanMessages, args, behind, newMessageScan(r.id).scan, keyOf, yield)
 }
 
-// messages is made for millions of rows: what it scans into is allocated once, and equal keywords are decoded once.
-func (r *rows) messages(query string, yield func(mailbox.Message) bool, args ...any) error {
-	var (
-		folder, uid, id, content, modseq, date, zone, size, flags int64
-		keywords                                                  sql.RawBytes
-	)
-	dest := []any{&folder, &uid, &id, &content, &modseq, &date, &zone, &size, &flags, &keywords}
-	known := map[string][]string{}
-	return r.each(query, func(cur *cursor) (bool, error) {
-		if err := cur.scan(dest...); err != nil {
-			return false, err
+func uidOf(m *mailbox.Message) []any { return []any{int64(m.UID)} }
+
+// messageScan is made for millions of rows: what it scans into is allocated once, and equal keywords are decoded once.
+type messageScan struct {
+	mailboxID                                                 int64
+	folder, uid, id, content, modseq, date, zone, size, flags int64
+	keywords                                                  sql.RawBytes
+	dest                                                      []any
+	known                                                     map[string][]string
+}
+
+func newMessageScan(mailboxID int64) *messageScan {
+	s := &messageScan{mailboxID: mailboxID, known: map[string][]string{}}
+	s.dest = []any{&s.folder, &s.uid, &s.id, &s.content, &s.modseq, &s.date, &s.zone, &s.size, &s.flags, &s.keywords}
+	return s
+}
+
+func (s *messageScan) scan(cur *cursor) (mailbox.Message, error) {
+	if err := cur.scan(s.dest...); err != nil {
+		return mailbox.Message{}, err
+	}
+	m := mailbox.Message{
+		FolderID: mailbox.ItemID(s.folder), UID: mailbox.UID(s.uid), ID: mailbox.ItemID(s.id),
+		ContentID: mailbox.ItemID(s.content), ModSeq: mailbox.Sequence(s.modseq), InternalDate: s.date, DateZone: int16(s.zone),
+		Size: uint64(s.size), Flags: mailbox.Flags{System: mailbox.SystemFlags(s.flags)},
+	}
+	if len(s.keywords) == 0 {
+		return m, nil
+	}
+	words, ok := s.known[string(s.keywords)]
+	if !ok {
+		if words, ok = decodeKeywords(s.keywords); !ok {
+			return m, fault.New(fault.DatabaseUnavailable, "the keywords of message %d in mailbox %d are damaged", m.ID, s.mailboxID)
 		}
-		m := mailbox.Message{
-			FolderID: mailbox.ItemID(folder), UID: mailbox.UID(uid), ID: mailbox.ItemID(id),
-			ContentID: mailbox.ItemID(content), ModSeq: mailbox.Sequence(modseq), InternalDate: date, DateZone: int16(zone),
-			Size: uint64(size), Flags: mailbox.Flags{System: mailbox.SystemFlags(flags)},
+		if len(s.known) < keywordSetsMax {
+			s.known[string(s.keywords)] = words
 		}
-		if len(keywords) > 0 {
-			words, ok := known[string(keywords)]
-			if !ok {
-				if words, ok = decodeKeywords(keywords); !ok {
-					return false, fault.New(fault.DatabaseUnavailable, "the keywords of message %d in mailbox %d are damaged",
-						m.ID, r.id)
-				}
-				if len(known) < keywordSetsMax {
-					known[string(keywords)] = words
-				}
-			}
-			m.Flags.Keywords = words
-		}
-		return yield(m), nil
-	}, args...)
+	}
+	m.Flags.Keywords = words
+	return m, nil
 }
 
 // keywordSetsMax bounds how many different sets of keywords one iteration remembers.

@@ -14,12 +14,9 @@ type rows struct {
 // Rows reads the rows of a mailbox. Every question about a mailbox that does not exist is answered NotFound.
 func (v *View) Rows(mailboxID int64) mailbox.Scanner { return &rows{v: v, id: mailboxID} }
 
-// each and one are the View's, for a mailbox that exists; its id is the first parameter.
-func (r *rows) each(query string, row func(*cursor) (bool, error), args ...any) error {
-	if err := r.v.exists(r.id); err != nil {
-		return err
-	}
-	return r.v.each(query, append([]any{r.id}, args...), row)
+// with is the parameters of a question about the mailbox, which must exist.
+func (r *rows) with(args ...any) ([]any, error) {
+	return append([]any{r.id}, args...), r.v.exists(r.id)
 }
 
 func (r *rows) one(query string, args []any, dest ...any) (bool, error) {
@@ -49,59 +46,57 @@ func (r *rows) FolderByName(name string) (mailbox.Folder, bool, error) {
 }
 
 func (r *rows) folder(query string, key any) (f mailbox.Folder, found bool, err error) {
-	err = r.each(query, func(cur *cursor) (bool, error) {
-		found = true
-		return false, scanFolder(cur, &f)
-	}, key)
-	return f, found && err == nil, err
+	args, err := r.with(key)
+	if err != nil {
+		return f, false, err
+	}
+	return first(r.v, query, args, scanFolder)
 }
 
 func (r *rows) Folders() ([]mailbox.Folder, error) {
-	var all []mailbox.Folder
-	err := r.each(selectFolder+" ORDER BY name", func(cur *cursor) (bool, error) {
-		var f mailbox.Folder
-		err := scanFolder(cur, &f)
-		all = append(all, f)
-		return true, err
-	})
-	return all, err
+	args, err := r.with()
+	if err != nil {
+		return nil, err
+	}
+	return collect(r.v, selectFolder+" ORDER BY name", args, scanFolder)
 }
 
-func scanFolder(cur *cursor, f *mailbox.Folder) error {
+func scanFolder(cur *cursor) (f mailbox.Folder, err error) {
 	var id, highest, bytes, pruned int64
 	var name, use []byte
-	err := cur.scan(&id, &name, &f.UIDValidity, &f.UIDNext, &highest, &use, &f.Messages, &f.Unseen, &bytes, &f.Tombstones,
+	err = cur.scan(&id, &name, &f.UIDValidity, &f.UIDNext, &highest, &use, &f.Messages, &f.Unseen, &bytes, &f.Tombstones,
 		&pruned)
 	f.ID, f.Name, f.SpecialUse = mailbox.ItemID(id), string(name), string(use)
 	f.HighestSeq, f.Bytes, f.PrunedUpTo = mailbox.Sequence(highest), uint64(bytes), mailbox.Sequence(pruned)
-	return err
+	return f, err
 }
 
 const selectContent = "SELECT content_id, volume, blob_name, summary FROM content WHERE mailbox_id = ?"
 
 func (r *rows) Content(id mailbox.ItemID) (c mailbox.Content, found bool, err error) {
-	err = r.contents(selectContent+" AND content_id = ?", id, func(one mailbox.Content) bool {
-		c, found = one, true
-		return false
-	})
-	return c, found, err
+	args, err := r.with(int64(id))
+	if err != nil {
+		return c, false, err
+	}
+	return first(r.v, selectContent+" AND content_id = ?", args, scanContent)
 }
 
 func (r *rows) ScanContents(after mailbox.ItemID, yield func(mailbox.Content) bool) error {
-	return r.contents(selectContent+" AND content_id > ? ORDER BY content_id", after, yield)
+	args, err := r.with()
+	if err != nil {
+		return err
+	}
+	byID := ordered{query: selectContent, key: []string{"content_id"}, atOnce: heavyRows}
+	keyOf := func(c *mailbox.Content) []any { return []any{int64(c.ID)} }
+	return walk(r.v, byID, args, []any{int64(after)}, scanContent, keyOf, yield)
 }
 
-func (r *rows) contents(query string, key mailbox.ItemID, yield func(mailbox.Content) bool) error {
-	return r.each(query, func(cur *cursor) (bool, error) {
-		var id int64
-		var volume, blob, summary []byte
-		if err := cur.scan(&id, &volume, &blob, &summary); err != nil {
-			return false, err
-		}
-		return yield(mailbox.Content{
-			ID: mailbox.ItemID(id), Volume: string(volume), Blob: string(blob), Summary: summary,
-		}), nil
-	}, int64(key))
+func scanContent(cur *cursor) (c mailbox.Content, err error) {
+	var id int64
+	var volume, blob []byte
+	err = cur.scan(&id, &volume, &blob, &c.Summary)
+	c.ID, c.Volume, c.Blob = mailbox.ItemID(id), string(volume), string(blob)
+	return c, err
 }
 
 const countReferences = "SELECT count(*) FROM message WHERE mailbox_id = ? AND content_id = ?"
@@ -113,67 +108,71 @@ func (r *rows) References(content mailbox.ItemID) (int, error) {
 }
 
 // changedMany is how many rows are worth sorting by UID when an index finds them by sequence. Beyond, all rows of the folder
-// are read by UID, and those that have not changed are left out.
+// are read by UID, and those that have not changed are left out. An expression instead of a bare column keeps the engine, which
+// knows nothing of how many rows there are, to the one or the other.
 const changedMany = 5_000
 
 const (
 	selectTombstone = "SELECT folder_id, uid, seq FROM tombstone WHERE mailbox_id = ?"
 	countTombstones = `SELECT count(*) FROM (SELECT 1 FROM tombstone WHERE mailbox_id = ? AND folder_id = ? AND seq > ?
 		LIMIT ?) AS found`
-	scanTombstones = selectTombstone + " AND (folder_id, uid) > (?, ?) ORDER BY folder_id, uid"
+	fewTombstones = selectTombstone + " AND folder_id = ? AND seq > ? ORDER BY uid + 0"
+)
+
+// What reads many rows, and in which order.
+var (
+	manyTombstones = ordered{query: selectTombstone + " AND folder_id = ? AND seq + 0 > ?", key: []string{"uid"}}
+	scanTombstones = ordered{query: selectTombstone, key: []string{"folder_id", "uid"}}
 )
 
 func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {
-	return r.changed(countTombstones, "seq", folder, since, func(condition string) error {
-		return r.tombstones(selectTombstone+" AND folder_id = ?"+condition, yield, int64(folder), int64(since))
-	})
-}
-
-// changed reads rows that changed since a sequence along one key or the other. An expression instead of a bare column
-// keeps the engine, which knows nothing of how many rows there are, to the other one.
-func (r *rows) changed(
-	count, column string, folder mailbox.ItemID, since mailbox.Sequence, read func(condition string) error,
-) error {
-	var n int64
-	if _, err := r.one(count, []any{int64(folder), int64(since), int64(changedMany)}, &n); err != nil || n == 0 {
+	args, err := r.with(int64(folder), int64(since))
+	if err != nil {
 		return err
 	}
-	if n < changedMany {
-		return read(changedFew(column))
+	many, err := r.changedMany(countTombstones, args)
+	if err != nil {
+		return err
 	}
-	return read(changedMost(column))
+	if !many {
+		return few(r.v, fewTombstones, args, scanTombstone, yield)
+	}
+	keyOf := func(t *mailbox.Tombstone) []any { return []any{int64(t.UID)} }
+	return walk(r.v, manyTombstones, args, []any{int64(0)}, scanTombstone, keyOf, yield)
 }
 
-func changedFew(column string) string  { return " AND " + column + " > ? ORDER BY uid + 0" }
-func changedMost(column string) string { return " AND " + column + " + 0 > ? ORDER BY uid" }
+// changedMany reports whether more rows of a folder changed since a sequence than are worth sorting.
+func (r *rows) changedMany(count string, args []any) (bool, error) {
+	var n int64
+	_, err := r.v.one(count, append(args[:len(args):len(args)], int64(changedMany)), &n)
+	return n >= changedMany, err
+}
 
 func (r *rows) ScanTombstones(after mailbox.MessageKey, yield func(mailbox.Tombstone) bool) error {
-	return r.tombstones(scanTombstones, yield, int64(after.FolderID), int64(after.UID))
+	args, err := r.with()
+	if err != nil {
+		return err
+	}
+	keyOf := func(t *mailbox.Tombstone) []any { return []any{int64(t.FolderID), int64(t.UID)} }
+	return walk(r.v, scanTombstones, args, []any{int64(after.FolderID), int64(after.UID)}, scanTombstone, keyOf, yield)
 }
 
-func (r *rows) tombstones(query string, yield func(mailbox.Tombstone) bool, args ...any) error {
+func scanTombstone(cur *cursor) (mailbox.Tombstone, error) {
 	var folder, uid, seq int64
-	dest := []any{&folder, &uid, &seq}
-	return r.each(query, func(cur *cursor) (bool, error) {
-		if err := cur.scan(dest...); err != nil {
-			return false, err
-		}
-		return yield(mailbox.Tombstone{
-			FolderID: mailbox.ItemID(folder), UID: mailbox.UID(uid), Sequence: mailbox.Sequence(seq),
-		}), nil
-	}, args...)
+	err := cur.scan(&folder, &uid, &seq)
+	return mailbox.Tombstone{FolderID: mailbox.ItemID(folder), UID: mailbox.UID(uid), Sequence: mailbox.Sequence(seq)}, err
 }
 
 func (r *rows) Subscriptions() ([]string, error) {
-	var names []string
-	const query = "SELECT name FROM subscription WHERE mailbox_id = ? ORDER BY name"
-	err := r.each(query, func(cur *cursor) (bool, error) {
+	args, err := r.with()
+	if err != nil {
+		return nil, err
+	}
+	return collect(r.v, "SELECT name FROM subscription WHERE mailbox_id = ? ORDER BY name", args, func(cur *cursor) (string, error) {
 		var name []byte
 		err := cur.scan(&name)
-		names = append(names, string(name))
-		return true, err
+		return string(name), err
 	})
-	return names, err
 }
 
 const (
@@ -182,40 +181,42 @@ const (
 )
 
 func (r *rows) Delivery(key mailbox.DeliveryKey) (d mailbox.Delivery, found bool, err error) {
-	err = r.deliveries(selectDelivery+" AND delivery_key = ?", func(one mailbox.Delivery) bool {
-		d, found = one, true
-		return false
-	}, key[:])
-	return d, found, err
+	args, err := r.with(key[:])
+	if err != nil {
+		return d, false, err
+	}
+	return first(r.v, selectDelivery+" AND delivery_key = ?", args, r.scanDelivery)
 }
 
 func (r *rows) OldestDeliveries(limit int) ([]mailbox.Delivery, error) {
-	var oldest []mailbox.Delivery
-	err := r.deliveries(oldestDeliveries, func(d mailbox.Delivery) bool {
-		oldest = append(oldest, d)
-		return true
-	}, int64(max(limit, 0)))
-	return oldest, err
+	args, err := r.with(int64(max(limit, 0)))
+	if err != nil {
+		return nil, err
+	}
+	return collect(r.v, oldestDeliveries, args, r.scanDelivery)
 }
 
 func (r *rows) ScanDeliveries(after mailbox.DeliveryKey, yield func(mailbox.Delivery) bool) error {
-	return r.deliveries(selectDelivery+" AND delivery_key > ? ORDER BY delivery_key", yield, after[:])
+	args, err := r.with()
+	if err != nil {
+		return err
+	}
+	byKey := ordered{query: selectDelivery, key: []string{"delivery_key"}}
+	keyOf := func(d *mailbox.Delivery) []any { return []any{d.Key[:]} }
+	return walk(r.v, byKey, args, []any{after[:]}, r.scanDelivery, keyOf, yield)
 }
 
-func (r *rows) deliveries(query string, yield func(mailbox.Delivery) bool, args ...any) error {
-	return r.each(query, func(cur *cursor) (bool, error) {
-		var d mailbox.Delivery
-		var key []byte
-		var seq int64
-		if err := cur.scan(&key, &seq); err != nil {
-			return false, err
-		}
-		if copy(d.Key[:], key) != len(d.Key) {
-			return false, fault.New(fault.DatabaseUnavailable, "a delivery of mailbox %d is damaged", r.id)
-		}
-		d.Sequence = mailbox.Sequence(seq)
-		return yield(d), nil
-	}, args...)
+func (r *rows) scanDelivery(cur *cursor) (d mailbox.Delivery, err error) {
+	var key []byte
+	var seq int64
+	if err := cur.scan(&key, &seq); err != nil {
+		return d, err
+	}
+	if copy(d.Key[:], key) != len(d.Key) {
+		return d, fault.New(fault.DatabaseUnavailable, "a delivery of mailbox %d is damaged", r.id)
+	}
+	d.Sequence = mailbox.Sequence(seq)
+	return d, nil
 }
 
 func (r *rows) CountDeliveries() (int, error) {

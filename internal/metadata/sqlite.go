@@ -140,6 +140,17 @@ func (sqlite) deleteSome(t *table) string {
 		" WHERE mailbox_id = ? LIMIT ?)"
 }
 
+func (sqlite) streams() bool { return true }
+
+func (sqlite) after(key []string) string {
+	if len(key) == 1 {
+		return key[0] + " > ?"
+	}
+	return "(" + strings.Join(key, ", ") + ") > (?" + strings.Repeat(", ?", len(key)-1) + ")"
+}
+
+func (sqlite) afterValues(key []any) []any { return key }
+
 func (sqlite) explain(err error) (error, bool) {
 	var e *engine.Error
 	switch {
