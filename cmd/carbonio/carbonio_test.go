@@ -218,7 +218,7 @@ func TestBadInput(t *testing.T) {
 	c.Mailstores[0].SetLogAway(true)
 	c.fails(set+"accounts a@example.com", "do not answer")
 	c.Mailstores[0].SetLogAway(false)
-	c.Mailstores[0].SetLocalVolume(true)
+	c.PutFolderVolume(t, 1, false)
 	c.fails(set+"accounts a@example.com", "not centralised")
 }
 

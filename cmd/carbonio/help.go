@@ -131,5 +131,6 @@ func commandsOf(module string) []*command {
 
 // commands is the table of commands.
 func commands() []*command {
-	return slices.Concat(configCommands(), provCommands(), mailReplicaCommands(), mailReplicaServiceCommands(), coreCommands())
+	return slices.Concat(configCommands(), provCommands(), mailReplicaCommands(), mailReplicaServiceCommands(), coreCommands(), bucketCommands(),
+		volumeCommands())
 }

@@ -25,12 +25,15 @@ try again later, and nothing is lost. Replicas on it fall behind, and catch up w
 		},
 		{
 			module: "MailReplica", name: "test", summary: "Test brokers from a mailstore, before they are used",
-			text:       "Shows the brokers and their settings that are not safe, and writes a record to a topic of its own and reads it back.",
+			text: `Shows the brokers, and their settings that are not safe with what to do about each, and writes a record to a topic of its
+own and reads it back. It speaks to them as the mailstore's configuration says (log.tls, log.sasl).`,
 			positional: []parameter{{name: "brokers", help: "host[:port], separated by commas"}},
 			options: []parameter{{name: "authentication", value: "A",
-				help: "MECHANISM:user:password with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; - reads it from standard input"}},
-			examples: []string{"MailReplica test event1.example.com:9092"},
-			run:      runTest,
+				help: "another user than the configuration's: MECHANISM:user:password with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; " +
+					"file:PATH in the place of the password reads it from a file here, - in the place of A reads all of it from standard input"}},
+			examples: []string{"MailReplica test event1.example.com:9092",
+				"MailReplica test event1.example.com:9093 authentication SCRAM-SHA-512:mailreplica:file:/root/brokers.password"},
+			run: runTest,
 		},
 		{
 			module: "MailReplica", name: "getServices", summary: "Show the parts of a mailstore (--host) that can be stopped and started",
@@ -64,7 +67,7 @@ func runMonitor(ctx context.Context, s *session) error {
 	return s.follow(ctx, s.values["operation_uuid"])
 }
 
-// parseSASL reads MECHANISM:user:password; the password may hold colons.
+// parseSASL reads MECHANISM:user:password; the password may hold colons, or be file:PATH.
 func parseSASL(text string) (eventlog.SASL, error) {
 	if text == "" || strings.EqualFold(text, "none") {
 		return eventlog.SASL{}, nil
@@ -75,7 +78,8 @@ func parseSASL(text string) (eventlog.SASL, error) {
 		return eventlog.SASL{}, fault.New(fault.Invalid, "authentication is not MECHANISM:user:password").
 			WithHint("the mechanisms are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512")
 	}
-	return eventlog.SASL{Mechanism: mechanism, User: parts[1], Password: parts[2]}, nil
+	password, err := secretOf(parts[2])
+	return eventlog.SASL{Mechanism: mechanism, User: parts[1], Password: password}, err
 }
 
 func runTest(ctx context.Context, s *session) error {

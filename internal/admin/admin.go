@@ -40,12 +40,6 @@ type LogStatus struct {
 	Identity  eventlog.Identity // of the log in use; zero: not known
 }
 
-// Volume is the volume that new blobs go to.
-type Volume struct {
-	Name        string
-	Centralised bool
-}
-
 // Reseeder makes the copy of a mailstore the primary by decree (design section 5).
 type Reseeder interface {
 	Reseed(ctx context.Context, fqdn string, id account.ID) error
@@ -63,7 +57,7 @@ type Config struct {
 
 	LogStatus func() LogStatus
 	LogConfig func(brokers []string) eventlog.Config // how this mailstore would use brokers
-	Volume    func() Volume
+	Volumes   Volumes                                // this mailstore's way to them
 
 	// Deliver hands a message to the mailbox of a local address, or to whoever relays it. Nil: no mail is sent.
 	Deliver func(ctx context.Context, to string, message []byte) error

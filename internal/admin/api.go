@@ -50,6 +50,16 @@ const (
 	commandStopOperation     = "stopOperation"
 	commandRemoveOperation   = "removeOperation"
 	commandGetNotifications  = "getNotifications"
+	commandListBuckets       = "listBuckets"
+	commandCreateBucket      = "doCreateBucket"
+	commandUpdateBucket      = "doUpdateBucket"
+	commandDeleteBucket      = "doDeleteBucket"
+	commandTestBucket        = "testS3Connection"
+	commandGetAllVolumes     = "getAllVolumes"
+	commandCreateVolume      = "doCreateVolume"
+	commandCreateCentralized = "doCreateVolumeCentralized"
+	commandUpdateVolume      = "doUpdateVolume"
+	commandDeleteVolume      = "doDeleteVolume"
 )
 
 // Pong is the answer to a ping.
@@ -101,11 +111,30 @@ func (a *Admin) Handler() http.Handler {
 	register(mux, a, commandStopOperation, named(a.StopOperation))
 	register(mux, a, commandRemoveOperation, named(a.RemoveOperation))
 	register(mux, a, commandGetNotifications, named(a.GetNotifications))
+	a.registerStorage(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, fault.New(fault.NotFound, "the admin API has no %s %.100q", r.Method, r.URL.Path).
 			WithHint("use the carbonio of the same version as the mailstore"))
 	})
 	return a.guard(mux)
+}
+
+// registerStorage makes the commands for buckets and volumes part of the API.
+func (a *Admin) registerStorage(mux *http.ServeMux) {
+	register(mux, a, commandListBuckets, named(a.ListBuckets))
+	register(mux, a, commandCreateBucket, a.CreateBucket)
+	register(mux, a, commandUpdateBucket, a.UpdateBucket)
+	register(mux, a, commandDeleteBucket, named(func(ctx context.Context, id string) (nothing, error) {
+		return nothing{}, a.DeleteBucket(ctx, id)
+	}))
+	register(mux, a, commandTestBucket, a.TestBucket)
+	register(mux, a, commandGetAllVolumes, unnamed(a.GetAllVolumes))
+	register(mux, a, commandCreateVolume, a.CreateVolume)
+	register(mux, a, commandCreateCentralized, a.CreateCentralized)
+	register(mux, a, commandUpdateVolume, a.UpdateVolume)
+	register(mux, a, commandDeleteVolume, named(func(ctx context.Context, name string) (nothing, error) {
+		return nothing{}, a.DeleteVolume(ctx, name)
+	}))
 }
 
 func named[Out any](f func(context.Context, string) (Out, error)) func(context.Context, Named) (Out, error) {

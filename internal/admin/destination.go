@@ -2,8 +2,6 @@ package admin
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
@@ -40,7 +38,10 @@ func (a *Admin) SetDestination(ctx context.Context, in SetDestination) (Started,
 	if err != nil {
 		return Started{}, err
 	}
-	if err := a.mayInitialise(append(homesOf(chosen), destination.FQDN)); err != nil {
+	if err := a.mayInitialise(); err != nil {
+		return Started{}, err
+	}
+	if err := a.mayShareBlobs(ctx, chosen, destination.FQDN); err != nil {
 		return Started{}, err
 	}
 	err = a.writeEach(ctx, chosen, func(one directory.Account) error {
@@ -67,8 +68,8 @@ func (a *Admin) mayReplicate(one directory.Account, destination string) error {
 	return nil
 }
 
-// mayInitialise checks what every replica needs: a log to live in, and blobs that every mailstore concerned can reach.
-func (a *Admin) mayInitialise(fqdns []string) error {
+// mayInitialise checks what every replica needs: a log to live in.
+func (a *Admin) mayInitialise() error {
 	brokers, _ := a.copy.Config(SettingBrokers)
 	if brokers == "" {
 		return fault.New(fault.LogUnavailable, "no brokers are configured").
@@ -78,20 +79,7 @@ func (a *Admin) mayInitialise(fqdns []string) error {
 		return fault.New(fault.LogUnavailable, "the brokers %s do not answer %s", brokers, a.Self).
 			WithHint("check them with MailReplica test %s, and the agent with MailReplica getServices", brokers)
 	}
-	if v := a.Volume(); !v.Centralised {
-		return notCentralised(v.Name + " of " + a.Self)
-	}
-	for _, fqdn := range slices.Sorted(maps.Keys(distinct(fqdns))) {
-		if m, known := a.copy.Mailstore(fqdn); known && m.LocalVolume {
-			return notCentralised("of " + fqdn)
-		}
-	}
 	return nil
-}
-
-func notCentralised(volume string) error {
-	return fault.New(fault.VolumeUnavailable, "the primary volume %s is not centralised: others could not read its blobs", volume).
-		WithHint("move it to storage that every mailstore reaches, say centralised: true of it in the mailstore's configuration, and restart the mailstore")
 }
 
 // destinationParameters are those of the operations on one destination.

@@ -344,7 +344,8 @@ func (p *Planner) sortOut(task *operation.Task, open map[account.ID]*candidate, 
 		}
 		one.takers = one.takers[1:]
 		switch fault.KindOf(one.reason) {
-		case fault.Unusable, fault.HomeUnreachable, fault.NotFound, fault.NotReady, fault.DatabaseUnavailable:
+		case fault.Unusable, fault.HomeUnreachable, fault.NotFound, fault.NotReady, fault.DatabaseUnavailable,
+			fault.VolumeUnavailable:
 			if len(one.takers) > 0 {
 				left = append(left, one)
 				continue

@@ -206,6 +206,10 @@ func TestChoice(t *testing.T) {
 			priorityB: 10, priorityC: 20, want: "promoted to c.example",
 			prepare: func(w *world) { w.peers["b.example"].fence = refuses(fault.Unusable) },
 		},
+		"the next where one lacks a volume of the messages": {
+			priorityB: 10, priorityC: 20, want: "promoted to c.example",
+			prepare: func(w *world) { w.peers["b.example"].fence = refuses(fault.VolumeUnavailable) },
+		},
 		"none other where the account is paused": {
 			priorityB: 10, priorityC: 20, want: "no", failed: true, notAsked: "c.example",
 			prepare: func(w *world) { w.peers["b.example"].fence = refuses(fault.Paused) },

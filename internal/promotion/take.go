@@ -39,6 +39,10 @@ type Taker struct {
 	Agent     Agent
 	Switch    Switch
 	Logger    *slog.Logger
+
+	// Reads refuses an account of which this mailstore could not read the messages, for want of the volumes that they lie
+	// on. Nil: it reads all.
+	Reads func(ctx context.Context, a *mailstore.Account) error
 }
 
 // Take makes this mailstore the primary of the accounts of a request: it reads their streams to the end once, appends
@@ -118,6 +122,11 @@ func (t *Taker) takeOne(ctx context.Context, request peer.FenceRequest, one take
 		fault.New(fault.LogUnavailable, "the event log did not confirm the fence within %s; it may yet come to be", fenceWait))
 	defer cancel()
 	id := one.account.ID()
+	if c := one.account.Copy(); t.Reads != nil && (!c.IsPrimary() || c.Epoch != one.epoch) {
+		if err := t.Reads(fencing, one.account); err != nil {
+			return failed(id, one.epoch, err)
+		}
+	}
 	if err := one.account.Fence(fencing, request.Operation, one.epoch, request.AcceptLoss); err != nil {
 		result := failed(id, one.epoch, err)
 		result.Primary, result.CopyEpoch = one.account.Copy().Primary, one.account.Copy().Epoch

@@ -32,10 +32,12 @@ type Platform struct {
 	Directory  *directory.Directory
 	Mailstores []*Mailstore
 
-	mu        sync.Mutex
-	mails     []string
-	reseeded  []string
-	promoting chan struct{} // if set, promotions wait until it is closed
+	mu          sync.Mutex
+	mails       []string
+	reseeded    []string
+	marks       map[string]string // in buckets: the volume, by place
+	bucketsAway bool
+	promoting   chan struct{} // if set, promotions wait until it is closed
 }
 
 // Mailstore is one mailstore of a platform.
@@ -51,7 +53,6 @@ type Mailstore struct {
 	mu           sync.Mutex
 	dead         bool
 	logAway      bool
-	local        bool // its volume is not centralised
 	contents     map[account.ID][]string
 	agentStopped bool
 	condition    string // of its copies
@@ -102,7 +103,7 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 	m.peer = httptest.NewServer(peer.Handler(service{m}, peerToken, logger))
 	c := admin.Config{
 		Self: m.FQDN, Token: AdminToken, Directory: d, Follower: m.follower, Peers: peer.NewClient(peerToken, nil),
-		Reseeder: m.platform, Logger: logger, LogStatus: m.logStatus, LogConfig: m.platform.logConfig, Volume: m.volume,
+		Reseeder: m.platform, Logger: logger, LogStatus: m.logStatus, LogConfig: m.platform.logConfig, Volumes: storage{m},
 		Deliver: m.platform.deliver,
 		Pace:    admin.Pace{Look: 5 * time.Millisecond, Ask: 20 * time.Millisecond, Patience: 100 * time.Millisecond},
 	}
@@ -117,6 +118,7 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 	notifier = m.Admin
 	m.API = httptest.NewServer(m.Admin.Handler())
 	must(t, d.RegisterMailstore(t.Context(), m.registration()))
+	must(t, m.registerVolume(t.Context(), true))
 	runs.Go(func() { c.Operations.Run(ctx) })
 	runs.Go(func() { m.live(ctx) })
 	t.Cleanup(func() {
@@ -129,16 +131,6 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 func (m *Mailstore) registration() directory.Mailstore {
 	return directory.Mailstore{FQDN: m.FQDN, PeerAddr: strings.TrimPrefix(m.peer.URL, "http://"), Incarnation: "one of " + m.FQDN,
 		AdminAddr: strings.TrimPrefix(m.API.URL, "http://"), LMTPAddr: "127.0.0.1:7025", IMAPAddr: "127.0.0.1:7143"}
-}
-
-// Register makes the i-th mailstore known anew, with a volume of its own or a centralised one, and gives its name.
-func (p *Platform) Register(t testing.TB, i int, localVolume bool) string {
-	t.Helper()
-	r := p.Mailstores[i-1].registration()
-	r.LocalVolume = localVolume
-	must(t, p.Directory.RegisterMailstore(t.Context(), r))
-	p.Poll(t)
-	return r.FQDN
 }
 
 // live carries out wishes as they come.
@@ -216,32 +208,6 @@ func (m *Mailstore) conditionOfCopies() string {
 	return m.condition
 }
 
-// SetLocalVolume says whether the mailstore's volume is its own.
-func (m *Mailstore) SetLocalVolume(local bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.local = local
-}
-
-// PutContents says on which volumes the messages of an account lie; without it they are on the volume blobs.
-func (m *Mailstore) PutContents(id account.ID, volumes ...string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.contents == nil {
-		m.contents = map[account.ID][]string{}
-	}
-	m.contents[id] = volumes
-}
-
-func (m *Mailstore) contentVolumes(id account.ID) []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if volumes, put := m.contents[id]; put {
-		return volumes
-	}
-	return []string{"blobs"}
-}
-
 func (m *Mailstore) isDead() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -252,12 +218,6 @@ func (m *Mailstore) isLogAway() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.logAway
-}
-
-func (m *Mailstore) volume() admin.Volume {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return admin.Volume{Name: "blobs", Centralised: !m.local}
 }
 
 // Cluster is the id of the cluster that every platform's log is in.

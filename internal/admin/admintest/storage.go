@@ -1,0 +1,129 @@
+package admintest
+
+import (
+	"context"
+	"testing"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
+)
+
+// Secret is the one secret that every bucket of a platform takes.
+const Secret = "the-secret-of-the-tests"
+
+// VolumeName is the name of the folder volume that every mailstore begins with.
+const VolumeName = "blobs"
+
+// PutFolderVolume makes the folder volume of the i-th mailstore one of its own, or a centralised one, and gives the
+// mailstore's name.
+func (p *Platform) PutFolderVolume(t testing.TB, i int, centralised bool) string {
+	t.Helper()
+	m := p.Mailstores[i-1]
+	must(t, m.registerVolume(t.Context(), centralised))
+	p.Poll(t)
+	return m.FQDN
+}
+
+func (m *Mailstore) registerVolume(ctx context.Context, centralised bool) error {
+	return m.platform.Directory.RegisterVolumes(ctx, m.FQDN, []directory.Volume{{Mailstore: m.FQDN, Name: VolumeName,
+		Kind: directory.FolderVolume, Path: "/var/blobs", Primary: true, Centralised: centralised}})
+}
+
+// PutContents says on which volumes the messages of an account lie; without it they are on the folder volume.
+func (m *Mailstore) PutContents(id account.ID, volumes ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.contents == nil {
+		m.contents = map[account.ID][]string{}
+	}
+	m.contents[id] = volumes
+}
+
+func (m *Mailstore) contentVolumes(id account.ID) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if volumes, put := m.contents[id]; put {
+		return volumes
+	}
+	return []string{VolumeName}
+}
+
+// SetBucketsAway says whether the buckets answer.
+func (p *Platform) SetBucketsAway(away bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bucketsAway = away
+}
+
+// storage is a mailstore's way to buckets, which are a map of marks. It implements admin.Volumes.
+type storage struct{ m *Mailstore }
+
+func (s storage) reach(b directory.Bucket) error {
+	if b.Secret != Secret {
+		return fault.New(fault.Denied, "the bucket %s refuses the access key %s", b.Name, b.AccessKey).WithHint("set the right secret")
+	}
+	if s.m.platform.bucketsAway {
+		return fault.New(fault.VolumeUnavailable, "the bucket %s does not answer", b.Name)
+	}
+	return nil
+}
+
+func place(v directory.Volume, b directory.Bucket) string { return b.Name + "/" + v.Prefix }
+
+// Claim marks the place of a volume.
+func (s storage) Claim(_ context.Context, v directory.Volume, b directory.Bucket) error {
+	p := s.m.platform
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := s.reach(b); err != nil {
+		return err
+	}
+	if p.marks == nil {
+		p.marks = map[string]string{}
+	}
+	if mark, marked := p.marks[place(v, b)]; marked && mark != v.Name {
+		return fault.New(fault.Exists, "the bucket %s holds the volume %s", b.Name, mark)
+	}
+	p.marks[place(v, b)] = v.Name
+	return nil
+}
+
+// Find looks for the mark of a volume.
+func (s storage) Find(_ context.Context, v directory.Volume, b directory.Bucket) error {
+	p := s.m.platform
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := s.reach(b); err != nil {
+		return err
+	}
+	if p.marks[place(v, b)] != v.Name {
+		return fault.New(fault.VolumeUnavailable, "the bucket %s has no mark of the volume %s", b.Name, v.Name)
+	}
+	return nil
+}
+
+// TestBucket passes the first step, and if the bucket is reached the others.
+func (s storage) TestBucket(_ context.Context, b directory.Bucket, _ string) ([]string, error) {
+	p := s.m.platform
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := s.reach(b); err != nil {
+		return []string{"connect"}, err
+	}
+	return []string{"connect", "write", "read", "list", "delete"}, nil
+}
+
+// InUse looks at what PutContents said.
+func (s storage) InUse(_ context.Context, name string) (bool, error) {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	for _, volumes := range s.m.contents {
+		for _, one := range volumes {
+			if one == name {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,242 @@
+package admin
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
+)
+
+// A replica can be promoted only where the blobs of its messages are reached. So whoever holds a copy of an account must reach
+// the primary volume of whoever may be its home, and the volumes that its messages lie on already.
+
+func (a *Admin) volume(mailstore, name string) (directory.Volume, bool) {
+	for _, v := range a.copy.Volumes(mailstore) {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return directory.Volume{}, false
+}
+
+// primary is the volume that new blobs of a mailstore go to.
+func (a *Admin) primary(mailstore string) (directory.Volume, bool) {
+	for _, v := range a.copy.Volumes(mailstore) {
+		if v.Primary {
+			return v, true
+		}
+	}
+	return directory.Volume{}, false
+}
+
+// reaches reports whether a mailstore reaches the blobs on a volume of another one.
+func (a *Admin) reaches(mailstore string, v directory.Volume) bool {
+	its, has := a.volume(mailstore, v.Name)
+	if mailstore == v.Mailstore {
+		return has
+	}
+	if !has || !its.Centralised || !v.Centralised || its.Kind != v.Kind {
+		return false
+	}
+	if v.Kind != directory.S3Volume {
+		return true // a folder has a path of its own on every mailstore, and a mark inside that was looked at when it was opened
+	}
+	one, known := a.copy.Bucket(its.BucketID)
+	two, also := a.copy.Bucket(v.BucketID)
+	return known && also && its.Prefix == v.Prefix && samePlace(one, two)
+}
+
+// sharing are the other mailstores that hold copies of accounts of which this one holds a copy.
+func (a *Admin) sharing(mailstore string) []string {
+	found := map[string]bool{}
+	for _, one := range a.copy.Accounts(func(one *directory.Account) bool { return a.hasReplica(one.ID) }) {
+		members := a.members(one)
+		if slices.Contains(members, mailstore) {
+			for _, m := range members {
+				found[m] = m != mailstore
+			}
+		}
+	}
+	maps.DeleteFunc(found, func(_ string, other bool) bool { return !other })
+	return slices.Sorted(maps.Keys(found))
+}
+
+// members are the mailstores that hold copies of an account, or are to.
+func (a *Admin) members(one directory.Account) []string {
+	members := []string{one.MailHost}
+	for _, r := range a.copy.Replicas(one.ID) {
+		if !r.Removing && r.Mailstore != one.MailHost {
+			members = append(members, r.Mailstore)
+		}
+	}
+	return members
+}
+
+// mayBePrimary checks that new messages on a volume of this mailstore can be read wherever copies of its accounts are.
+func (a *Admin) mayBePrimary(v directory.Volume) error {
+	others := a.sharing(v.Mailstore)
+	if len(others) == 0 {
+		return nil
+	}
+	if !v.Centralised {
+		return fault.New(fault.VolumeUnavailable, "the volume %s of %s is not centralised, and %s could not read its new messages",
+			v.Name, v.Mailstore, strings.Join(others, ", ")).WithHint("%s", a.mendingCentralised(v))
+	}
+	for _, other := range others {
+		if !a.reaches(other, v) {
+			return a.lacks(other, v)
+		}
+	}
+	return nil
+}
+
+// lacks says that a mailstore does not reach a centralised volume, and how that is mended.
+func (a *Admin) lacks(mailstore string, v directory.Volume) error {
+	refused := fault.New(fault.VolumeUnavailable, "%s does not have the volume %s of %s, and could not read messages there", mailstore, v.Name, v.Mailstore)
+	if v.Kind != directory.S3Volume {
+		return refused.WithHint("name the volume %s, with its path there and centralised: true, in the configuration of %s, and restart that mailstore",
+			v.Name, mailstore)
+	}
+	if _, recorded := a.volume(v.Mailstore, v.Name); !recorded { // it is only about to be made, as primary
+		return refused.WithHint("make it secondary, give it to %s: carbonio --host %s powerstore doCreateVolume Centralized %s %s; then make it primary",
+			mailstore, mailstore, v.Mailstore, v.Name)
+	}
+	return refused.WithHint("carbonio --host %s powerstore doCreateVolume Centralized %s %s", mailstore, v.Mailstore, v.Name)
+}
+
+func (a *Admin) notCentralised(v directory.Volume) error {
+	return fault.New(fault.VolumeUnavailable, "the primary volume %s of %s is not centralised: others could not read its blobs", v.Name, v.Mailstore).
+		WithHint("%s", a.mendingCentralised(v))
+}
+
+// mendingCentralised says how the messages of a mailstore come to lie on a volume that others reach.
+func (a *Admin) mendingCentralised(v directory.Volume) string {
+	if v.Kind == directory.S3Volume {
+		return "carbonio --host " + v.Mailstore + " powerstore doUpdateVolume " + v.Name + " centralized true"
+	}
+	const move = ", or move the folder to storage that every mailstore reaches, and say centralised: true of it in the mailstore's configuration"
+	for _, other := range a.copy.AllVolumes() {
+		switch {
+		case !other.Centralised || other.Kind != directory.S3Volume:
+		case other.Mailstore == v.Mailstore:
+			return "carbonio --host " + v.Mailstore + " powerstore doUpdateVolume " + other.Name + " volume_type primary" + move
+		default:
+			if _, has := a.volume(v.Mailstore, other.Name); !has {
+				return "carbonio --host " + v.Mailstore + " powerstore doCreateVolume Centralized " + other.Mailstore + " " + other.Name +
+					" volume_type primary" + move
+			}
+		}
+	}
+	return "carbonio --host " + v.Mailstore + " powerstore doCreateVolume S3 NAME primary BUCKET centralized true" + move
+}
+
+// mayShareBlobs checks that a destination reaches the messages of accounts, those that come and those that are there, and that
+// after a promotion the other mailstores with copies of them reach those of the destination.
+func (a *Admin) mayShareBlobs(ctx context.Context, chosen []directory.Account, destination string) error {
+	checked := map[[2]string]bool{}
+	byHome := map[string][]account.ID{}
+	for _, one := range chosen {
+		byHome[one.MailHost] = append(byHome[one.MailHost], one.ID)
+		for _, member := range a.members(one) {
+			for _, pair := range [][2]string{{member, destination}, {destination, member}} {
+				if member == destination || checked[pair] {
+					continue
+				}
+				if err := a.primaryReached(pair[0], pair[1]); err != nil {
+					return err
+				}
+				checked[pair] = true
+			}
+		}
+	}
+	for _, home := range slices.Sorted(maps.Keys(byHome)) {
+		if err := a.contentsReached(ctx, home, byHome[home], destination); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// primaryReached checks that new messages of one mailstore can be read by another.
+func (a *Admin) primaryReached(home, by string) error {
+	v, has := a.primary(home)
+	switch {
+	case !has:
+		return fault.New(fault.VolumeUnavailable, "%s has no primary volume, or has not told of it yet", home).
+			WithHint("start it, and see carbonio --host %s powerstore getAllVolumes", home)
+	case !v.Centralised:
+		return a.notCentralised(v)
+	case !a.reaches(by, v):
+		return a.lacks(by, v)
+	}
+	return nil
+}
+
+// contentsReached checks that a destination reaches the messages that accounts have already. If it has every volume of their
+// home, there is nothing to ask; else the home looks where their contents lie. While the home does not answer no copy is made,
+// and before it gives one it looks itself.
+func (a *Admin) contentsReached(ctx context.Context, home string, ids []account.ID, destination string) error {
+	if a.hasAll(home, destination) {
+		return nil
+	}
+	addr, err := a.peerAddr(home)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(ids, askAccountsMax) {
+		found, err := a.Peers.Volumes(ctx, addr, part)
+		if fault.Is(err, fault.HomeUnreachable) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, one := range found {
+			for _, name := range one.Volumes {
+				if err := a.contentReached(home, name, destination); err != nil {
+					return fault.Wrap(fault.KindOf(err), err, "%s has messages on the volume %s: %s", a.nameOf(one.Account.String()), name, fault.Message(err)).
+						WithHint("%s", fault.HintOf(err))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// hasAll reports whether a mailstore reaches every volume of another one.
+func (a *Admin) hasAll(home, by string) bool {
+	for _, v := range a.copy.Volumes(home) {
+		if !a.reaches(by, v) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *Admin) contentReached(home, name, destination string) error {
+	v, has := a.volume(home, name)
+	switch {
+	case !has:
+		return fault.New(fault.VolumeUnavailable, "%s does not have it any more", home).
+			WithHint("carbonio --host %s powerstore getAllVolumes lists its volumes", home)
+	case !v.Centralised:
+		return fault.New(fault.VolumeUnavailable, "it is not centralised, so %s could not read them", destination).
+			WithHint("%s", a.mendingContents(v))
+	case !a.reaches(destination, v):
+		return a.lacks(destination, v)
+	}
+	return nil
+}
+
+// mendingContents says how others come to reach the messages that lie on a volume. Another primary volume would not help.
+func (a *Admin) mendingContents(v directory.Volume) string {
+	if v.Kind == directory.S3Volume {
+		return a.mendingCentralised(v)
+	}
+	return "move its folder to storage that every mailstore reaches, say centralised: true of it in the configuration of " + v.Mailstore +
+		", and restart that mailstore"
+}
