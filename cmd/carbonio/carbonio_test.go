@@ -218,7 +218,7 @@ func TestBadInput(t *testing.T) {
 	c.Mailstores[0].SetLogAway(true)
 	c.fails(set+"accounts a@example.com", "do not answer")
 	c.Mailstores[0].SetLogAway(false)
-	c.PutFolderVolume(t, 1, false)
+	c.UseFolderVolume(t, 1, admintest.OwnVolume)
 	c.fails(set+"accounts a@example.com", "not centralised")
 }
 

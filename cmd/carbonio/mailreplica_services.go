@@ -26,11 +26,11 @@ try again later, and nothing is lost. Replicas on it fall behind, and catch up w
 		{
 			module: "MailReplica", name: "test", summary: "Test brokers from a mailstore, before they are used",
 			text: `Shows the brokers, and their settings that are not safe with what to do about each, and writes a record to a topic of its
-own and reads it back. It speaks to them as the mailstore's configuration says (log.tls, log.sasl).`,
+own and reads it back. It speaks to them as the mailstore's configuration says (log.tls, log.sasl).
+file:PATH in the place of the password reads it from a file here, - in the place of A reads all of it from standard input.`,
 			positional: []parameter{{name: "brokers", help: "host[:port], separated by commas"}},
 			options: []parameter{{name: "authentication", value: "A",
-				help: "another user than the configuration's: MECHANISM:user:password with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; " +
-					"file:PATH in the place of the password reads it from a file here, - in the place of A reads all of it from standard input"}},
+				help: "MECHANISM:user:password with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; the configuration's if left out"}},
 			examples: []string{"MailReplica test event1.example.com:9092",
 				"MailReplica test event1.example.com:9093 authentication SCRAM-SHA-512:mailreplica:file:/root/brokers.password"},
 			run: runTest,

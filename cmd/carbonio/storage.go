@@ -14,8 +14,11 @@ import (
 	"mailreplica/internal/fault"
 )
 
-// secretHelp is how a secret is given without standing in the list of processes, where every user of the machine reads it.
-const secretHelp = "- reads it from standard input, file:PATH from a file; written here, every user of this machine can see it with ps"
+// A secret can be given without standing in the list of processes, where every user of the machine reads it.
+const (
+	secretHelp  = "- reads it from standard input, file:PATH from a file"
+	secretShown = "\nA secret that is written in the command can be seen by every user of this machine (ps), and is kept in its history."
+)
 
 func bucketCommands() []*command {
 	name := parameter{name: "bucket_name", help: "as it is called at the provider, where it must exist"}
@@ -24,7 +27,7 @@ func bucketCommands() []*command {
 	label := parameter{name: "label", help: "by which you know the bucket"}
 	style := parameter{name: "path_style", value: "true|false", help: "whether its name stands in the path; as the provider needs it if left out"}
 	id := parameter{name: "bucket_uuid", help: "its id, as listBuckets shows it, or its label"}
-	const made = "It is recorded for all mailstores. Nothing is made at the provider; test it with core testS3Connection UUID."
+	const made = "It is recorded for all mailstores. Nothing is made at the provider; test it with core testS3Connection UUID." + secretShown
 	return []*command{
 		{
 			module: "core", name: "doCreateBucket S3", summary: "Make a bucket of Amazon S3, or of a server that speaks S3, known", text: made,
@@ -44,7 +47,7 @@ func bucketCommands() []*command {
 		{
 			module: "core", name: "doUpdateBucket", summary: "Change how a bucket is reached, for instance its credentials",
 			text: `It is tried from this mailstore before anything is recorded, and used by all mailstores without a restart. To rotate
-credentials: make the new ones at the provider, run this, and take the old ones away there.`,
+credentials: make the new ones at the provider, run this, and take the old ones away there.` + secretShown,
 			positional: []parameter{id},
 			options: []parameter{{name: "label", value: "L", help: "another label"}, {name: "access_key", value: "K", help: "another user"},
 				{name: "secret", value: "S", help: secretHelp}, {name: "url", value: "U", help: "where the same bucket is reached now"},

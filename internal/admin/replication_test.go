@@ -103,8 +103,8 @@ func TestSetDestinationChangesNothingIfAnythingIsWrong(t *testing.T) {
 	}
 	p.Mailstores[0].SetLogAway(false)
 	t.Run("volume", func(t *testing.T) {
-		p.PutFolderVolume(t, 1, false)
-		defer p.PutFolderVolume(t, 1, true)
+		p.UseFolderVolume(t, 1, admintest.OwnVolume)
+		defer p.UseFolderVolume(t, 1, admintest.SharedVolume)
 		admintest.Eventually(t, "the end of the account that is being deleted", func() bool {
 			gone, err := p.Directory.IsDeleted(t.Context(), ending.ID)
 			must(t, err)
@@ -114,9 +114,9 @@ func TestSetDestinationChangesNothingIfAnythingIsWrong(t *testing.T) {
 	})
 	t.Run("volume of another", func(t *testing.T) { // whichever mailstore is asked
 		for _, i := range []int{1, 2} {
-			m := p.PutFolderVolume(t, i, false)
+			m := p.UseFolderVolume(t, i, admintest.OwnVolume)
 			refused(t, p, c, admin.SetDestination{Selection: named("a@example.com"), Destination: mbox2}, fault.VolumeUnavailable, "of "+m+" is not centralised")
-			p.PutFolderVolume(t, i, true)
+			p.UseFolderVolume(t, i, admintest.SharedVolume)
 		}
 	})
 	t.Run("no brokers", func(t *testing.T) {

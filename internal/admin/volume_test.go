@@ -48,17 +48,17 @@ func TestVolumes(t *testing.T) {
 	if made.BucketName != "mail" || !made.IsCurrent || made.Mailstore != admintest.Name(1) {
 		t.Errorf("got %+v", made)
 	}
-	wantVolumes(t, p, 1, "blobs FileBlob secondary centralized, central MinIO primary centralized")
+	wantVolumes(t, p, 1, "blobs FileBlob secondary centralized, central MinIO primary centralized, local FileBlob secondary")
 	_, err = two.CreateCentralized(t.Context(), admin.CreateCentralized{Server: strings.ToUpper(admintest.Name(1)), Name: "central"})
 	must(t, err)
-	wantVolumes(t, p, 2, "blobs FileBlob secondary centralized, central MinIO primary centralized")
+	wantVolumes(t, p, 2, "blobs FileBlob secondary centralized, central MinIO primary centralized, local FileBlob secondary")
 
 	secondary, yes := "secondary", true
 	_, err = two.UpdateVolume(t.Context(), admin.UpdateVolume{Name: "central", Type: &secondary})
 	wantFault(t, err, fault.Invalid, "only primary")
 	_, err = two.UpdateVolume(t.Context(), admin.UpdateVolume{Name: "blobs", Current: &yes})
 	must(t, err)
-	wantVolumes(t, p, 2, "blobs FileBlob primary centralized, central MinIO secondary centralized")
+	wantVolumes(t, p, 2, "blobs FileBlob primary centralized, central MinIO secondary centralized, local FileBlob secondary")
 
 	a := p.Account(t, 2, "a@example.com")
 	p.Mailstores[1].PutContents(a.ID, "central")
@@ -68,7 +68,7 @@ func TestVolumes(t *testing.T) {
 	wantFault(t, one.DeleteVolume(t.Context(), "central"), fault.Invalid, "new messages of mbox1")
 	wantFault(t, one.DeleteVolume(t.Context(), "other"), fault.NotFound, "other")
 	must(t, two.DeleteVolume(t.Context(), "central"))
-	wantVolumes(t, p, 2, "blobs FileBlob primary centralized")
+	wantVolumes(t, p, 2, "blobs FileBlob primary centralized, local FileBlob secondary")
 }
 
 func TestCreateVolumeRefuses(t *testing.T) {
@@ -191,9 +191,8 @@ func TestSetDestinationAndVolumes(t *testing.T) {
 			t.Errorf("got hint %q, want one with %q", got, hint)
 		}
 	}
-	p.PutFolderVolume(t, 1, false)
-	p.PutFolderVolume(t, 2, false)
-	refusal("the primary volume blobs of mbox1.example.com is not centralised", "carbonio --host mbox1.example.com powerstore doCreateVolume S3 NAME primary BUCKET centralized true")
+	p.UseFolderVolume(t, 1, admintest.OwnVolume)
+	refusal("the primary volume local of mbox1.example.com is not centralised", "carbonio --host mbox1.example.com powerstore doCreateVolume S3 NAME primary BUCKET centralized true")
 	_, err := one.CreateBucket(t.Context(), aBucket("mail"))
 	must(t, err)
 	made := central("mail", "primary")
@@ -207,8 +206,8 @@ func TestSetDestinationAndVolumes(t *testing.T) {
 	refusal("mbox2.example.com does not have the volume central of mbox1.example.com", "carbonio --host mbox2.example.com powerstore doCreateVolume Centralized mbox1.example.com central")
 	_, err = two.CreateCentralized(t.Context(), admin.CreateCentralized{Server: admintest.Name(1), Name: "central"})
 	must(t, err)
-	p.Mailstores[0].PutContents(a.ID, "blobs", "central")
-	refusal("a@example.com has messages on the volume blobs: it is not centralised", "centralised: true")
+	p.Mailstores[0].PutContents(a.ID, "central", admintest.OwnVolume)
+	refusal("a@example.com has messages on the volume local: it is not centralised", "centralised: true")
 	p.Mailstores[0].PutContents(a.ID, "central")
 	_, err = one.SetDestination(t.Context(), set)
 	must(t, err)

@@ -118,7 +118,7 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 	notifier = m.Admin
 	m.API = httptest.NewServer(m.Admin.Handler())
 	must(t, d.RegisterMailstore(t.Context(), m.registration()))
-	must(t, m.registerVolume(t.Context(), true))
+	must(t, m.registerVolumes(t.Context()))
 	runs.Go(func() { c.Operations.Run(ctx) })
 	runs.Go(func() { m.live(ctx) })
 	t.Cleanup(func() {

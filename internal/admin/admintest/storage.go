@@ -12,25 +12,32 @@ import (
 // Secret is the one secret that every bucket of a platform takes.
 const Secret = "the-secret-of-the-tests"
 
-// VolumeName is the name of the folder volume that every mailstore begins with.
-const VolumeName = "blobs"
+// The folder volumes of every mailstore: a centralised one, which is the primary one at first, and one of its own.
+const (
+	SharedVolume = "blobs"
+	OwnVolume    = "local"
+)
 
-// PutFolderVolume makes the folder volume of the i-th mailstore one of its own, or a centralised one, and gives the
-// mailstore's name.
-func (p *Platform) PutFolderVolume(t testing.TB, i int, centralised bool) string {
+// UseFolderVolume makes one of the folder volumes of the i-th mailstore the primary one, and gives the mailstore's name.
+func (p *Platform) UseFolderVolume(t testing.TB, i int, name string) string {
 	t.Helper()
-	m := p.Mailstores[i-1]
-	must(t, m.registerVolume(t.Context(), centralised))
+	fqdn := Name(i)
+	must(t, p.Directory.UpdateVolume(t.Context(), fqdn, name, func(v *directory.Volume) error {
+		v.Primary = true
+		return nil
+	}))
 	p.Poll(t)
-	return m.FQDN
+	return fqdn
 }
 
-func (m *Mailstore) registerVolume(ctx context.Context, centralised bool) error {
-	return m.platform.Directory.RegisterVolumes(ctx, m.FQDN, []directory.Volume{{Mailstore: m.FQDN, Name: VolumeName,
-		Kind: directory.FolderVolume, Path: "/var/blobs", Primary: true, Centralised: centralised}})
+func (m *Mailstore) registerVolumes(ctx context.Context) error {
+	return m.platform.Directory.RegisterVolumes(ctx, m.FQDN, []directory.Volume{
+		{Name: SharedVolume, Kind: directory.FolderVolume, Path: "/var/blobs", Primary: true, Centralised: true},
+		{Name: OwnVolume, Kind: directory.FolderVolume, Path: "/var/local"},
+	})
 }
 
-// PutContents says on which volumes the messages of an account lie; without it they are on the folder volume.
+// PutContents says on which volumes the messages of an account lie; without it they are on SharedVolume.
 func (m *Mailstore) PutContents(id account.ID, volumes ...string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -46,7 +53,7 @@ func (m *Mailstore) contentVolumes(id account.ID) []string {
 	if volumes, put := m.contents[id]; put {
 		return volumes
 	}
-	return []string{VolumeName}
+	return []string{SharedVolume}
 }
 
 // SetBucketsAway says whether the buckets answer.
