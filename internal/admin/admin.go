@@ -88,13 +88,14 @@ func (p Pace) withDefaults() Pace {
 // Admin carries out the commands. Every method may be called at once by many goroutines; every error carries a kind.
 type Admin struct {
 	Config
-	copy *directory.Copy
+	copy  *directory.Copy
+	reach Reach
 }
 
 // NewAdmin makes an Admin. It starts nothing.
 func NewAdmin(c Config) *Admin {
 	c.Pace = c.Pace.withDefaults()
-	return &Admin{Config: c, copy: c.Follower.Copy()}
+	return &Admin{Config: c, copy: c.Follower.Copy(), reach: Reach{c.Follower.Copy()}}
 }
 
 // New makes the handler of the admin API.

@@ -11,11 +11,13 @@ import (
 	"mailreplica/internal/fault"
 )
 
-// A replica can be promoted only where the blobs of its messages are reached. So whoever holds a copy of an account must reach
-// the primary volume of whoever may be its home, and the volumes that its messages lie on already.
+// Reach tells from a copy of the directory which mailstore reaches the blobs of which. A replica can be promoted only where the
+// blobs of its messages are reached: so whoever holds a copy of an account must reach the primary volume of whoever may be its
+// home, and the volumes that its messages lie on already.
+type Reach struct{ Copy *directory.Copy }
 
-func (a *Admin) volume(mailstore, name string) (directory.Volume, bool) {
-	for _, v := range a.copy.Volumes(mailstore) {
+func (r Reach) volume(mailstore, name string) (directory.Volume, bool) {
+	for _, v := range r.Copy.Volumes(mailstore) {
 		if v.Name == name {
 			return v, true
 		}
@@ -24,8 +26,8 @@ func (a *Admin) volume(mailstore, name string) (directory.Volume, bool) {
 }
 
 // primary is the volume that new blobs of a mailstore go to.
-func (a *Admin) primary(mailstore string) (directory.Volume, bool) {
-	for _, v := range a.copy.Volumes(mailstore) {
+func (r Reach) primary(mailstore string) (directory.Volume, bool) {
+	for _, v := range r.Copy.Volumes(mailstore) {
 		if v.Primary {
 			return v, true
 		}
@@ -34,8 +36,8 @@ func (a *Admin) primary(mailstore string) (directory.Volume, bool) {
 }
 
 // reaches reports whether a mailstore reaches the blobs on a volume of another one.
-func (a *Admin) reaches(mailstore string, v directory.Volume) bool {
-	its, has := a.volume(mailstore, v.Name)
+func (r Reach) reaches(mailstore string, v directory.Volume) bool {
+	its, has := r.volume(mailstore, v.Name)
 	if mailstore == v.Mailstore {
 		return has
 	}
@@ -45,8 +47,8 @@ func (a *Admin) reaches(mailstore string, v directory.Volume) bool {
 	if v.Kind != directory.S3Volume {
 		return true // a folder has a path of its own on every mailstore, and a mark inside that was looked at when it was opened
 	}
-	one, known := a.copy.Bucket(its.BucketID)
-	two, also := a.copy.Bucket(v.BucketID)
+	one, known := r.Copy.Bucket(its.BucketID)
+	two, also := r.Copy.Bucket(v.BucketID)
 	return known && also && its.Prefix == v.Prefix && samePlace(one, two)
 }
 
@@ -83,49 +85,53 @@ func (a *Admin) mayBePrimary(v directory.Volume) error {
 		return nil
 	}
 	if !v.Centralised {
+		hint := "make it with centralized true"
+		if _, recorded := a.reach.volume(v.Mailstore, v.Name); recorded {
+			hint = a.reach.mendingCentralised(v)
+		}
 		return fault.New(fault.VolumeUnavailable, "the volume %s of %s is not centralised, and %s could not read its new messages",
-			v.Name, v.Mailstore, strings.Join(others, ", ")).WithHint("%s", a.mendingCentralised(v))
+			v.Name, v.Mailstore, strings.Join(others, ", ")).WithHint("%s", hint)
 	}
 	for _, other := range others {
-		if !a.reaches(other, v) {
-			return a.lacks(other, v)
+		if !a.reach.reaches(other, v) {
+			return a.reach.lacks(other, v)
 		}
 	}
 	return nil
 }
 
 // lacks says that a mailstore does not reach a centralised volume, and how that is mended.
-func (a *Admin) lacks(mailstore string, v directory.Volume) error {
+func (r Reach) lacks(mailstore string, v directory.Volume) error {
 	refused := fault.New(fault.VolumeUnavailable, "%s does not have the volume %s of %s, and could not read messages there", mailstore, v.Name, v.Mailstore)
 	if v.Kind != directory.S3Volume {
 		return refused.WithHint("name the volume %s, with its path there and centralised: true, in the configuration of %s, and restart that mailstore",
 			v.Name, mailstore)
 	}
-	if _, recorded := a.volume(v.Mailstore, v.Name); !recorded { // it is only about to be made, as primary
+	if _, recorded := r.volume(v.Mailstore, v.Name); !recorded { // it is only about to be made, as primary
 		return refused.WithHint("make it secondary, give it to %s: carbonio --host %s powerstore doCreateVolume Centralized %s %s; then make it primary",
 			mailstore, mailstore, v.Mailstore, v.Name)
 	}
 	return refused.WithHint("carbonio --host %s powerstore doCreateVolume Centralized %s %s", mailstore, v.Mailstore, v.Name)
 }
 
-func (a *Admin) notCentralised(v directory.Volume) error {
+func (r Reach) notCentralised(v directory.Volume) error {
 	return fault.New(fault.VolumeUnavailable, "the primary volume %s of %s is not centralised: others could not read its blobs", v.Name, v.Mailstore).
-		WithHint("%s", a.mendingCentralised(v))
+		WithHint("%s", r.mendingCentralised(v))
 }
 
 // mendingCentralised says how the messages of a mailstore come to lie on a volume that others reach.
-func (a *Admin) mendingCentralised(v directory.Volume) string {
+func (r Reach) mendingCentralised(v directory.Volume) string {
 	if v.Kind == directory.S3Volume {
 		return "carbonio --host " + v.Mailstore + " powerstore doUpdateVolume " + v.Name + " centralized true"
 	}
 	const move = ", or move the folder to storage that every mailstore reaches, and say centralised: true of it in the mailstore's configuration"
-	for _, other := range a.copy.AllVolumes() {
+	for _, other := range r.Copy.AllVolumes() {
 		switch {
 		case !other.Centralised || other.Kind != directory.S3Volume:
 		case other.Mailstore == v.Mailstore:
 			return "carbonio --host " + v.Mailstore + " powerstore doUpdateVolume " + other.Name + " volume_type primary" + move
 		default:
-			if _, has := a.volume(v.Mailstore, other.Name); !has {
+			if _, has := r.volume(v.Mailstore, other.Name); !has {
 				return "carbonio --host " + v.Mailstore + " powerstore doCreateVolume Centralized " + other.Mailstore + " " + other.Name +
 					" volume_type primary" + move
 			}
@@ -146,7 +152,7 @@ func (a *Admin) mayShareBlobs(ctx context.Context, chosen []directory.Account, d
 				if member == destination || checked[pair] {
 					continue
 				}
-				if err := a.primaryReached(pair[0], pair[1]); err != nil {
+				if err := a.reach.primaryReached(pair[0], pair[1]); err != nil {
 					return err
 				}
 				checked[pair] = true
@@ -162,16 +168,16 @@ func (a *Admin) mayShareBlobs(ctx context.Context, chosen []directory.Account, d
 }
 
 // primaryReached checks that new messages of one mailstore can be read by another.
-func (a *Admin) primaryReached(home, by string) error {
-	v, has := a.primary(home)
+func (r Reach) primaryReached(home, by string) error {
+	v, has := r.primary(home)
 	switch {
 	case !has:
 		return fault.New(fault.VolumeUnavailable, "%s has no primary volume, or has not told of it yet", home).
 			WithHint("start it, and see carbonio --host %s powerstore getAllVolumes", home)
 	case !v.Centralised:
-		return a.notCentralised(v)
-	case !a.reaches(by, v):
-		return a.lacks(by, v)
+		return r.notCentralised(v)
+	case !r.reaches(by, v):
+		return r.lacks(by, v)
 	}
 	return nil
 }
@@ -180,14 +186,14 @@ func (a *Admin) primaryReached(home, by string) error {
 // home, there is nothing to ask; else the home looks where their contents lie. While the home does not answer no copy is made,
 // and before it gives one it looks itself.
 func (a *Admin) contentsReached(ctx context.Context, home string, ids []account.ID, destination string) error {
-	if a.hasAll(home, destination) {
+	if a.reach.All(home, destination) {
 		return nil
 	}
 	addr, err := a.peerAddr(home)
 	if err != nil {
 		return err
 	}
-	for part := range slices.Chunk(ids, askAccountsMax) {
+	for part := range slices.Chunk(ids, askContentsMax) {
 		found, err := a.Peers.Volumes(ctx, addr, part)
 		if fault.Is(err, fault.HomeUnreachable) {
 			return nil
@@ -196,46 +202,68 @@ func (a *Admin) contentsReached(ctx context.Context, home string, ids []account.
 			return err
 		}
 		for _, one := range found {
-			for _, name := range one.Volumes {
-				if err := a.contentReached(home, name, destination); err != nil {
-					return fault.Wrap(fault.KindOf(err), err, "%s has messages on the volume %s: %s", a.nameOf(one.Account.String()), name, fault.Message(err)).
-						WithHint("%s", fault.HintOf(err))
-				}
+			if err := a.reach.Contents(home, one.Volumes, destination); err != nil {
+				return fault.Wrap(fault.KindOf(err), err, "%s has messages on %s", a.nameOf(one.Account.String()), fault.Message(err)).
+					WithHint("%s", fault.HintOf(err))
 			}
 		}
 	}
 	return nil
 }
 
-// hasAll reports whether a mailstore reaches every volume of another one.
-func (a *Admin) hasAll(home, by string) bool {
-	for _, v := range a.copy.Volumes(home) {
-		if !a.reaches(by, v) {
+// askContentsMax is how many accounts a home is asked about at once: it reads all rows of their contents, and must answer in
+// time.
+const askContentsMax = 100
+
+// All reports whether a mailstore reaches every volume of another one. If so, nobody need look where contents lie.
+func (r Reach) All(home, by string) bool {
+	all := r.Copy.Volumes(home)
+	for _, v := range all {
+		if !r.reaches(by, v) {
 			return false
 		}
 	}
-	return true
+	return len(all) > 0
 }
 
-func (a *Admin) contentReached(home, name, destination string) error {
-	v, has := a.volume(home, name)
-	switch {
-	case !has:
-		return fault.New(fault.VolumeUnavailable, "%s does not have it any more", home).
-			WithHint("carbonio --host %s powerstore getAllVolumes lists its volumes", home)
-	case !v.Centralised:
-		return fault.New(fault.VolumeUnavailable, "it is not centralised, so %s could not read them", destination).
-			WithHint("%s", a.mendingContents(v))
-	case !a.reaches(destination, v):
-		return a.lacks(destination, v)
+// Contents checks that a mailstore reaches the contents of another one's copy, which lie on the volumes named. The error begins
+// with the volume that it does not reach.
+func (r Reach) Contents(home string, volumes []string, by string) error {
+	for _, name := range volumes {
+		v, known := r.volume(home, name)
+		if !known { // its home is no more, or has lost the volume
+			v, known = r.centralised(name)
+		}
+		switch {
+		case !known:
+			return fault.New(fault.VolumeUnavailable, "the volume %s, which no mailstore has any more", name).
+				WithHint("MailReplica getAccountStatus names the home; name the volume in its configuration again")
+		case v.Centralised && r.reaches(by, v):
+		case v.Centralised:
+			missing := r.lacks(by, v)
+			return fault.Wrap(fault.KindOf(missing), missing, "the volume %s: %s", name, fault.Message(missing)).WithHint("%s", fault.HintOf(missing))
+		case v.Mailstore != by:
+			return fault.New(fault.VolumeUnavailable, "the volume %s of %s, which is not centralised: %s could not read them", name, v.Mailstore, by).
+				WithHint("%s", r.mendingContents(v))
+		}
 	}
 	return nil
 }
 
+// centralised finds a centralised volume on any mailstore.
+func (r Reach) centralised(name string) (directory.Volume, bool) {
+	for _, v := range r.Copy.AllVolumes() {
+		if v.Name == name && v.Centralised {
+			return v, true
+		}
+	}
+	return directory.Volume{}, false
+}
+
 // mendingContents says how others come to reach the messages that lie on a volume. Another primary volume would not help.
-func (a *Admin) mendingContents(v directory.Volume) string {
+func (r Reach) mendingContents(v directory.Volume) string {
 	if v.Kind == directory.S3Volume {
-		return a.mendingCentralised(v)
+		return r.mendingCentralised(v)
 	}
 	return "move its folder to storage that every mailstore reaches, say centralised: true of it in the configuration of " + v.Mailstore +
 		", and restart that mailstore"

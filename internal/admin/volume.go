@@ -135,19 +135,19 @@ func (a *Admin) CreateCentralized(ctx context.Context, in CreateCentralized) (Vo
 		return Volume{}, fault.New(fault.Invalid, "%s is the mailstore that was asked: it has its volumes", a.Self).
 			WithHint("name with --host the mailstore that is to get the volume")
 	}
-	v, known := a.volume(server.FQDN, name)
+	v, known := a.reach.volume(server.FQDN, name)
 	switch {
 	case !known:
 		return Volume{}, fault.New(fault.NotFound, "%s has no volume %.100q", server.FQDN, name).
 			WithHint("carbonio --host %s powerstore getAllVolumes lists its volumes", server.FQDN)
 	case !v.Centralised:
 		return Volume{}, fault.New(fault.Invalid, "the volume %s of %s is not centralised: it is its own", name, server.FQDN).
-			WithHint("%s", a.mendingCentralised(v))
+			WithHint("%s", a.reach.mendingCentralised(v))
 	case v.Kind != directory.S3Volume:
 		return Volume{}, fault.New(fault.Invalid, "the volume %s is a folder: its path here cannot be known", name).
 			WithHint("name it, its path here and centralised: true in the configuration of %s, and restart that mailstore", a.Self)
 	}
-	if _, has := a.volume(a.Self, name); has {
+	if _, has := a.reach.volume(a.Self, name); has {
 		return Volume{}, a.hasVolume(name)
 	}
 	b, known := a.copy.Bucket(v.BucketID)
@@ -199,7 +199,7 @@ func (a *Admin) UpdateVolume(ctx context.Context, in UpdateVolume) (Volume, erro
 	if err := a.Follower.Poll(ctx); err != nil {
 		return Volume{}, err
 	}
-	old, known := a.volume(a.Self, strings.TrimSpace(in.Name))
+	old, known := a.reach.volume(a.Self, strings.TrimSpace(in.Name))
 	if !known {
 		return Volume{}, a.noVolume(in.Name)
 	}
@@ -287,7 +287,7 @@ func (a *Admin) DeleteVolume(ctx context.Context, name string) error {
 	if err := a.Follower.Poll(ctx); err != nil {
 		return err
 	}
-	v, known := a.volume(a.Self, strings.TrimSpace(name))
+	v, known := a.reach.volume(a.Self, strings.TrimSpace(name))
 	switch {
 	case !known:
 		return a.noVolume(name)
@@ -302,7 +302,7 @@ func (a *Admin) DeleteVolume(ctx context.Context, name string) error {
 		if !known {
 			continue
 		}
-		if p, has := a.primary(one.MailHost); has && p.Name == v.Name {
+		if p, has := a.reach.primary(one.MailHost); has && p.Name == v.Name {
 			return fault.New(fault.Invalid, "%s holds replicas of accounts of %s, whose new messages go to the volume %s", a.Self, one.MailHost, v.Name).
 				WithHint("remove the replicas first, or give %s another primary volume", one.MailHost)
 		}
@@ -344,7 +344,7 @@ func (a *Admin) isNewVolume(v directory.Volume, b directory.Bucket) error {
 		return fault.New(fault.Invalid, "%.100q cannot be the name of a volume", v.Name).
 			WithHint("use up to 64 letters, digits, dots, hyphens and underscores, and no word of the command")
 	}
-	if _, has := a.volume(a.Self, v.Name); has {
+	if _, has := a.reach.volume(a.Self, v.Name); has {
 		return a.hasVolume(v.Name)
 	}
 	for _, other := range a.copy.AllVolumes() {

@@ -207,7 +207,7 @@ func TestSetDestinationAndVolumes(t *testing.T) {
 	_, err = two.CreateCentralized(t.Context(), admin.CreateCentralized{Server: admintest.Name(1), Name: "central"})
 	must(t, err)
 	p.Mailstores[0].PutContents(a.ID, "central", admintest.OwnVolume)
-	refusal("a@example.com has messages on the volume local: it is not centralised", "centralised: true")
+	refusal("a@example.com has messages on the volume local of mbox1.example.com, which is not centralised", "centralised: true")
 	p.Mailstores[0].PutContents(a.ID, "central")
 	_, err = one.SetDestination(t.Context(), set)
 	must(t, err)
