@@ -312,7 +312,7 @@ func (a *Admin) DeleteVolume(ctx context.Context, name string) error {
 		return err
 	}
 	if used {
-		return fault.New(fault.Invalid, "mailboxes on %s have messages on the volume %s", a.Self, v.Name).
+		return fault.New(fault.Invalid, "mailboxes on %s have messages on the volume %s, or removed ones whose bodies are kept for a while", a.Self, v.Name).
 			WithHint("it can go when none is left: promote the accounts elsewhere and remove the replicas here, or keep the volume")
 	}
 	if err := a.Directory.DeleteVolume(ctx, a.Self, v.Name); err != nil {

@@ -5,6 +5,7 @@ package metadata
 const (
 	selectContentVolumes = "SELECT DISTINCT volume FROM content WHERE mailbox_id = ? ORDER BY volume"
 	selectContentOn      = "SELECT 1 FROM content WHERE volume = ? LIMIT 1"
+	selectDiscardedOn    = "SELECT 1 FROM discarded WHERE volume = ? LIMIT 1"
 )
 
 // ContentVolumes are the volumes that the contents of a mailbox lie on. It reads all of its contents' rows.
@@ -22,9 +23,14 @@ func (v *View) ContentVolumes(mailboxID int64) ([]string, error) {
 	return all, err
 }
 
-// HasContentOn reports whether a content of any mailbox lies on a volume, of one that is being removed too. If none does, it
-// reads the rows of every content of the mailstore.
+// HasContentOn reports whether a content of any mailbox lies on a volume, or is a discarded one whose blob may be there still;
+// of mailboxes that were removed, too. If none does, it reads the rows of every content of the mailstore.
 func (v *View) HasContentOn(volume string) (bool, error) {
 	var one int64
-	return v.one(selectContentOn, []any{[]byte(volume)}, &one)
+	for _, query := range []string{selectDiscardedOn, selectContentOn} {
+		if found, err := v.one(query, []any{[]byte(volume)}, &one); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
 }

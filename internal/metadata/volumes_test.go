@@ -19,6 +19,7 @@ func TestContentVolumes(t *testing.T) {
 			id := mailbox.ItemID(10 + i)
 			delta.Contents[id] = &mailbox.Content{ID: id, Volume: volume, Blob: "blob", Summary: []byte("s")}
 		}
+		delta.Discarded = map[mailbox.ItemID]*mailbox.Discarded{20: {ContentID: 20, Volume: "gone", Blob: "blob"}}
 		return tx.Write(full, delta)
 	})
 	view(t, s, func(v *metadata.View) error {
@@ -28,7 +29,7 @@ func TestContentVolumes(t *testing.T) {
 		want(t, "volumes of an empty mailbox", got, []string(nil), err)
 		_, err = v.ContentVolumes(1 << 40)
 		wantKind(t, err, fault.NotFound)
-		for volume, used := range map[string]bool{"own": true, "a'b": true, "ow": false, "": false} {
+		for volume, used := range map[string]bool{"own": true, "a'b": true, "gone": true, "ow": false, "": false} {
 			has, err := v.HasContentOn(volume)
 			want(t, "a content on "+volume, has, used, err)
 		}
