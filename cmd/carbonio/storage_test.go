@@ -103,7 +103,7 @@ func TestS3ConnectionThatFails(t *testing.T) {
 	c.ok("core doCreateBucket S3 mail k " + admintest.Secret + " mail eu-west-1")
 	c.SetBucketsAway(true)
 	r := c.run("core testS3Connection mail")
-	if r.code != exitFailed || !strings.Contains(r.out, "result failed\n") || !strings.Contains(r.out, "step connect\nresult ok\n") ||
+	if r.code != exitFailed || !strings.Contains(r.out, "result failed\n") || !strings.Contains(r.out, "step connection\nfound failed: ") ||
 		!strings.Contains(r.errors, "does not answer (") {
 		t.Errorf("got %+v", r)
 	}

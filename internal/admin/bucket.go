@@ -225,12 +225,12 @@ type TestBucket struct {
 	Prefix string `json:"prefix,omitempty"` // below which blobs are written; credentials may be good for that alone
 }
 
-// BucketTest is what came of a test: the steps that were passed, and the problem that ended it.
+// BucketTest is what came of a test: what was found at each step, up to the problem that ended it.
 type BucketTest struct {
 	Bucket    Bucket   `json:"bucket"`
 	Mailstore string   `json:"mailstore"` // from which it was reached
-	Passed    []string `json:"passed"`
-	Problem   string   `json:"problem"` // empty: there is none
+	Steps     []string `json:"steps"`     // NAME: what was found
+	Problem   string   `json:"problem"`   // empty: there is none
 	Hint      string   `json:"hint"`
 }
 
@@ -253,7 +253,7 @@ func (a *Admin) TestBucket(ctx context.Context, in TestBucket) (BucketTest, erro
 	test := BucketTest{Bucket: a.viewBucket(b), Mailstore: a.Self}
 	within, cancel := context.WithTimeout(ctx, testWait)
 	defer cancel()
-	test.Passed, err = a.Volumes.TestBucket(within, b, prefix)
+	test.Steps, err = a.Volumes.TestBucket(within, b, prefix)
 	if ctx.Err() != nil {
 		return BucketTest{}, fault.Wrap(fault.Interrupted, ctx.Err(), "interrupted")
 	}

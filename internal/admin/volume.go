@@ -20,9 +20,9 @@ type Volumes interface {
 	// Find proves the same of a volume that is there already, reached as the bucket says. A place without its mark is refused.
 	Find(ctx context.Context, v directory.Volume, b directory.Bucket) error
 
-	// TestBucket writes, reads, lists and deletes an object below a prefix. It gives the steps that were passed, and what
-	// ended it.
-	TestBucket(ctx context.Context, b directory.Bucket, prefix string) (passed []string, err error)
+	// TestBucket writes, reads, lists and deletes an object below a prefix. It gives what was found at each step, as
+	// "NAME: …", the one that failed included.
+	TestBucket(ctx context.Context, b directory.Bucket, prefix string) (steps []string, err error)
 
 	// InUse reports whether a copy on this mailstore has contents on a volume.
 	InUse(ctx context.Context, name string) (bool, error)

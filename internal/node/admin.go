@@ -27,7 +27,7 @@ const operationsAtOnce = 64
 func (n *Node) openAdmin(context.Context) error {
 	c := admin.Config{
 		Self: n.config.FQDN, Token: n.tokens.admin, Directory: n.directory, Follower: n.follower, Peers: n.peers,
-		Reseeder: reseeder{n}, LogStatus: n.logStatus, LogConfig: n.logConfig, Volume: n.volume,
+		Reseeder: reseeder{n}, LogStatus: n.logStatus, LogConfig: n.logConfig, Volumes: volumeProver{n},
 		Deliver: n.deliver, Logger: n.logger,
 	}
 	runners := admin.Runners(c)
@@ -64,10 +64,6 @@ func (n *Node) logStatus() admin.LogStatus {
 		}
 	}
 	return admin.LogStatus{Reachable: n.logReachable(), Identity: identity}
-}
-
-func (n *Node) volume() admin.Volume {
-	return admin.Volume{Name: n.config.PrimaryVolume, Centralised: n.config.Centralised()}
 }
 
 // deliver hands a message to this mailstore's own LMTP server, which takes it for any account.

@@ -191,7 +191,7 @@ func (n *Node) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.directory.RegisterMailstore(ctx, self)
+	err = n.announce(ctx, self)
 	known := err == nil
 	if fault.Is(err, fault.DirectoryUnavailable) && n.copy.Version() > 0 {
 		n.logger.Warn("starting without the directory", "error", err)
@@ -202,6 +202,14 @@ func (n *Node) register(ctx context.Context) error {
 	}
 	n.loops.Go(func() { n.heartbeat(self, known) })
 	return nil
+}
+
+// announce tells the directory of this process and of the volumes in its configuration.
+func (n *Node) announce(ctx context.Context, self directory.Mailstore) error {
+	if err := n.directory.RegisterMailstore(ctx, self); err != nil {
+		return err
+	}
+	return n.directory.RegisterVolumes(ctx, self.FQDN, n.configured())
 }
 
 func (n *Node) registration(ctx context.Context) (directory.Mailstore, error) {
@@ -240,7 +248,7 @@ func (n *Node) heartbeat(self directory.Mailstore, known bool) {
 		if known {
 			err = n.directory.Heartbeat(n.ctx, self.FQDN, self.Incarnation)
 		} else {
-			err = n.directory.RegisterMailstore(n.ctx, self)
+			err = n.announce(n.ctx, self)
 		}
 		if known = !fault.Is(err, fault.NotFound) && (known || err == nil); fault.Is(err, fault.Exists) {
 			n.fail(err)
@@ -263,7 +271,7 @@ func (n *Node) openParts(context.Context) error {
 		Mailstore: n.mailstore, Agent: n.agent, Wishes: n.copy, Directory: n.directory, Peers: n.peers,
 		ExportDir: filepath.Join(n.config.Data, "exports"), Notified: n.notify, Logger: n.logger,
 	})
-	n.taker = &promotion.Taker{Mailstore: n.mailstore, Agent: n.agent, Switch: n.manager, Logger: n.logger}
+	n.taker = &promotion.Taker{Mailstore: n.mailstore, Agent: n.agent, Switch: n.manager, Logger: n.logger, Reads: n.mayTake}
 	n.mailstore.Start(n.agent, n.manager.Look)
 	n.atStop(func(context.Context) error {
 		n.agent.Close()

@@ -72,6 +72,9 @@ func (s peerService) Give(ctx context.Context, id account.ID, destination string
 	if _, known := s.n.copy.Mailstore(destination); !known {
 		return fault.New(fault.NotFound, "there is no mailstore %s", destination)
 	}
+	if err := s.n.mayGive(ctx, id, destination); err != nil {
+		return err
+	}
 	choose := func(ctx context.Context) (protocol.Stream, error) {
 		return s.n.manager.ChooseStream(ctx, id, destination)
 	}

@@ -110,15 +110,16 @@ func (s storage) Find(_ context.Context, v directory.Volume, b directory.Bucket)
 	return nil
 }
 
-// TestBucket passes the first step, and if the bucket is reached the others.
+// TestBucket passes the first step, and if the bucket is reached the other one.
 func (s storage) TestBucket(_ context.Context, b directory.Bucket, _ string) ([]string, error) {
 	p := s.m.platform
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	steps := []string{"name: s3.example.com is 192.0.2.1"}
 	if err := s.reach(b); err != nil {
-		return []string{"connect"}, err
+		return append(steps, "connection: failed: "+fault.Message(err)), err
 	}
-	return []string{"connect", "write", "read", "list", "delete"}, nil
+	return append(steps, "connection: s3.example.com:9000 answers"), nil
 }
 
 // InUse looks at what PutContents said.

@@ -37,6 +37,12 @@ type Cluster struct {
 // Start starts a cluster of n mailstores with brokers configured. It ends with the test.
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
+	return StartWith(t, n, func(int, *config.Config) {})
+}
+
+// StartWith is Start with configurations that the test changes; i counts from 0.
+func StartWith(t testing.TB, n int, change func(i int, cfg *config.Config)) *Cluster {
+	t.Helper()
 	c := &Cluster{t: t, folder: t.TempDir()}
 	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: "127.0.0.1:0"})
 	d, err := directory.Create(t.Context(), directory.Options{Path: filepath.Join(c.folder, "directory.db")})
@@ -54,7 +60,9 @@ func Start(t testing.TB, n int) *Cluster {
 		}
 	}
 	for i := range n {
-		c.configs = append(c.configs, c.configure(i))
+		cfg := c.configure(i)
+		change(i, &cfg)
+		c.configs = append(c.configs, cfg)
 		c.Nodes = append(c.Nodes, nil)
 		c.StartNode(i)
 	}
