@@ -72,7 +72,7 @@ type Node struct {
 type Surroundings struct {
 	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // to mailstores and brokers
-	Volume func(blob.Volume) blob.Volume                                      // puts itself in front of a volume
+	Volume func(blob.Volume) blob.Volume                                     // puts itself in front of a volume
 }
 
 // Start starts a mailstore and returns when it answers. The error says what is wrong with its configuration or its

@@ -67,4 +67,3 @@ func fenced(t *testing.T, c *nodetest.Cluster, id account.ID) (kind fault.Kind, 
 	}
 	return kind, text
 }
-
