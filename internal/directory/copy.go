@@ -22,6 +22,7 @@ type Copy struct {
 	index     *index
 	directory string    // identity of the directory; empty: nothing was copied yet
 	version   int64     // of the last change applied
+	stale     bool      // the file was followed by a program that did not know all tables: it must be copied in full
 	confirmed time.Time // when the copy last was known to equal the directory
 }
 
@@ -91,10 +92,24 @@ func (c *Copy) load(ctx context.Context) error {
 			if c.directory, err = q.meta(metaDirectoryID); err != nil {
 				return err
 			}
+			if c.stale, err = q.copiedByOlder(); err != nil {
+				return err
+			}
 		}
 		c.index = index
 		return nil
 	})
+}
+
+// copiedByOlder reports whether the copy was last copied in full by a program of an older schema. Such a program follows a
+// directory that a newer one has brought to its own schema, and passes over the rows that it does not know.
+func (q *query) copiedByOlder() (bool, error) {
+	steps, err := migrations(dialect)
+	if err != nil {
+		return false, err
+	}
+	schema, err := q.meta(metaCopiedSchema)
+	return schema != strconv.Itoa(len(steps)), err
 }
 
 // Apply takes pages of changes in, all or none, and says what they changed. They must follow on one another and on what
@@ -131,6 +146,7 @@ func (c *Copy) Apply(ctx context.Context, pages ...Changes) (Event, error) {
 		}
 	}
 	c.index, c.directory, c.version = index, last.Directory, last.Through
+	c.stale = c.stale && !pages[0].Full
 	if !last.More {
 		c.confirmed = now
 	}
@@ -171,6 +187,9 @@ func (t *tx) copyPages(pages []Changes, last *Changes, now time.Time) error {
 				return err
 			}
 		}
+		if err := t.noteCopiedSchema(); err != nil {
+			return err
+		}
 	}
 	for i := range pages {
 		if err := t.copyPage(&pages[i]); err != nil {
@@ -187,6 +206,14 @@ func (t *tx) copyPages(pages []Changes, last *Changes, now time.Time) error {
 		return nil
 	}
 	return t.setMeta(metaConfirmedAt, strconv.FormatInt(millis(now), 10))
+}
+
+func (t *tx) noteCopiedSchema() error {
+	steps, err := migrations(dialect)
+	if err != nil {
+		return err
+	}
+	return t.setMeta(metaCopiedSchema, strconv.Itoa(len(steps)))
 }
 
 func (t *tx) copyPage(c *Changes) error {

@@ -141,6 +141,16 @@ func (c *Copy) Version() int64 {
 	return c.version
 }
 
+// followedVersion is the version to ask for changes after; 0: for all of the directory.
+func (c *Copy) followedVersion() int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.stale {
+		return 0
+	}
+	return c.version
+}
+
 // identity is that of the directory which the copy was made from.
 func (c *Copy) identity() string {
 	c.mu.RLock()

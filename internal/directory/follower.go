@@ -78,7 +78,7 @@ func (f *Follower) Poll(ctx context.Context) error {
 }
 
 func (f *Follower) step(ctx context.Context) error {
-	have := f.cfg.Copy.Version()
+	have := f.cfg.Copy.followedVersion()
 	if have > 0 {
 		directory, current, err := f.cfg.Directory.state(ctx)
 		if err != nil {
@@ -106,7 +106,7 @@ func (f *Follower) step(ctx context.Context) error {
 			return err
 		}
 		f.tell(event)
-		if have = f.cfg.Copy.Version(); !pages[len(pages)-1].More {
+		if have = f.cfg.Copy.followedVersion(); !pages[len(pages)-1].More {
 			return nil
 		}
 	}

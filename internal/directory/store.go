@@ -18,6 +18,8 @@ const (
 	counterPruned   = "pruned"       // version of the last row of the table removed that was pruned
 	metaDirectoryID = "directory_id" // of the directory; in a copy, of the one it was made from
 	metaConfirmedAt = "confirmed_at" // of a copy: when it last was known to equal the directory
+	// of a copy: number of the schema that the program had which last copied all of the directory
+	metaCopiedSchema = "copied_schema"
 )
 
 const (
