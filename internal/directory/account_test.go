@@ -10,8 +10,10 @@ import (
 	"mailreplica/internal/fault"
 )
 
-func TestCreateAccount(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestCreateAccount(t *testing.T) { onEngines(t, testCreateAccount) }
+
+func testCreateAccount(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	made, err := d.CreateAccount(t.Context(),
 		directory.NewAccount{Name: "John@Example.com", PasswordHash: "hash", GlobalAdmin: true})
 	must(t, err)
@@ -29,7 +31,11 @@ func TestCreateAccount(t *testing.T) {
 }
 
 func TestCreateAccountChoosesTheEmptiestMailstore(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+	onEngines(t, testCreateAccountChoosesTheEmptiestMailstore)
+}
+
+func testCreateAccountChoosesTheEmptiestMailstore(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	newAccount(t, d, "a@x", mbox1)
 	newAccount(t, d, "b@x", mbox2)
 	if got := newAccount(t, d, "c@x", "").MailHost; got != mbox3 {
@@ -47,8 +53,12 @@ func TestCreateAccountChoosesTheEmptiestMailstore(t *testing.T) {
 
 // A dead mailstore whose accounts were promoted elsewhere is the emptiest, and must not get all the new ones.
 func TestCreateAccountPrefersMailstoresThatRun(t *testing.T) {
+	onEngines(t, testCreateAccountPrefersMailstoresThatRun)
+}
+
+func testCreateAccountPrefersMailstoresThatRun(t *testing.T, r rig) {
 	now := newClock()
-	d := newDirectory(t, directory.Options{Now: now.Now})
+	d := r.newDirectory(t, directory.Options{Now: now.Now})
 	newAccount(t, d, "a@x", mbox2)
 	newAccount(t, d, "b@x", mbox3)
 	newAccount(t, d, "c@x", mbox3)
@@ -65,8 +75,10 @@ func TestCreateAccountPrefersMailstoresThatRun(t *testing.T) {
 	}
 }
 
-func TestCreateAccountRefuses(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestCreateAccountRefuses(t *testing.T) { onEngines(t, testCreateAccountRefuses) }
+
+func testCreateAccountRefuses(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	newAccount(t, d, "a@x", "")
 	_, err := d.CreateList(t.Context(), "list@x")
 	must(t, err)
@@ -93,7 +105,11 @@ func TestCreateAccountRefuses(t *testing.T) {
 }
 
 func TestCreateAccountWithoutAMailstore(t *testing.T) {
-	d, err := directory.Create(t.Context(), directory.Options{Path: t.TempDir() + "/directory.db"})
+	onEngines(t, testCreateAccountWithoutAMailstore)
+}
+
+func testCreateAccountWithoutAMailstore(t *testing.T, r rig) {
+	d, err := directory.Create(t.Context(), r.empty(t))
 	must(t, err)
 	defer d.Close()
 	_, err = d.CreateAccount(t.Context(), directory.NewAccount{Name: "a@x"})
@@ -101,8 +117,10 @@ func TestCreateAccountWithoutAMailstore(t *testing.T) {
 }
 
 // Names are bytes: what a collation would call equal is another name.
-func TestNamesAreBytes(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestNamesAreBytes(t *testing.T) { onEngines(t, testNamesAreBytes) }
+
+func testNamesAreBytes(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	for _, name := range []string{"a@x", "ä@x", "a\u0308@x", "ß@x", "ss@x"} {
 		newAccount(t, d, name, "")
 	}
@@ -117,8 +135,10 @@ func TestNamesAreBytes(t *testing.T) {
 	wantKind(t, err, fault.NotFound)
 }
 
-func TestUpdateAccountComparesAndSets(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestUpdateAccountComparesAndSets(t *testing.T) { onEngines(t, testUpdateAccountComparesAndSets) }
+
+func testUpdateAccountComparesAndSets(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", "")
 	locked, hash, admin := directory.Locked, "other", true
 	b, err := d.UpdateAccount(t.Context(), a.ID, a.Version, directory.AccountUpdate{Status: &locked, PasswordHash: &hash})
@@ -153,8 +173,10 @@ func TestUpdateAccountComparesAndSets(t *testing.T) {
 	}
 }
 
-func TestDeleteAccount(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestDeleteAccount(t *testing.T) { onEngines(t, testDeleteAccount) }
+
+func testDeleteAccount(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", mbox1)
 	_, err := d.PutReplica(t.Context(), a.ID, mbox2, 10)
 	must(t, err)
@@ -191,8 +213,10 @@ func TestDeleteAccount(t *testing.T) {
 	wantKind(t, d.FinishDelete(t.Context(), account.NewID()), fault.NotFound)
 }
 
-func TestDeleteListAtOnce(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestDeleteListAtOnce(t *testing.T) { onEngines(t, testDeleteListAtOnce) }
+
+func testDeleteListAtOnce(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	list, err := d.CreateList(t.Context(), "list@x")
 	must(t, err)
 	_, err = d.BeginDelete(t.Context(), list.ID)
@@ -200,8 +224,10 @@ func TestDeleteListAtOnce(t *testing.T) {
 	newAccount(t, d, "list@x", "")
 }
 
-func TestSetStream(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestSetStream(t *testing.T) { onEngines(t, testSetStream) }
+
+func testSetStream(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", "")
 	topic := [16]byte{1, 2, 3}
 	got, err := d.SetStream(t.Context(), a.ID, "cluster", topic, 7)

@@ -5,7 +5,7 @@ import (
 )
 
 func BenchmarkLookup(b *testing.B) {
-	p := newPlatform(b)
+	p := sqlite.newPlatform(b)
 	createMany(b, p.directory, 20_000)
 	must(b, p.follower.Poll(b.Context()))
 	b.ResetTimer()
@@ -17,14 +17,14 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func BenchmarkPollUnchanged(b *testing.B) {
-	p := newPlatform(b)
+	p := sqlite.newPlatform(b)
 	for b.Loop() {
 		must(b, p.follower.Poll(b.Context()))
 	}
 }
 
 func BenchmarkSetHomeParallel(b *testing.B) {
-	p := newPlatform(b)
+	p := sqlite.newPlatform(b)
 	a := newAccount(b, p.directory, "a@x", mbox1)
 	b.SetParallelism(64)
 	b.RunParallel(func(pb *testing.PB) {

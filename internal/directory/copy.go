@@ -33,7 +33,9 @@ func OpenCopy(ctx context.Context, path string, opts Options) (*Copy, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the path of the directory's copy")
 	}
-	c := &Copy{store: newStore(path, "the copy of the directory", fault.DatabaseUnavailable, opts), index: newIndex()}
+	const what = "the copy of the directory"
+	file := &sqliteFile{path: path, what: what, unavailable: fault.DatabaseUnavailable}
+	c := &Copy{store: newStore(file, what, fault.DatabaseUnavailable, opts), index: newIndex()}
 	if err := c.store.create(ctx); err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (c *Copy) load(ctx context.Context) error {
 // copiedByOlder reports whether the copy was last copied in full by a program of an older schema. Such a program follows a
 // directory that a newer one has brought to its own schema, and passes over the rows that it does not know.
 func (q *query) copiedByOlder() (bool, error) {
-	steps, err := migrations(dialect)
+	steps, err := migrations("sqlite")
 	if err != nil {
 		return false, err
 	}
@@ -161,7 +163,7 @@ func (c *Copy) follows(pages []Changes) error {
 	for i := range pages {
 		p := &pages[i]
 		if directory != "" && p.Directory != directory {
-			return otherDirectory(c.store.path)
+			return otherDirectory(c.store.engine.place())
 		}
 		if !(p.Full && i == 0) && (p.After != version || directory == "") {
 			return fault.New(fault.Internal, "changes after version %d do not follow on version %d", p.After, version)
@@ -209,7 +211,7 @@ func (t *tx) copyPages(pages []Changes, last *Changes, now time.Time) error {
 }
 
 func (t *tx) noteCopiedSchema() error {
-	steps, err := migrations(dialect)
+	steps, err := migrations("sqlite")
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,10 @@ import (
 
 // TestAccountsLetsTheCopyMove asks the copy about accounts while it chooses them, and lets the directory move on in between: a
 // command that lists accounts once stopped its whole mailstore so.
-func TestAccountsLetsTheCopyMove(t *testing.T) {
-	p := newPlatform(t)
+func TestAccountsLetsTheCopyMove(t *testing.T) { onEngines(t, testAccountsLetsTheCopyMove) }
+
+func testAccountsLetsTheCopyMove(t *testing.T, r rig) {
+	p := r.newPlatform(t)
 	first := newAccount(t, p.directory, "first@example.com", mbox1)
 	must(t, p.follower.Poll(t.Context()))
 	newAccount(t, p.directory, "second@example.com", mbox1)

@@ -58,11 +58,13 @@ func (m *mirror) tell(e directory.Event) {
 
 // Whatever is written, the copy equals the directory after each step, also after a restart of the copy, and the events
 // tell all of it.
-func TestCopyEqualsDirectory(t *testing.T) {
+func TestCopyEqualsDirectory(t *testing.T) { onEngines(t, testCopyEqualsDirectory) }
+
+func testCopyEqualsDirectory(t *testing.T, r rig) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
-			p := newPlatform(t)
+			p := r.newPlatform(t)
 			w := &writer{t: t, p: p, random: rand.New(rand.NewPCG(seed, 1))}
 			seen := newMirror(t, func() *directory.Copy { return p.copy })
 			p.follower.Subscribe(seen.tell)

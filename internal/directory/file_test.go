@@ -34,7 +34,7 @@ func TestOpenNeverCreates(t *testing.T) {
 
 func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "directory.db")
-	newDirectory(t, directory.Options{Path: path})
+	sqlite.newDirectory(t, directory.Options{Path: path})
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		info, err := os.Stat(path + suffix)
 		must(t, err)
@@ -58,7 +58,7 @@ func TestGarbageIsRefused(t *testing.T) {
 // A file that is deleted under an open database must not go on swallowing writes.
 func TestDeletedFileIsNoticed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "directory.db")
-	d := newDirectory(t, directory.Options{Path: path})
+	d := sqlite.newDirectory(t, directory.Options{Path: path})
 	must(t, os.Remove(path))
 	wantKind(t, d.SetConfig(t.Context(), "c", "1"), fault.DirectoryUnavailable)
 	_, err := d.Mailstores(t.Context())
@@ -67,7 +67,7 @@ func TestDeletedFileIsNoticed(t *testing.T) {
 
 func TestPathsWithSpecialCharacters(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a b?c#d%20&e=f")
-	d := newDirectory(t, directory.Options{Path: filepath.Join(folder, "directory.db")})
+	d := sqlite.newDirectory(t, directory.Options{Path: filepath.Join(folder, "directory.db")})
 	must(t, d.SetConfig(t.Context(), "c", "1"))
 	if _, err := os.Stat(filepath.Join(folder, "directory.db")); err != nil {
 		t.Error(err)

@@ -188,7 +188,7 @@ func (f *Follower) ask(ctx context.Context, find func(*query) (Account, error)) 
 			return err
 		}
 		if own := f.cfg.Copy.identity(); own != "" && own != identity {
-			return otherDirectory(f.cfg.Copy.store.path)
+			return otherDirectory(f.cfg.Copy.store.engine.place())
 		}
 		a, err = find(q)
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"sync"
 	"testing"
@@ -15,49 +14,11 @@ import (
 	"mailreplica/internal/fault"
 )
 
-// platform is a directory with one mailstore's copy of it.
-type platform struct {
-	path, copyPath string
-	clock          *clock
-	directory      *directory.Directory
-	copy           *directory.Copy
-	follower       *directory.Follower
-}
-
-func newPlatform(t testing.TB) *platform {
-	t.Helper()
-	p := &platform{clock: newClock()}
-	folder := t.TempDir()
-	p.path, p.copyPath = filepath.Join(folder, "shared", "directory.db"), filepath.Join(folder, "copy.db")
-	p.directory = newDirectory(t, directory.Options{Path: p.path, Now: p.clock.Now})
-	p.open(t)
-	return p
-}
-
-// open opens the copy, as a mailstore does that starts.
-func (p *platform) open(t testing.TB) {
-	t.Helper()
-	copied, err := directory.OpenCopy(t.Context(), p.copyPath, directory.Options{Now: p.clock.Now})
-	must(t, err)
-	t.Cleanup(func() { copied.Close() })
-	p.copy = copied
-	p.follower = directory.NewFollower(directory.FollowerConfig{Directory: p.directory, Copy: copied})
-}
-
-// takeAway moves the directory's files elsewhere, as a disk that is gone.
-func (p *platform) takeAway(t testing.TB) (putBack func()) {
-	t.Helper()
-	away := filepath.Dir(p.path) + ".away"
-	must(t, os.Rename(filepath.Dir(p.path), away))
-	return func() {
-		t.Helper()
-		must(t, os.Rename(away, filepath.Dir(p.path)))
-	}
-}
-
 // A copy of more rows than a page holds, made from nothing and followed.
-func TestManyAccounts(t *testing.T) {
-	p := newPlatform(t)
+func TestManyAccounts(t *testing.T) { onEngines(t, testManyAccounts) }
+
+func testManyAccounts(t *testing.T, r rig) {
+	p := r.newPlatform(t)
 	count := directory.ChangesRowsMax*2 + 100
 	createMany(t, p.directory, count)
 	must(t, p.follower.Poll(t.Context()))
@@ -94,8 +55,10 @@ func createManyFrom(t testing.TB, d *directory.Directory, from, to int) {
 	group.Wait()
 }
 
-func TestCopyServesWithoutTheDirectory(t *testing.T) {
-	p := newPlatform(t)
+func TestCopyServesWithoutTheDirectory(t *testing.T) { onEngines(t, testCopyServesWithoutTheDirectory) }
+
+func testCopyServesWithoutTheDirectory(t *testing.T, r rig) {
+	p := r.newPlatform(t)
 	ctx := t.Context()
 	a := newAccount(t, p.directory, "a@x", mbox1)
 	_, err := p.directory.PutReplica(ctx, a.ID, mbox2, 10)
@@ -142,8 +105,10 @@ func TestCopyServesWithoutTheDirectory(t *testing.T) {
 	}
 }
 
-func TestLookupAsksTheDirectoryOnAMiss(t *testing.T) {
-	p := newPlatform(t)
+func TestLookupAsksTheDirectoryOnAMiss(t *testing.T) { onEngines(t, testLookupAsksTheDirectoryOnAMiss) }
+
+func testLookupAsksTheDirectoryOnAMiss(t *testing.T, r rig) {
+	p := r.newPlatform(t)
 	must(t, p.follower.Poll(t.Context()))
 	a := newAccount(t, p.directory, "a@x", mbox1) // not in the copy yet
 	got, err := p.follower.Lookup(t.Context(), "a@x")
@@ -154,8 +119,10 @@ func TestLookupAsksTheDirectoryOnAMiss(t *testing.T) {
 	wantKind(t, err, fault.NotFound)
 }
 
-func TestLookupForPasswordBoundsTheAge(t *testing.T) {
-	p := newPlatform(t)
+func TestLookupForPasswordBoundsTheAge(t *testing.T) { onEngines(t, testLookupForPasswordBoundsTheAge) }
+
+func testLookupForPasswordBoundsTheAge(t *testing.T, r rig) {
+	p := r.newPlatform(t)
 	ctx := t.Context()
 	newAccount(t, p.directory, "a@x", mbox1)
 	must(t, p.follower.Poll(ctx))
@@ -174,13 +141,15 @@ func TestLookupForPasswordBoundsTheAge(t *testing.T) {
 }
 
 // A directory file that is replaced by an empty one must not make every account unknown.
-func TestAnotherDirectoryIsRefused(t *testing.T) {
-	p := newPlatform(t)
+func TestAnotherDirectoryIsRefused(t *testing.T) { onEngines(t, testAnotherDirectoryIsRefused) }
+
+func testAnotherDirectoryIsRefused(t *testing.T, r rig) {
+	p := r.newPlatform(t)
 	ctx := t.Context()
 	newAccount(t, p.directory, "a@x", mbox1)
 	must(t, p.follower.Poll(ctx))
-	p.takeAway(t)
-	other, err := directory.Create(ctx, directory.Options{Path: p.path})
+	p.replace(t)
+	other, err := directory.Create(ctx, p.opts)
 	must(t, err)
 	defer other.Close()
 	wantKind(t, p.follower.Poll(ctx), fault.DirectoryUnavailable)
@@ -199,14 +168,14 @@ func TestAnotherDirectoryIsRefused(t *testing.T) {
 
 // A directory that was restored from an older backup is followed; accounts that it does not have are gone, not deleted.
 func TestRestoredDirectoryIsFollowed(t *testing.T) {
-	p := newPlatform(t)
+	p := sqlite.newPlatform(t)
 	ctx := t.Context()
 	newAccount(t, p.directory, "a@x", mbox1)
 	must(t, p.directory.Close())
-	backup, err := os.ReadFile(p.path) // the last connection has moved the log into the file
+	backup, err := os.ReadFile(p.opts.Path) // the last connection has moved the log into the file
 	must(t, err)
 	reopen := func() {
-		p.directory, err = directory.Open(directory.Options{Path: p.path, Now: p.clock.Now})
+		p.directory, err = directory.Open(p.opts)
 		must(t, err)
 		p.follower = directory.NewFollower(directory.FollowerConfig{Directory: p.directory, Copy: p.copy})
 	}
@@ -214,7 +183,7 @@ func TestRestoredDirectoryIsFollowed(t *testing.T) {
 	b := newAccount(t, p.directory, "b@x", mbox1)
 	must(t, p.follower.Poll(ctx))
 	must(t, p.directory.Close())
-	must(t, os.WriteFile(p.path, backup, 0o600))
+	must(t, os.WriteFile(p.opts.Path, backup, 0o600))
 	reopen()
 	defer p.directory.Close()
 	var events []directory.Event
@@ -229,8 +198,10 @@ func TestRestoredDirectoryIsFollowed(t *testing.T) {
 	}
 }
 
-func TestRunFollows(t *testing.T) {
-	p := newPlatform(t)
+func TestRunFollows(t *testing.T) { onEngines(t, testRunFollows) }
+
+func testRunFollows(t *testing.T, r rig) {
+	p := r.newPlatform(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	told := make(chan directory.Event, 8)
 	unsubscribe := p.follower.Subscribe(func(e directory.Event) { told <- e })

@@ -3,7 +3,6 @@ package directory_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -38,25 +37,6 @@ const (
 	mbox2 = "mbox2.example.com"
 	mbox3 = "mbox3.example.com"
 )
-
-// newDirectory makes a directory that knows three mailstores.
-func newDirectory(t testing.TB, opts directory.Options) *directory.Directory {
-	t.Helper()
-	if opts.Path == "" {
-		opts.Path = filepath.Join(t.TempDir(), "directory.db")
-	}
-	d, err := directory.Create(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	for _, fqdn := range []string{mbox1, mbox2, mbox3} {
-		if err := d.RegisterMailstore(t.Context(), mailstore(fqdn)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return d
-}
 
 func mailstore(fqdn string) directory.Mailstore {
 	return directory.Mailstore{FQDN: fqdn, AdminAddr: fqdn + ":7071", PeerAddr: fqdn + ":7072", LMTPAddr: fqdn + ":7025",

@@ -158,7 +158,7 @@ func noMailstore(fqdn string) error {
 }
 
 func (q *query) mailstore(fqdn string) (Mailstore, bool, error) {
-	found, err := rows(q, scanMailstore, "SELECT "+mailstoreColumns+" FROM mailstores WHERE fqdn = ?", fqdn)
+	found, err := rows(q, scanMailstore, "SELECT "+mailstoreColumns+" FROM mailstores WHERE fqdn = ?"+q.lock, fqdn)
 	if err != nil || len(found) == 0 {
 		return Mailstore{}, false, err
 	}

@@ -9,9 +9,11 @@ import (
 	"mailreplica/internal/fault"
 )
 
-func TestSecondIncarnationIsRefused(t *testing.T) {
+func TestSecondIncarnationIsRefused(t *testing.T) { onEngines(t, testSecondIncarnationIsRefused) }
+
+func testSecondIncarnationIsRefused(t *testing.T, r rig) {
 	clock := newClock()
-	d := newDirectory(t, directory.Options{Now: clock.Now})
+	d := r.newDirectory(t, directory.Options{Now: clock.Now})
 	first, second := mailstore(mbox1), mailstore(mbox1)
 	second.Incarnation = "another"
 
@@ -29,7 +31,11 @@ func TestSecondIncarnationIsRefused(t *testing.T) {
 }
 
 func TestRegisterMailstoreUpdatesAddresses(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+	onEngines(t, testRegisterMailstoreUpdatesAddresses)
+}
+
+func testRegisterMailstoreUpdatesAddresses(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	before, err := d.Version(t.Context())
 	must(t, err)
 	m := mailstore(mbox1)
@@ -50,8 +56,10 @@ func TestRegisterMailstoreUpdatesAddresses(t *testing.T) {
 	}
 }
 
-func TestRegisterMailstoreRefuses(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestRegisterMailstoreRefuses(t *testing.T) { onEngines(t, testRegisterMailstoreRefuses) }
+
+func testRegisterMailstoreRefuses(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	for _, fqdn := range []string{"", "Mbox1.example.com", "a b", "a,b", "a@b", "*"} {
 		m := mailstore(fqdn)
 		wantKind(t, d.RegisterMailstore(t.Context(), m), fault.Invalid)
@@ -63,7 +71,11 @@ func TestRegisterMailstoreRefuses(t *testing.T) {
 }
 
 func TestDeleteMailstoreIsRefusedWhileInUse(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+	onEngines(t, testDeleteMailstoreIsRefusedWhileInUse)
+}
+
+func testDeleteMailstoreIsRefusedWhileInUse(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", mbox1)
 	newAccount(t, d, "b@x", mbox2)
 	_, err := d.PutReplica(t.Context(), a.ID, mbox2, 1)
@@ -79,8 +91,10 @@ func TestDeleteMailstoreIsRefusedWhileInUse(t *testing.T) {
 	wantKind(t, d.DeleteMailstore(t.Context(), mbox3), fault.NotFound)
 }
 
-func TestConfig(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestConfig(t *testing.T) { onEngines(t, testConfig) }
+
+func testConfig(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	_, found, err := d.GetConfig(t.Context(), "brokers")
 	must(t, err)
 	if found {
@@ -105,8 +119,10 @@ func TestConfig(t *testing.T) {
 }
 
 // Whether a mailstore's volume is its own is known to all, and follows its configuration.
-func TestLocalVolumeIsFollowed(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestLocalVolumeIsFollowed(t *testing.T) { onEngines(t, testLocalVolumeIsFollowed) }
+
+func testLocalVolumeIsFollowed(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	for _, local := range []bool{true, false} {
 		m := mailstore(mbox1)
 		m.LocalVolume = local

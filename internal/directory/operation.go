@@ -138,7 +138,7 @@ func (d *Directory) Operation(ctx context.Context, id string) (Operation, error)
 }
 
 func (q *query) operation(id string) (Operation, error) {
-	found, err := rows(q, scanOperation, "SELECT "+operationColumns+" FROM operations WHERE id = ?", id)
+	found, err := rows(q, scanOperation, "SELECT "+operationColumns+" FROM operations WHERE id = ?"+q.lock, id)
 	if err != nil {
 		return Operation{}, err
 	}

@@ -23,8 +23,10 @@ func silent(directory.Operation) directory.Notification {
 	return directory.Notification{Server: mbox1, Type: directory.Information, Subject: "done"}
 }
 
-func TestOperationProgress(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestOperationProgress(t *testing.T) { onEngines(t, testOperationProgress) }
+
+func testOperationProgress(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	op := must1(d.CreateOperation(ctx, directory.Operation{Type: "promoteAccounts", Host: mbox1}, names(5000)))(t)
 	if op.State != directory.Queued || op.Total != 5000 || string(op.Parameters) != "{}" {
@@ -59,8 +61,10 @@ func TestOperationProgress(t *testing.T) {
 	}
 }
 
-func TestFinishOperationNotifiesOnce(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestFinishOperationNotifiesOnce(t *testing.T) { onEngines(t, testFinishOperationNotifiesOnce) }
+
+func testFinishOperationNotifiesOnce(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	op := must1(d.CreateOperation(ctx, directory.Operation{Type: "promoteAccounts", Host: mbox1}, nil))(t)
 	_, told, err := d.FinishOperation(ctx, op.ID, directory.Successful, "", silent)
@@ -87,8 +91,10 @@ func TestFinishOperationNotifiesOnce(t *testing.T) {
 	wantKind(t, err, fault.NotFound)
 }
 
-func TestNotificationIsClipped(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestNotificationIsClipped(t *testing.T) { onEngines(t, testNotificationIsClipped) }
+
+func testNotificationIsClipped(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	n := must1(d.AddNotification(t.Context(), directory.Notification{Server: mbox1, Type: directory.Critical,
 		Subject: strings.Repeat("é", 1000), Text: "text"}))(t)
 	if len(n.Subject) > directory.NotificationSubjectBytesMax || !utf8.ValidString(n.Subject) ||
@@ -100,9 +106,11 @@ func TestNotificationIsClipped(t *testing.T) {
 	}
 }
 
-func TestPrune(t *testing.T) {
+func TestPrune(t *testing.T) { onEngines(t, testPrune) }
+
+func testPrune(t *testing.T, r rig) {
 	clock := newClock()
-	d := newDirectory(t, directory.Options{Now: clock.Now})
+	d := r.newDirectory(t, directory.Options{Now: clock.Now})
 	ctx := t.Context()
 	old := must1(d.CreateOperation(ctx, directory.Operation{Type: "old", Host: mbox1}, names(20_000)))(t)
 	_, _, err := d.FinishOperation(ctx, old.ID, directory.Successful, "", silent)

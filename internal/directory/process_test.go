@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -17,28 +18,32 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/mariadb"
 )
 
-// childEnv tells this test's binary to be another process that uses the directory.
-const childEnv = "MAILREPLICA_DIRECTORY_TEST_CHILD"
+// childRole tells this test's binary to be another process that uses the directory that childPlace describes.
+const (
+	childRole  = "MAILREPLICA_DIRECTORY_TEST_CHILD"
+	childPlace = "MAILREPLICA_DIRECTORY_TEST_PLACE"
+)
 
-func TestMain(m *testing.M) {
-	role, path, _ := strings.Cut(os.Getenv(childEnv), ":")
-	if role == "" {
-		os.Exit(m.Run())
-	}
-	if err := child(role, path); err != nil {
-		fmt.Fprintln(os.Stderr, role, err)
-		os.Exit(1)
-	}
+// place is where a directory is.
+type place struct {
+	Path    string
+	MariaDB *mariadb.Config
 }
 
-func child(role, path string) error {
+func child(role string) error {
 	ctx := context.Background()
-	if role == "hold" {
-		return holdTransaction(ctx, path)
+	var at place
+	if err := json.Unmarshal([]byte(os.Getenv(childPlace)), &at); err != nil {
+		return err
 	}
-	d, err := directory.Open(directory.Options{Path: path})
+	opts := directory.Options{Path: at.Path, MariaDB: at.MariaDB}
+	if role == "hold" {
+		return holdTransaction(ctx, opts)
+	}
+	d, err := directory.Open(opts)
 	if err != nil {
 		return err
 	}
@@ -86,8 +91,13 @@ func contend(ctx context.Context, d *directory.Directory, role string) error {
 }
 
 // holdTransaction is killed in the middle of a transaction that has written.
-func holdTransaction(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+func holdTransaction(ctx context.Context, opts directory.Options) error {
+	db, err := sql.Open("sqlite", "file:"+opts.Path+"?_txlock=immediate")
+	first := "PRAGMA cache_spill = 1"
+	if opts.MariaDB != nil {
+		db, err = mariadb.Open(*opts.MariaDB, mariadb.Options{})
+		first = "SELECT value FROM counters WHERE name = 'version' FOR UPDATE"
+	}
 	if err != nil {
 		return err
 	}
@@ -96,7 +106,7 @@ func holdTransaction(ctx context.Context, path string) error {
 		return err
 	}
 	for _, statement := range []string{
-		"PRAGMA cache_spill = 1", "UPDATE counters SET value = value + 1000000 WHERE name = 'version'",
+		first, "UPDATE counters SET value = value + 1000000 WHERE name = 'version'",
 		"UPDATE accounts SET mail_host = 'nowhere', epoch = 99, version = 1000001",
 	} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
@@ -114,10 +124,11 @@ type process struct {
 	lines *bufio.Scanner
 }
 
-func start(t *testing.T, role, path string) *process {
+func start(t *testing.T, role string, opts directory.Options) *process {
 	t.Helper()
+	text := must1(json.Marshal(place{opts.Path, opts.MariaDB}))(t)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+role+":"+path)
+	cmd.Env = append(os.Environ(), childRole+"="+role, childPlace+"="+string(text))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)
@@ -140,9 +151,11 @@ func (p *process) kill(t *testing.T) []string {
 	return rest
 }
 
-func TestProcessesWriteAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "directory.db")
-	d := newDirectory(t, directory.Options{Path: path})
+func TestProcessesWriteAtOnce(t *testing.T) { onEngines(t, testProcessesWriteAtOnce) }
+
+func testProcessesWriteAtOnce(t *testing.T, r rig) {
+	opts := r.empty(t)
+	d := r.newDirectory(t, opts)
 	shared := newAccount(t, d, "shared@x", mbox1)
 	before, err := d.Version(t.Context())
 	must(t, err)
@@ -150,7 +163,7 @@ func TestProcessesWriteAtOnce(t *testing.T) {
 	created, homes := map[string]int{}, map[uint64]string{}
 	var group sync.WaitGroup
 	for _, role := range []string{"contend-a", "contend-b", "contend-c"} {
-		p := start(t, role, path)
+		p := start(t, role, opts)
 		group.Go(func() {
 			for p.lines.Scan() {
 				what, number, _ := strings.Cut(p.lines.Text(), " ")
@@ -191,12 +204,16 @@ func TestProcessesWriteAtOnce(t *testing.T) {
 }
 
 func TestKilledInTheMiddleOfATransaction(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "directory.db")
-	d := newDirectory(t, directory.Options{Path: path})
+	onEngines(t, testKilledInTheMiddleOfATransaction)
+}
+
+func testKilledInTheMiddleOfATransaction(t *testing.T, r rig) {
+	opts := r.empty(t)
+	d := r.newDirectory(t, opts)
 	a := newAccount(t, d, "a@x", mbox1)
 	version, err := d.Version(t.Context())
 	must(t, err)
-	p := start(t, "hold", path)
+	p := start(t, "hold", opts)
 	if !p.lines.Scan() || p.lines.Text() != "holding" {
 		t.Fatalf("the child says %q", p.lines.Text())
 	}
@@ -215,16 +232,18 @@ func TestKilledInTheMiddleOfATransaction(t *testing.T) {
 	}
 }
 
-func TestWritersAreKilled(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "directory.db")
-	d := newDirectory(t, directory.Options{Path: path})
+func TestWritersAreKilled(t *testing.T) { onEngines(t, testWritersAreKilled) }
+
+func testWritersAreKilled(t *testing.T, r rig) {
+	opts := r.empty(t)
+	d := r.newDirectory(t, opts)
 	copied, err := directory.OpenCopy(t.Context(), filepath.Join(t.TempDir(), "copy.db"), directory.Options{})
 	must(t, err)
 	defer copied.Close()
 	follower := directory.NewFollower(directory.FollowerConfig{Directory: d, Copy: copied})
 	var acknowledged []string
 	for round := range 4 {
-		p := start(t, "create", path)
+		p := start(t, "create", opts)
 		for len(acknowledged) < (round+1)*15 {
 			if !p.lines.Scan() {
 				t.Fatal("the child ended")
@@ -260,13 +279,15 @@ func deleteAll(t *testing.T, d *directory.Directory) error {
 	return err
 }
 
-func TestManyCreateAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "directory.db")
+func TestManyCreateAtOnce(t *testing.T) { onEngines(t, testManyCreateAtOnce) }
+
+func testManyCreateAtOnce(t *testing.T, r rig) {
+	opts := r.empty(t)
 	var group sync.WaitGroup
 	identities := make(chan string, 8)
 	for range 8 {
 		group.Go(func() {
-			d, err := directory.Create(t.Context(), directory.Options{Path: path})
+			d, err := directory.Create(t.Context(), opts)
 			if err != nil {
 				t.Error(err)
 				return

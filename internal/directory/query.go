@@ -9,8 +9,9 @@ import (
 
 // query is a transaction that reads.
 type query struct {
-	ctx context.Context
-	sql *sql.Tx
+	ctx  context.Context
+	sql  *sql.Tx
+	lock string // what a SELECT ends with whose rows are written after it
 }
 
 // tx is one caller's part of a transaction that writes.

@@ -9,8 +9,10 @@ import (
 	"mailreplica/internal/fault"
 )
 
-func TestReplicas(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestReplicas(t *testing.T) { onEngines(t, testReplicas) }
+
+func testReplicas(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	a := newAccount(t, d, "a@x", mbox1)
 	for mailstore, priority := range map[string]int{mbox2: 20, mbox3: 10} {
@@ -40,8 +42,10 @@ func TestReplicas(t *testing.T) {
 	wantKind(t, d.SetReplicaState(ctx, a.ID, mbox2, "tired"), fault.Invalid)
 }
 
-func TestPutReplicaRefuses(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestPutReplicaRefuses(t *testing.T) { onEngines(t, testPutReplicaRefuses) }
+
+func testPutReplicaRefuses(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	a := newAccount(t, d, "a@x", mbox1)
 	list, err := d.CreateList(ctx, "list@x")
@@ -56,8 +60,10 @@ func TestPutReplicaRefuses(t *testing.T) {
 	wantKind(t, err, fault.Invalid)
 }
 
-func TestRemoveReplica(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestRemoveReplica(t *testing.T) { onEngines(t, testRemoveReplica) }
+
+func testRemoveReplica(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	a := newAccount(t, d, "a@x", mbox1)
 	wantKind(t, d.RemoveReplica(ctx, a.ID, mbox2), fault.NotFound)
@@ -84,8 +90,10 @@ func TestRemoveReplica(t *testing.T) {
 	}
 }
 
-func TestSetHomeComparesAndSets(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestSetHomeComparesAndSets(t *testing.T) { onEngines(t, testSetHomeComparesAndSets) }
+
+func testSetHomeComparesAndSets(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	a := newAccount(t, d, "a@x", mbox1)
 	set := func(host string, epoch uint64, want bool) {
@@ -112,8 +120,10 @@ func TestSetHomeComparesAndSets(t *testing.T) {
 }
 
 // TestDeclareHome has decrees weighed against an epoch that has passed since, and a report of a promotion that ended a pause.
-func TestDeclareHome(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestDeclareHome(t *testing.T) { onEngines(t, testDeclareHome) }
+
+func testDeclareHome(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", mbox1)
 	tests := []struct {
 		host         string
@@ -149,8 +159,10 @@ func TestDeclareHome(t *testing.T) {
 	}
 }
 
-func TestSetHomeRace(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestSetHomeRace(t *testing.T) { onEngines(t, testSetHomeRace) }
+
+func testSetHomeRace(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", mbox1)
 	hosts := []string{mbox1, mbox2, mbox3}
 	var group sync.WaitGroup
@@ -169,8 +181,10 @@ func TestSetHomeRace(t *testing.T) {
 	}
 }
 
-func TestSetHomeMovesReplicas(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestSetHomeMovesReplicas(t *testing.T) { onEngines(t, testSetHomeMovesReplicas) }
+
+func testSetHomeMovesReplicas(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
 	for _, fqdn := range []string{"mbox4.example.com", "mbox5.example.com"} {
 		must(t, d.RegisterMailstore(ctx, mailstore(fqdn)))
@@ -200,8 +214,10 @@ func TestSetHomeMovesReplicas(t *testing.T) {
 	}
 }
 
-func TestSetPaused(t *testing.T) {
-	d := newDirectory(t, directory.Options{})
+func TestSetPaused(t *testing.T) { onEngines(t, testSetPaused) }
+
+func testSetPaused(t *testing.T, r rig) {
+	d := r.newDirectory(t, directory.Options{})
 	a := newAccount(t, d, "a@x", mbox1)
 	got, err := d.SetPaused(t.Context(), a.ID, true)
 	must(t, err)

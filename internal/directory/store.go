@@ -2,11 +2,6 @@ package directory
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"os"
-	"path/filepath"
-	"sync"
 	"time"
 
 	"mailreplica/internal/fault"
@@ -28,31 +23,25 @@ const (
 	retryPauseMax       = 50 * time.Millisecond // between attempts at a lock, beyond what the engine waits itself
 )
 
-// store is one database file of the directory's schema: the directory, or a mailstore's copy of it.
+// store is one database of the directory's schema: the directory, or a mailstore's copy of it.
 type store struct {
-	path            string
-	what            string     // in messages
-	unavailable     fault.Kind // of a file that cannot be read or written
-	now             func() time.Time
-	writeTimeout    time.Duration
-	readTimeout     time.Duration
-	syncEveryCommit bool
+	engine       engine
+	what         string           // in messages
+	unavailable  fault.Kind       // of a database that cannot be read or written
+	clock        func() time.Time // nil: the database's, or else the machine's
+	writeTimeout time.Duration
+	readTimeout  time.Duration
 
-	mu   sync.Mutex // guards what follows; held while the file is opened
-	db   *sql.DB
-	file os.FileInfo // of the file that db has open
-	shut bool
+	opening chan struct{} // holds one thing while the engine is opened or closed, for a wait that a context can end
+	shut    bool          // guarded by opening
 
 	writes writeQueue
 }
 
-func newStore(path, what string, unavailable fault.Kind, opts Options) *store {
+func newStore(e engine, what string, unavailable fault.Kind, opts Options) *store {
 	s := &store{
-		path: path, what: what, unavailable: unavailable,
-		now: opts.Now, writeTimeout: opts.WriteTimeout, readTimeout: opts.ReadTimeout,
-	}
-	if s.now == nil {
-		s.now = time.Now
+		engine: e, what: what, unavailable: unavailable, opening: make(chan struct{}, 1),
+		clock: opts.Now, writeTimeout: opts.WriteTimeout, readTimeout: opts.ReadTimeout,
 	}
 	if s.writeTimeout <= 0 {
 		s.writeTimeout = writeTimeoutDefault
@@ -63,164 +52,43 @@ func newStore(path, what string, unavailable fault.Kind, opts Options) *store {
 	return s
 }
 
-// handle gives the open database. SQLite goes on writing to a file that was deleted or replaced under it, and nobody
-// else would ever see that: so the path is compared with the open file every time, and opened anew if it is another.
-func (s *store) handle(ctx context.Context) (*sql.DB, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// now is the time by the clock given, or by the machine's.
+func (s *store) now() time.Time {
+	if s.clock != nil {
+		return s.clock()
+	}
+	return time.Now()
+}
+
+// exclusively runs f while no other runs. It waits no longer than ctx lasts: a server that says nothing holds up whoever
+// opens it, and must not hold up those behind for longer than their own limits.
+func (s *store) exclusively(ctx context.Context, f func() error) error {
+	select {
+	case s.opening <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.opening }()
 	if s.shut {
-		return nil, fault.New(fault.Interrupted, "%s is closed", s.what)
+		return fault.New(fault.Interrupted, "%s is closed", s.what)
 	}
-	file, err := os.Stat(s.path)
-	if err != nil {
-		s.forget()
-		return nil, fault.Wrap(s.unavailable, err, "%s is not there", s.what)
-	}
-	if s.db != nil && os.SameFile(file, s.file) {
-		return s.db, nil
-	}
-	s.forget()
-	return s.open(ctx, false)
+	return f()
 }
 
-// open opens the file and brings its schema up to date. The caller holds s.mu.
-func (s *store) open(ctx context.Context, create bool) (*sql.DB, error) {
-	if err := refuseNetwork(filepath.Dir(s.path)); err != nil {
-		return nil, err
-	}
-	var db *sql.DB
-	err := s.retry(ctx, s.writeTimeout, func(ctx context.Context) (err error) {
-		if db, err = openSQLite(ctx, s.path, s.syncEveryCommit); err != nil {
-			return err
-		}
-		if err = migrate(ctx, db, create, s.now()); err != nil {
-			return errors.Join(err, db.Close())
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, s.fail(err)
-	}
-	file, err := os.Stat(s.path)
-	if err != nil {
-		return nil, fault.Wrap(s.unavailable, errors.Join(err, db.Close()), "%s is not there", s.what)
-	}
-	s.db, s.file = db, file
-	return db, nil
-}
-
-// create makes the file unless it is there, and opens it. The file is made before SQLite opens it, so that it and its
-// companions, which take its mode, are for their owner only: they hold password hashes.
+// create makes the database unless it is there.
 func (s *store) create(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.db != nil {
-		return nil
-	}
-	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil && !errors.Is(err, os.ErrExist) {
-		return fault.Wrap(s.unavailable, err, "cannot make %s", s.what)
-	}
-	_, err = s.open(ctx, true)
-	return err
-}
-
-// forget closes the open database, if any. The caller holds s.mu.
-func (s *store) forget() {
-	if s.db != nil {
-		_ = s.db.Close() // it is of no further use, and every commit was reported already
-		s.db, s.file = nil, nil
-	}
+	return s.fail(s.retry(ctx, s.writeTimeout, func(ctx context.Context) error {
+		return s.exclusively(ctx, func() error { return s.engine.create(ctx, s.now()) })
+	}))
 }
 
 func (s *store) close() error {
 	s.writes.finish()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.opening <- struct{}{}
+	defer func() { <-s.opening }()
 	s.shut = true
-	if s.db == nil {
-		return nil
-	}
-	err := s.db.Close()
-	s.db, s.file = nil, nil
-	if err != nil {
+	if err := s.engine.close(); err != nil {
 		return fault.Wrap(s.unavailable, err, "cannot close %s", s.what)
 	}
 	return nil
-}
-
-// read runs f in a transaction that reads one state. f may run several times.
-func (s *store) read(ctx context.Context, f func(*query) error) error {
-	err := s.retry(ctx, s.readTimeout, func(ctx context.Context) error {
-		db, err := s.handle(ctx)
-		if err != nil {
-			return err
-		}
-		tx, err := beginRead(ctx, db)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback() // nothing was written
-		return f(&query{ctx: ctx, sql: tx})
-	})
-	if err != nil && ctx.Err() != nil {
-		return fault.Wrap(fault.Interrupted, err, "interrupted")
-	}
-	return s.fail(err)
-}
-
-// retry repeats f while others hold the lock it needs, until the limit.
-func (s *store) retry(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for pause := time.Millisecond; ; pause = min(2*pause, retryPauseMax) {
-		err := f(ctx)
-		if err == nil || !isContention(err) {
-			return err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return err
-		}
-	}
-}
-
-// fail gives err its kind. What carries one already keeps it.
-func (s *store) fail(err error) error {
-	var known *fault.Error
-	switch {
-	case err == nil || errors.As(err, &known):
-		return err
-	case errors.Is(err, errNotDirectory):
-		return fault.Wrap(s.unavailable, err, "%s is not a Mailreplica directory", s.path)
-	case errors.Is(err, errNewerSchema):
-		return fault.Wrap(s.unavailable, err, "%s was written by a newer version", s.path).
-			WithHint("upgrade this mailstore")
-	case isContention(err):
-		return fault.Wrap(s.unavailable, err, "%s is held by another process", s.what)
-	case isEngineDefect(err):
-		return fault.Wrap(fault.Internal, err, "a statement on %s failed", s.what)
-	default:
-		return fault.Wrap(s.unavailable, err, "%s cannot be used", s.what)
-	}
-}
-
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }

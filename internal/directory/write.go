@@ -121,21 +121,25 @@ func (s *store) commit(batch []*write) {
 
 // attempt runs a batch once. Its error is one of the transaction; a caller's own is left in its write.
 func (s *store) attempt(ctx context.Context, db *sql.DB, batch []*write) error {
-	sqlTx, err := beginWrite(ctx, db)
+	w, err := s.engine.beginWrite(ctx, db)
 	if err != nil {
 		return err
 	}
-	defer sqlTx.Rollback() // of no effect after a commit
+	defer w.end()
+	now := w.now
+	if s.clock != nil || now.IsZero() {
+		now = s.now()
+	}
 	succeeded := 0
 	for _, one := range batch {
 		if one.err = one.ctx.Err(); one.err != nil {
 			one.err = fault.Wrap(fault.Interrupted, one.err, "interrupted before the write to %s began", s.what)
 			continue
 		}
-		if _, err := sqlTx.ExecContext(ctx, "SAVEPOINT one_write"); err != nil {
+		if _, err := w.sql.ExecContext(ctx, "SAVEPOINT one_write"); err != nil {
 			return err
 		}
-		err := one.run(&tx{query: query{ctx: ctx, sql: sqlTx}, now: s.now()})
+		err := one.run(&tx{query: query{ctx: ctx, sql: w.sql, lock: w.lock}, now: now})
 		undo := "RELEASE SAVEPOINT one_write"
 		var known *fault.Error
 		switch {
@@ -143,17 +147,17 @@ func (s *store) attempt(ctx context.Context, db *sql.DB, batch []*write) error {
 			succeeded++
 		case errors.As(err, &known):
 			one.err, undo = err, "ROLLBACK TO SAVEPOINT one_write"
-		case isEngineDefect(err):
+		case s.engine.class(err) == errStatement:
 			one.err, undo = s.fail(err), "ROLLBACK TO SAVEPOINT one_write"
 		default:
 			return err // the file, the disk or a lock: nobody's write can be trusted
 		}
-		if _, err := sqlTx.ExecContext(ctx, undo); err != nil {
+		if _, err := w.sql.ExecContext(ctx, undo); err != nil {
 			return err
 		}
 	}
 	if succeeded == 0 {
 		return nil
 	}
-	return sqlTx.Commit()
+	return w.commit(ctx)
 }

@@ -1,0 +1,97 @@
+package directory
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"mailreplica/internal/fault"
+)
+
+// read runs f in a transaction that reads one state. f may run several times.
+func (s *store) read(ctx context.Context, f func(*query) error) error {
+	err := s.retry(ctx, s.readTimeout, func(ctx context.Context) error {
+		db, err := s.handle(ctx)
+		if err != nil {
+			return err
+		}
+		tx, err := s.engine.beginRead(ctx, db)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() // nothing was written
+		return f(&query{ctx: ctx, sql: tx})
+	})
+	if err != nil && ctx.Err() != nil {
+		return fault.Wrap(fault.Interrupted, err, "interrupted")
+	}
+	return s.fail(err)
+}
+
+// handle gives the open database.
+func (s *store) handle(ctx context.Context) (db *sql.DB, err error) {
+	err = s.exclusively(ctx, func() (err error) {
+		db, err = s.engine.handle(ctx, s.now())
+		return err
+	})
+	return db, err
+}
+
+// retry repeats f while others are in its way, until the limit, and a few times where the connection was lost.
+func (s *store) retry(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	lost := 0
+	for pause := time.Millisecond; ; pause = min(2*pause, retryPauseMax) {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		switch s.engine.class(err) {
+		case errAgain:
+		case errLost:
+			if lost++; lost >= lostAttemptsMax {
+				return err
+			}
+		default:
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+// fail gives err its kind. What carries one already keeps it.
+func (s *store) fail(err error) error {
+	var known *fault.Error
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.Is(err, errNotDirectory):
+		return fault.Wrap(s.unavailable, err, "%s is not a Mailreplica directory", s.engine.place())
+	case errors.Is(err, errNewerSchema):
+		return fault.Wrap(s.unavailable, err, "%s was written by a newer version", s.engine.place()).
+			WithHint("upgrade this mailstore")
+	}
+	return s.engine.explain(s.unavailable, s.what, err)
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
