@@ -41,7 +41,8 @@ func (a *Admin) SetDestination(ctx context.Context, in SetDestination) (Started,
 	if err := a.mayInitialise(); err != nil {
 		return Started{}, err
 	}
-	if err := a.mayShareBlobs(ctx, chosen, destination.FQDN); err != nil {
+	unasked, err := a.mayShareBlobs(ctx, chosen, destination.FQDN)
+	if err != nil {
 		return Started{}, err
 	}
 	err = a.writeEach(ctx, chosen, func(one directory.Account) error {
@@ -53,7 +54,7 @@ func (a *Admin) SetDestination(ctx context.Context, in SetDestination) (Started,
 	}
 	silent := a.tell(ctx, append(homesOf(chosen), destination.FQDN)...)
 	return a.submit(ctx, operation.New{Type: OperationSetDestination, Accounts: ids(chosen),
-		Parameters: destinationParameters{destination.FQDN}},
+		Parameters: destinationParameters{Destination: destination.FQDN, Unasked: unasked}},
 		silentNote(silent, "the copies are made when it returns"))
 }
 
@@ -83,7 +84,10 @@ func (a *Admin) mayInitialise() error {
 }
 
 // destinationParameters are those of the operations on one destination.
-type destinationParameters struct{ Destination string }
+type destinationParameters struct {
+	Destination string
+	Unasked     []string `json:",omitempty"` // homes that did not say on which volumes the messages of their accounts lie
+}
 
 // RemoveDestination is what RemoveDestination takes.
 type RemoveDestination struct {
@@ -131,7 +135,7 @@ func (a *Admin) RemoveDestination(ctx context.Context, in RemoveDestination) (St
 	pending := len(chosen) - len(answering)
 	notes := silentNote(silent, "the replicas of "+count(pending, "account")+" homed there end when it returns or the accounts are promoted")
 	started, err := a.submit(ctx, operation.New{Type: OperationRemoveDestination, Accounts: ids(answering),
-		Parameters: destinationParameters{destination.FQDN}}, notes)
+		Parameters: destinationParameters{Destination: destination.FQDN}}, notes)
 	started.Accounts, started.Pending = len(chosen), pending
 	return started, err
 }

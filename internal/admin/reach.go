@@ -141,8 +141,9 @@ func (r Reach) mendingCentralised(v directory.Volume) string {
 }
 
 // mayShareBlobs checks that a destination reaches the messages of accounts, those that come and those that are there, and that
-// after a promotion the other mailstores with copies of them reach those of the destination.
-func (a *Admin) mayShareBlobs(ctx context.Context, chosen []directory.Account, destination string) error {
+// after a promotion the other mailstores with copies of them reach those of the destination. It gives the homes that did not
+// say where messages lie: the operation asks them when they answer.
+func (a *Admin) mayShareBlobs(ctx context.Context, chosen []directory.Account, destination string) (unasked []string, err error) {
 	checked := map[[2]string]bool{}
 	byHome := map[string][]account.ID{}
 	for _, one := range chosen {
@@ -153,18 +154,22 @@ func (a *Admin) mayShareBlobs(ctx context.Context, chosen []directory.Account, d
 					continue
 				}
 				if err := a.reach.primaryReached(pair[0], pair[1]); err != nil {
-					return err
+					return nil, err
 				}
 				checked[pair] = true
 			}
 		}
 	}
 	for _, home := range slices.Sorted(maps.Keys(byHome)) {
-		if err := a.contentsReached(ctx, home, byHome[home], destination); err != nil {
-			return err
+		asked, err := a.contentsReached(ctx, home, byHome[home], destination)
+		if err != nil {
+			return nil, err
+		}
+		if !asked {
+			unasked = append(unasked, home)
 		}
 	}
-	return nil
+	return unasked, nil
 }
 
 // primaryReached checks that new messages of one mailstore can be read by another.
@@ -183,32 +188,32 @@ func (r Reach) primaryReached(home, by string) error {
 }
 
 // contentsReached checks that a destination reaches the messages that accounts have already. If it has every volume of their
-// home, there is nothing to ask; else the home looks where their contents lie. While the home does not answer no copy is made,
-// and before it gives one it looks itself.
-func (a *Admin) contentsReached(ctx context.Context, home string, ids []account.ID, destination string) error {
+// home, there is nothing to ask; else the home looks where their contents lie. A home that does not answer (asked is false)
+// gives no copy meanwhile, and looks itself before it gives one.
+func (a *Admin) contentsReached(ctx context.Context, home string, ids []account.ID, destination string) (asked bool, err error) {
 	if a.reach.All(home, destination) {
-		return nil
+		return true, nil
 	}
 	addr, err := a.peerAddr(home)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for part := range slices.Chunk(ids, askContentsMax) {
 		found, err := a.Peers.Volumes(ctx, addr, part)
 		if fault.Is(err, fault.HomeUnreachable) {
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, one := range found {
 			if err := a.reach.Contents(home, one.Volumes, destination); err != nil {
-				return fault.Wrap(fault.KindOf(err), err, "%s has messages on %s", a.nameOf(one.Account.String()), fault.Message(err)).
+				return true, fault.Wrap(fault.KindOf(err), err, "%s has messages on %s", a.nameOf(one.Account.String()), fault.Message(err)).
 					WithHint("%s", fault.HintOf(err))
 			}
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // askContentsMax is how many accounts a home is asked about at once: it reads all rows of their contents, and must answer in

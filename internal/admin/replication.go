@@ -187,7 +187,7 @@ func (a *Admin) Reseed(ctx context.Context, in Reseed) (Started, error) {
 		return Started{}, err
 	}
 	return a.submit(ctx, operation.New{Type: OperationReseed, Accounts: ids(chosen),
-		Parameters: destinationParameters{from.FQDN}}, nil)
+		Parameters: destinationParameters{Destination: from.FQDN}}, nil)
 }
 
 // holds reports whether a mailstore is an account's home or has a replica of it.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
@@ -16,7 +17,8 @@ func (a *Admin) runSetDestination(ctx context.Context, task *operation.Task) err
 		return err
 	}
 	w := waiter{a: a, task: task, patient: true}
-	w.judge = func(_ context.Context, one waited) verdict {
+	asked := map[account.ID]bool{}
+	w.judge = func(ctx context.Context, one waited) verdict {
 		wish, known := a.copy.Account(one.id)
 		if !known || wish.Deleting {
 			return verdict{err: fault.New(fault.NotFound, "the account was deleted meanwhile")}
@@ -28,7 +30,17 @@ func (a *Admin) runSetDestination(ctx context.Context, task *operation.Task) err
 		if !has || replica.Removing {
 			return verdict{err: fault.New(fault.NotFound, "the replica of %s on %s was removed meanwhile", wish.Name, p.Destination)}
 		}
-		return verdict{done: replica.State == directory.Available}
+		if replica.State == directory.Available {
+			return verdict{done: true}
+		}
+		if slices.Contains(p.Unasked, wish.MailHost) && !asked[one.id] {
+			if _, told := w.copyOf(one.id); told {
+				var err error
+				asked[one.id], err = a.contentsReached(ctx, wish.MailHost, []account.ID{one.id}, p.Destination)
+				return verdict{err: err}
+			}
+		}
+		return verdict{}
 	}
 	return w.run(ctx)
 }

@@ -229,3 +229,26 @@ func TestVolumesOfOneNameInTwoPlaces(t *testing.T) {
 		t.Errorf("got hint %q", hint)
 	}
 }
+
+// A home that does not say where messages lie is asked by the operation, as soon as it answers.
+func TestContentsOfAHomeThatWasAway(t *testing.T) {
+	p := admintest.Start(t, 2)
+	one := client(t, p, 1)
+	a := p.Account(t, 1, "a@example.com")
+	p.Mailstores[0].PutContents(a.ID, admintest.OwnVolume)
+	p.Mailstores[0].HideContents(true)
+	p.Mailstores[1].SetLogAway(true) // so that no replica comes to be
+	started, err := one.SetDestination(t.Context(), admin.SetDestination{Selection: named("a@example.com"), Destination: admintest.Name(2)})
+	must(t, err)
+	p.Mailstores[0].HideContents(false)
+	admintest.Eventually(t, "the end of the operation", func() bool {
+		op, err := one.GetOperation(t.Context(), started.OperationID)
+		must(t, err)
+		return op.Finished()
+	})
+	failed, err := one.GetFailures(t.Context(), admin.GetFailures{ID: started.OperationID})
+	must(t, err)
+	if len(failed.Values) != 1 || !strings.Contains(failed.Values[0].Reason, "has messages on the volume local of mbox1.example.com, which is not centralised") {
+		t.Errorf("got %+v", failed.Values)
+	}
+}

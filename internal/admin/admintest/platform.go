@@ -50,12 +50,13 @@ type Mailstore struct {
 	peer     *httptest.Server
 	follower *directory.Follower
 
-	mu           sync.Mutex
-	dead         bool
-	logAway      bool
-	contents     map[account.ID][]string
-	agentStopped bool
-	condition    string // of its copies
+	mu             sync.Mutex
+	dead           bool
+	logAway        bool
+	contents       map[account.ID][]string
+	contentsHidden bool
+	agentStopped   bool
+	condition      string // of its copies
 }
 
 // Name is the FQDN of the i-th mailstore, from 1.

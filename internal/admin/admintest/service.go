@@ -54,6 +54,12 @@ func (s service) copyOf(id account.ID) (peer.CopyStatus, bool) {
 
 // Volumes says that the contents of copies lie on the primary volume of the mailstore, or where the test put them.
 func (s service) Volumes(_ context.Context, ids []account.ID) ([]peer.ContentVolumes, error) {
+	s.m.mu.Lock()
+	hidden := s.m.contentsHidden
+	s.m.mu.Unlock()
+	if hidden {
+		return nil, fault.New(fault.HomeUnreachable, "%s does not answer in time", s.m.FQDN)
+	}
 	var all []peer.ContentVolumes
 	for _, id := range ids {
 		if _, holds := s.copyOf(id); holds {

@@ -47,6 +47,13 @@ func (m *Mailstore) PutContents(id account.ID, volumes ...string) {
 	m.contents[id] = volumes
 }
 
+// HideContents says whether the mailstore does not answer where the messages of its copies lie.
+func (m *Mailstore) HideContents(hidden bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.contentsHidden = hidden
+}
+
 func (m *Mailstore) contentVolumes(id account.ID) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
