@@ -177,7 +177,7 @@ func bucketRecord(b admin.Bucket) record {
 	}
 	usage := records{}
 	for _, one := range b.Usage {
-		usage = append(usage, record{{name: "server", value: one.Mailstore}, {name: "volume", value: one.Volume}})
+		usage = append(usage, record{{name: "bucket", value: b.Label, table: true}, {name: "server", value: one.Mailstore}, {name: "volume", value: one.Volume}})
 	}
 	return record{{name: "bucketName", value: b.Name}, {name: "protocol", value: protocol, spare: 2}, {name: "storeType", value: b.Kind},
 		{name: "accessKey", value: b.AccessKey, spare: 1}, {name: "region", value: b.Region, spare: 3}, {name: "uuid", value: b.ID},
