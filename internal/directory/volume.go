@@ -29,7 +29,7 @@ const (
 // Volume says that a mailstore reaches a place for blobs, and under which name. Blobs are found by that name, so a name
 // that several mailstores have must mean one place: a centralised volume has one name, bucket and prefix on all of them (a
 // shared folder may have another path on each), and a name that is not centralised may be several mailstores', but never
-// a centralised one's as well.
+// a centralised one's as well, folders aside: whether one is centralised is said on each mailstore, one after another.
 type Volume struct {
 	Mailstore   string // FQDN
 	Name        string
@@ -247,6 +247,9 @@ func (v *Volume) agrees(all []Volume) error {
 		other := &all[i]
 		switch {
 		case other.Name == v.Name && other.Mailstore == v.Mailstore: // itself
+		case other.Name == v.Name && v.Kind == FolderVolume && other.Kind == FolderVolume:
+			// Configurations say what a folder is, and are changed on one mailstore after another: a folder that becomes
+			// centralised is so on some of them first. Until it is on both of two mailstores, neither reads the other's blobs.
 		case other.Name == v.Name && (v.Centralised || other.Centralised):
 			if v.Centralised != other.Centralised || v.Kind != other.Kind || v.BucketID != other.BucketID || v.Prefix != other.Prefix {
 				return fault.New(fault.Invalid, "the volume %s of %s is another one: %s, not %s", v.Name, other.Mailstore, other.place(), v.place()).
