@@ -6,6 +6,7 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/peer"
 	"mailreplica/internal/protocol"
@@ -65,6 +66,28 @@ func copyStatus(row metadata.Mailbox) peer.CopyStatus {
 		Primary: c.Primary, Condition: c.Condition.String(), Mode: c.Mode.String(), Journal: c.Journal,
 		Digest: h.Digest.String(), Messages: h.Messages, Bytes: h.Bytes,
 	}
+}
+
+// Settled implements peer.Service.
+func (s peerService) Settled(ctx context.Context, ids []account.ID) ([]peer.CopyStatus, error) {
+	status, err := s.Status(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	return status.Copies, s.n.store.Sync(ctx) // what was read before is on disk after
+}
+
+// References implements peer.Service.
+func (s peerService) References(ctx context.Context, volume string, alive func() error, yield func(peer.Reference) error) error {
+	if err := s.n.follower.Poll(ctx); err != nil {
+		return err
+	}
+	return s.n.manager.References(ctx, volume, alive, yield)
+}
+
+// Locate implements peer.Service.
+func (s peerService) Locate(ctx context.Context, id account.ID, contents []mailbox.ItemID) ([]peer.Location, error) {
+	return s.n.manager.Locate(ctx, id, contents)
 }
 
 // Give implements peer.Service.

@@ -71,6 +71,36 @@ func (c *Client) Volumes(ctx context.Context, addr string, ids []account.ID) (al
 	return all, decode(body, &all)
 }
 
+// Settled asks for the state of copies that is on disk.
+func (c *Client) Settled(ctx context.Context, addr string, ids []account.ID) (copies []CopyStatus, err error) {
+	body, err := c.post(ctx, addr, "/v1/settled", nil, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return copies, decode(body, &copies)
+}
+
+// References asks for every blob of a volume that a mailstore names. What was yielded counts only where no error follows.
+func (c *Client) References(ctx context.Context, addr, volume string, yield func(Reference) error) error {
+	body, err := c.stream(ctx, addr, "/v1/references", url.Values{"volume": {volume}}, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return readReferences(body, yield)
+}
+
+// Locate asks where messages lie that share contents.
+func (c *Client) Locate(ctx context.Context, addr string, request LocateRequest) (found []Location, err error) {
+	body, err := c.post(ctx, addr, "/v1/locate", nil, request)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return found, decode(body, &found)
+}
+
 // Snapshot asks for a copy of an account. The caller reads the stream to its end and closes it. A stream that brings
 // nothing for streamIdleMax ends with an error: its mailstore may be stopped, and holds the connection all the same.
 func (c *Client) Snapshot(ctx context.Context, addr string, id account.ID, destination string) (io.ReadCloser, error) {

@@ -89,6 +89,14 @@ type Service interface {
 	// Volumes says on which volumes the contents of the copies of the accounts given lie. Copies that the mailstore does not
 	// hold are left out.
 	Volumes(ctx context.Context, ids []account.ID) ([]ContentVolumes, error)
+	// Settled is the state of the copies of the accounts given, once all that it speaks of is on the mailstore's disk. Copies that
+	// the mailstore does not hold are left out.
+	Settled(ctx context.Context, ids []account.ID) ([]CopyStatus, error)
+	// References yields every blob of a volume that this mailstore's database names, or may come to name, in no order. It fails
+	// where that cannot be known: then nothing follows from what was yielded. alive is called now and then.
+	References(ctx context.Context, volume string, alive func() error, yield func(Reference) error) error
+	// Locate says where messages lie that share contents of an account, one for each content.
+	Locate(ctx context.Context, id account.ID, contents []mailbox.ItemID) ([]Location, error)
 	// Give appends a Join for the destination and writes a snapshot of the account.
 	Give(ctx context.Context, id account.ID, destination string, w io.Writer) error
 	// Fence takes accounts over, and tells of each as soon as it is decided.

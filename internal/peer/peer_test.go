@@ -11,6 +11,7 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
 	"mailreplica/internal/peer"
 )
 
@@ -23,6 +24,8 @@ type service struct {
 	snapshot func(io.Writer) error
 	results  []peer.FenceResult
 	asked    []string
+
+	references []peer.Reference
 }
 
 func (s *service) Status(context.Context, []account.ID) (peer.Status, error) { return s.status, s.err }
@@ -33,6 +36,31 @@ func (s *service) Volumes(_ context.Context, ids []account.ID) ([]peer.ContentVo
 		all = append(all, peer.ContentVolumes{Account: id, Volumes: []string{"blobs", "own"}})
 	}
 	return all, s.err
+}
+
+func (s *service) Settled(context.Context, []account.ID) ([]peer.CopyStatus, error) {
+	return s.status.Copies, s.err
+}
+
+func (s *service) References(_ context.Context, volume string, alive func() error, yield func(peer.Reference) error) error {
+	if err := alive(); err != nil {
+		return err
+	}
+	s.asked = append(s.asked, "references "+volume)
+	for _, r := range s.references {
+		if err := yield(r); err != nil {
+			return err
+		}
+	}
+	return s.err
+}
+
+func (s *service) Locate(_ context.Context, id account.ID, contents []mailbox.ItemID) ([]peer.Location, error) {
+	var found []peer.Location
+	for _, c := range contents {
+		found = append(found, peer.Location{Content: c, Folder: id.String(), UID: mailbox.UID(c)})
+	}
+	return found, s.err
 }
 
 func (s *service) Give(_ context.Context, id account.ID, destination string, w io.Writer) error {

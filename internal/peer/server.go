@@ -26,6 +26,9 @@ func Handler(service Service, token string, logger *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/status", s.status)
 	mux.HandleFunc("POST /v1/volumes", s.volumes)
+	mux.HandleFunc("POST /v1/settled", s.settled)
+	mux.HandleFunc("POST /v1/references", s.references)
+	mux.HandleFunc("POST /v1/locate", s.locate)
 	mux.HandleFunc("POST /v1/snapshot", s.snapshot)
 	mux.HandleFunc("POST /v1/fence", s.fence)
 	mux.HandleFunc("POST /v1/reseed", s.reseed)
@@ -113,7 +116,7 @@ func (s *server) snapshot(w http.ResponseWriter, r *http.Request) {
 	destination := r.URL.Query().Get("destination")
 	out := &counting{w: w, control: http.NewResponseController(w)}
 	err = s.service.Give(r.Context(), id, destination, out)
-	_ = out.control.SetWriteDeadline(time.Time{}) // the connection may carry other requests; one without deadlines is as well
+	_ = out.control.SetWriteDeadline(noDeadline) // the connection may carry other requests; one without deadlines is as well
 	switch {
 	case err != nil && out.n == 0:
 		s.answer(w, nil, err)
@@ -122,6 +125,9 @@ func (s *server) snapshot(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 }
+
+// noDeadline takes a deadline back. It is never altered.
+var noDeadline time.Time
 
 // counting bounds how long a reader may take nothing: a snapshot holds the database as it was when it began, and the
 // write-ahead log grows for as long. A mailstore that is stopped keeps its connections.
