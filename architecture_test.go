@@ -28,7 +28,7 @@ var layers = []struct {
 		"the assembly of a mailstore knows every part; a part that knew the assembly would know every other part"},
 	{"frontends", []string{"internal/frontend", "internal/admin", "internal/imap", "internal/lmtp", "internal/imap/wire", "internal/imap/memory", "internal/listener"}, true,
 		"what talks to clients knows the mailstore, and never the event log or SQL"},
-	{"operations", []string{"internal/promotion", "internal/replica", "internal/peer", "internal/operation", "internal/mailstore", "internal/config", "internal/credential"}, true,
+	{"operations", []string{"internal/promotion", "internal/replica", "internal/peer", "internal/operation", "internal/mailstore", "internal/reclaim", "internal/config", "internal/credential"}, true,
 		"the promise is kept here, over the engines"},
 	{"engines", []string{"internal/eventlog", "internal/eventlog/broker", "internal/metadata", "internal/directory", "internal/mariadb", "internal/blob", "internal/blob/dir", "internal/blob/s3", "internal/blob/cache", "internal/message"}, false,
 		"adapters never see each other: each can be replaced alone"},
