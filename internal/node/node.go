@@ -24,6 +24,7 @@ import (
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/peer"
 	"mailreplica/internal/promotion"
+	"mailreplica/internal/reclaim"
 	"mailreplica/internal/replica"
 )
 
@@ -53,6 +54,7 @@ type Node struct {
 	manager   *replica.Manager
 	taker     *promotion.Taker
 	peers     *peer.Client
+	reclaimer *reclaim.Reclaimer
 	admin     *admin.Admin
 
 	ctx     context.Context
@@ -72,6 +74,7 @@ type Node struct {
 type Surroundings struct {
 	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // to mailstores and brokers
+	Clock  reclaim.Clock                                                     // by which blobs are reclaimed
 	Volume func(blob.Volume) blob.Volume                                     // puts itself in front of a volume
 }
 
@@ -272,6 +275,10 @@ func (n *Node) openParts(context.Context) error {
 		ExportDir: filepath.Join(n.config.Data, "exports"), Notified: n.notify, Logger: n.logger,
 	})
 	n.taker = &promotion.Taker{Mailstore: n.mailstore, Agent: n.agent, Switch: n.manager, Logger: n.logger, Reads: n.mayTake}
+	n.reclaimer = reclaim.New(reclaim.Config{
+		Mailstore: n.mailstore, Store: n.store, Wishes: n.copy, Peers: n.peers, Logger: n.logger,
+		Grace: time.Duration(n.config.Reclaim.GraceHours) * time.Hour, Clock: n.world.Clock,
+	})
 	n.mailstore.Start(n.agent, n.manager.Look)
 	n.atStop(func(context.Context) error {
 		n.agent.Close()
@@ -292,6 +299,7 @@ func (n *Node) follow() {
 	n.connect()
 	n.loops.Go(func() { n.follower.Run(n.ctx) })
 	n.loops.Go(func() { n.manager.Run(n.ctx) })
+	n.loops.Go(func() { n.reclaimer.Run(n.ctx) })
 }
 
 // act carries out what a change of the directory asks for. It is quick: the manager does the work.
@@ -368,6 +376,9 @@ func (n *Node) logConfig(brokers []string) eventlog.Config {
 
 // Mailstore is the set of copies that the node holds.
 func (n *Node) Mailstore() *mailstore.Mailstore { return n.mailstore }
+
+// Reclaimer removes the blobs of messages that are gone.
+func (n *Node) Reclaimer() *reclaim.Reclaimer { return n.reclaimer }
 
 // Service is what the node offers to other mailstores.
 func (n *Node) Service() peer.Service { return peerService{n} }

@@ -57,6 +57,8 @@ type Mailstore struct {
 	contentsHidden bool
 	agentStopped   bool
 	condition      string // of its copies
+	references     []peer.Reference
+	referenceErr   error
 }
 
 // Name is the FQDN of the i-th mailstore, from 1.

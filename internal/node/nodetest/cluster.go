@@ -28,6 +28,7 @@ type Cluster struct {
 	Broker    *broker.Broker
 	Directory *directory.Directory
 	Nodes     []*node.Node
+	Clock     *Clock // by which blobs are reclaimed
 
 	t       testing.TB
 	folder  string
@@ -43,7 +44,7 @@ func Start(t testing.TB, n int) *Cluster {
 // StartWith is Start with configurations that the test changes; i counts from 0.
 func StartWith(t testing.TB, n int, change func(i int, cfg *config.Config)) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, folder: t.TempDir()}
+	c := &Cluster{t: t, folder: t.TempDir(), Clock: &Clock{begun: time.Now()}}
 	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: "127.0.0.1:0"})
 	d, err := directory.Create(t.Context(), directory.Options{Path: filepath.Join(c.folder, "directory.db")})
 	if err != nil {
@@ -104,7 +105,7 @@ func (c *Cluster) Config(i int) config.Config { return c.configs[i] }
 // StartNode starts the i-th mailstore, which must not be running.
 func (c *Cluster) StartNode(i int) {
 	c.t.Helper()
-	n, err := node.Start(c.t.Context(), c.configs[i], "test", c.Logger(i))
+	n, err := node.StartIn(c.t.Context(), node.Surroundings{Clock: c.Clock}, c.configs[i], "test", c.Logger(i))
 	if err != nil {
 		c.t.Fatalf("starting %s: %v", Name(i), err)
 	}
