@@ -20,11 +20,12 @@ type mirror struct {
 	replicas map[account.ID]string
 	config   map[string]string
 	stores   map[string]bool
+	volumes  map[string]string // by mailstore
 }
 
 func newMirror(t testing.TB, copied func() *directory.Copy) *mirror {
 	return &mirror{t: t, copy: copied, accounts: map[account.ID]directory.Account{}, deleted: map[account.ID]bool{},
-		replicas: map[account.ID]string{}, config: map[string]string{}, stores: map[string]bool{}}
+		replicas: map[account.ID]string{}, config: map[string]string{}, stores: map[string]bool{}, volumes: map[string]string{}}
 }
 
 func (m *mirror) tell(e directory.Event) {
@@ -50,6 +51,9 @@ func (m *mirror) tell(e directory.Event) {
 		if value, set := m.copy().Config(name); set {
 			m.config[name] = value
 		}
+	}
+	for _, fqdn := range e.Volumes {
+		m.volumes[fqdn] = fmt.Sprint(unversioned(m.copy().Volumes(fqdn)))
 	}
 	for _, fqdn := range e.Mailstores {
 		_, m.stores[fqdn] = m.copy().Mailstore(fqdn)
@@ -102,7 +106,7 @@ func (w *writer) write() {
 		id = w.ids[w.random.IntN(len(w.ids))]
 	}
 	var err error
-	switch w.random.IntN(14) {
+	switch w.random.IntN(17) {
 	case 0, 1, 2:
 		var a directory.Account
 		a, err = d.CreateAccount(ctx, directory.NewAccount{Name: fmt.Sprintf("u%d@x", w.random.IntN(20))})
@@ -136,6 +140,14 @@ func (w *writer) write() {
 		} else {
 			err = d.DeleteMailstore(ctx, "mbox4.example.com")
 		}
+	case 14:
+		v := folder(host, fmt.Sprint("v", w.random.IntN(3)), fmt.Sprint("/", w.random.IntN(2)), w.random.IntN(2) == 0)
+		v.Primary = w.random.IntN(2) == 0
+		err = d.CreateVolume(ctx, v)
+	case 15:
+		err = d.UpdateVolume(ctx, host, fmt.Sprint("v", w.random.IntN(3)), func(v *directory.Volume) error { v.Primary = true; return nil })
+	case 16:
+		err = d.DeleteVolume(ctx, host, fmt.Sprint("v", w.random.IntN(3)))
 	case 13:
 		_, err = d.SetPaused(ctx, id, w.random.IntN(2) == 0)
 	}
@@ -183,6 +195,16 @@ func compare(t testing.TB, p *platform, seen *mirror) {
 			t.Fatalf("deleted: events %v, copy %v, want %v, %v", deleted, p.copy.IsDeleted(id), want, err)
 		}
 	}
+	volumes, err := p.directory.Volumes(ctx)
+	must(t, err)
+	if got := p.copy.AllVolumes(); len(got)+len(volumes) > 0 && !reflect.DeepEqual(got, volumes) {
+		t.Fatalf("the copy has volumes %+v, want %+v", got, volumes)
+	}
+	for fqdn, told := range seen.volumes {
+		if want := fmt.Sprint(unversioned(p.copy.Volumes(fqdn))); told != want {
+			t.Fatalf("events told of volumes %s, want %s", told, want)
+		}
+	}
 	config, err := p.directory.AllConfig(ctx)
 	must(t, err)
 	if !reflect.DeepEqual(config, seen.config) {
@@ -204,4 +226,12 @@ func compare(t testing.TB, p *platform, seen *mirror) {
 			t.Fatalf("%s: the copy has replicas %+v, want %+v", fqdn, on, onDirectory)
 		}
 	}
+}
+
+// unversioned gives volumes without their versions: a write that changed nothing else is not told.
+func unversioned(all []directory.Volume) []directory.Volume {
+	for i := range all {
+		all[i].Version = 0
+	}
+	return all
 }
