@@ -3,6 +3,8 @@ package directory
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"mailreplica/internal/fault"
@@ -32,7 +34,10 @@ const (
 	OperationItemsMax      = 1_000_000
 	OperationParametersMax = 1 << 20 // bytes
 	MessageBytesMax        = 1024    // of an item, of an operation's error
-	itemsRowsMax           = 2048    // in one write or page
+	ItemAccountBytesMax    = 1024
+	ItemParameterBytesMax  = 256
+	itemsRowsMax           = 2048 // in one write or page
+	itemsStatementRowsMax  = 128
 )
 
 // Operation is a long-running command. Its items are read apart.
@@ -64,20 +69,30 @@ const (
 
 // OperationItem is one account of an operation.
 type OperationItem struct {
-	Position int    // from 0, its place among the operation's items
-	Account  string // name or id, as the command was told
-	State    ItemState
-	Message  string
+	Position  int    // from 0, its place among the operation's items
+	Account   string // name or id, as the command was told
+	Parameter string // what was decided of this item when the operation was made
+	State     ItemState
+	Message   string
 }
+
+// NewItem is an item of an operation that is made. What differs from item to item goes into its Parameter: the operation's
+// own are read and written as one, however many items it has.
+type NewItem struct{ Account, Parameter string }
 
 const operationColumns = `id, type, host, state, total, done, failed, parameters, error, stop_requested, created_at,
 	updated_at, finished_at`
 
 // CreateOperation stores a queued operation with its items, many of them in several writes. Until the last is stored
 // the operation counts as removed, so that one whose making broke off runs nowhere, and is pruned.
-func (d *Directory) CreateOperation(ctx context.Context, op Operation, accounts []string) (Operation, error) {
-	if len(accounts) > OperationItemsMax {
-		return Operation{}, fault.New(fault.TooLarge, "%d accounts: an operation takes at most %d", len(accounts), OperationItemsMax)
+func (d *Directory) CreateOperation(ctx context.Context, op Operation, items []NewItem) (Operation, error) {
+	if len(items) > OperationItemsMax {
+		return Operation{}, fault.New(fault.TooLarge, "%d accounts: an operation takes at most %d", len(items), OperationItemsMax)
+	}
+	for _, item := range items {
+		if len(item.Account) > ItemAccountBytesMax || len(item.Parameter) > ItemParameterBytesMax {
+			return Operation{}, fault.New(fault.TooLarge, "the account %.80q, or what was decided of it, is too long", item.Account)
+		}
 	}
 	if len(op.Parameters) > OperationParametersMax {
 		return Operation{}, fault.New(fault.TooLarge, "the parameters have more than %d bytes", OperationParametersMax)
@@ -85,14 +100,14 @@ func (d *Directory) CreateOperation(ctx context.Context, op Operation, accounts 
 	if len(op.Parameters) == 0 {
 		op.Parameters = json.RawMessage("{}")
 	}
-	op.ID, op.Total, op.Done, op.Failed = newID(), len(accounts), 0, 0
+	op.ID, op.Total, op.Done, op.Failed = newID(), len(items), 0, 0
 	err := d.store.write(ctx, func(t *tx) error {
 		op.State, op.Created = RemovedOp, t.now.UTC().Truncate(time.Millisecond)
 		op.Updated, op.Finished = op.Created, op.Created
 		return t.insertOperation(&op)
 	})
-	for start := 0; err == nil && start < len(accounts); start += itemsRowsMax {
-		part := accounts[start:min(start+itemsRowsMax, len(accounts))]
+	for start := 0; err == nil && start < len(items); start += itemsRowsMax {
+		part := items[start:min(start+itemsRowsMax, len(items))]
 		err = d.store.write(ctx, func(t *tx) error { return t.insertItems(op.ID, start, part) })
 	}
 	if err != nil {
@@ -112,15 +127,18 @@ func (t *tx) insertOperation(op *Operation) error {
 	return err
 }
 
-func (t *tx) insertItems(operation string, start int, accounts []string) error {
-	insert, err := t.sql.PrepareContext(t.ctx,
-		"INSERT INTO operation_items (operation_id, position, account, state, message) VALUES (?, ?, ?, ?, '')")
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
-	for i, name := range accounts {
-		if _, err := insert.ExecContext(t.ctx, operation, start+i, name, string(ItemQueued)); err != nil {
+// insertItems inserts many items with a statement: each of them is a round trip to a server.
+func (t *tx) insertItems(operation string, start int, items []NewItem) error {
+	for part := range slices.Chunk(items, itemsStatementRowsMax) {
+		const row = "(?, ?, ?, ?, ?, '')"
+		values := make([]any, 0, 5*len(part))
+		for i, item := range part {
+			values = append(values, operation, start+i, item.Account, item.Parameter, string(ItemQueued))
+		}
+		start += len(part)
+		_, err := t.exec("INSERT INTO operation_items (operation_id, position, account, parameter, state, message) VALUES "+
+			row+strings.Repeat(", "+row, len(part)-1), values...)
+		if err != nil {
 			return err
 		}
 	}
@@ -189,7 +207,7 @@ func (d *Directory) OperationItems(ctx context.Context, id string, f ItemFilter)
 	if f.Limit <= 0 || f.Limit > itemsRowsMax {
 		f.Limit = itemsRowsMax
 	}
-	text, args := `SELECT position, account, state, message FROM operation_items
+	text, args := `SELECT position, account, parameter, state, message FROM operation_items
 		WHERE operation_id = ? AND position >= ?`, []any{id, f.From}
 	if f.State != "" {
 		text, args = text+" AND state = ?", append(args, string(f.State))
@@ -199,7 +217,7 @@ func (d *Directory) OperationItems(ctx context.Context, id string, f ItemFilter)
 	err := d.store.read(ctx, func(q *query) (err error) {
 		all, err = rows(q, func(row scanner) (OperationItem, error) {
 			var item OperationItem
-			err := row.Scan(&item.Position, &item.Account, &item.State, &item.Message)
+			err := row.Scan(&item.Position, &item.Account, &item.Parameter, &item.State, &item.Message)
 			return item, err
 		}, text, args...)
 		return err

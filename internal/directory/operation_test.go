@@ -11,10 +11,10 @@ import (
 	"mailreplica/internal/fault"
 )
 
-func names(count int) []string {
-	all := make([]string, count)
+func items(count int) []directory.NewItem {
+	all := make([]directory.NewItem, count)
 	for i := range all {
-		all[i] = fmt.Sprintf("u%d@x", i)
+		all[i] = directory.NewItem{Account: fmt.Sprintf("u%d@x", i), Parameter: fmt.Sprint(i)}
 	}
 	return all
 }
@@ -28,7 +28,7 @@ func TestOperationProgress(t *testing.T) { onEngines(t, testOperationProgress) }
 func testOperationProgress(t *testing.T, r rig) {
 	d := r.newDirectory(t, directory.Options{})
 	ctx := t.Context()
-	op := must1(d.CreateOperation(ctx, directory.Operation{Type: "promoteAccounts", Host: mbox1}, names(5000)))(t)
+	op := must1(d.CreateOperation(ctx, directory.Operation{Type: "promoteAccounts", Host: mbox1}, items(5000)))(t)
 	if op.State != directory.Queued || op.Total != 5000 || string(op.Parameters) != "{}" {
 		t.Errorf("made %+v", op)
 	}
@@ -41,7 +41,7 @@ func testOperationProgress(t *testing.T, r rig) {
 		}
 	}
 	failed := must1(d.OperationItems(ctx, op.ID, directory.ItemFilter{State: directory.ItemFailed}))(t)
-	if len(failed) != 1 || failed[0].Account != "u4999@x" || failed[0].Message != "why" {
+	if len(failed) != 1 || failed[0].Account != "u4999@x" || failed[0].Parameter != "4999" || failed[0].Message != "why" {
 		t.Errorf("failed items %+v", failed)
 	}
 	page := must1(d.OperationItems(ctx, op.ID, directory.ItemFilter{From: 4998}))(t)
@@ -112,7 +112,7 @@ func testPrune(t *testing.T, r rig) {
 	clock := newClock()
 	d := r.newDirectory(t, directory.Options{Now: clock.Now})
 	ctx := t.Context()
-	old := must1(d.CreateOperation(ctx, directory.Operation{Type: "old", Host: mbox1}, names(20_000)))(t)
+	old := must1(d.CreateOperation(ctx, directory.Operation{Type: "old", Host: mbox1}, items(20_000)))(t)
 	_, _, err := d.FinishOperation(ctx, old.ID, directory.Successful, "", silent)
 	must(t, err)
 	unfinished := must1(d.CreateOperation(ctx, directory.Operation{Type: "unfinished", Host: mbox1}, nil))(t)

@@ -118,7 +118,7 @@ func (m *Manager) Submit(ctx context.Context, n New) (Operation, error) {
 		return Operation{}, fault.Wrap(fault.Internal, err, "the parameters of %s", n.Type)
 	}
 	op, err := m.cfg.Directory.CreateOperation(ctx,
-		Operation{Type: n.Type, Host: m.cfg.Host, Parameters: parameters}, n.Accounts)
+		Operation{Type: n.Type, Host: m.cfg.Host, Parameters: parameters}, n.items())
 	if err != nil {
 		return Operation{}, err
 	}

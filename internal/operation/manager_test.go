@@ -60,6 +60,14 @@ func accounts(count int) []string {
 	return all
 }
 
+func items(count int) []directory.NewItem {
+	all := make([]directory.NewItem, count)
+	for i, name := range accounts(count) {
+		all[i].Account = name
+	}
+	return all
+}
+
 func submit(t testing.TB, m *operation.Manager, n operation.New) operation.Operation {
 	t.Helper()
 	op, err := m.Submit(t.Context(), n)
@@ -336,7 +344,7 @@ func TestOperationOutlivesTheDirectorysAbsence(t *testing.T) {
 
 func TestUnknownOperationIsEnded(t *testing.T) {
 	d, _ := newDirectory(t)
-	op, err := d.CreateOperation(t.Context(), operation.Operation{Type: "ofTheFuture", Host: host}, accounts(2))
+	op, err := d.CreateOperation(t.Context(), operation.Operation{Type: "ofTheFuture", Host: host}, items(2))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,19 @@ func (f RunnerFunc) Run(ctx context.Context, task *Task) error { return f(ctx, t
 type New struct {
 	Type       string
 	Accounts   []string // its items: names or ids
+	Decided    []string // optional: by item, what its Parameter is to be
 	Parameters any      // made JSON; nil: none
+}
+
+func (n New) items() []directory.NewItem {
+	items := make([]directory.NewItem, len(n.Accounts))
+	for i, name := range n.Accounts {
+		items[i].Account = name
+		if i < len(n.Decided) {
+			items[i].Parameter = n.Decided[i]
+		}
+	}
+	return items
 }
 
 func (n New) parameters() (json.RawMessage, error) {

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 func TestOperationResumesAfterAKill(t *testing.T) {
 	d, path := newDirectory(t)
 	const count = 20_000
-	op, err := d.CreateOperation(t.Context(), operation.Operation{Type: "x", Host: host}, accounts(count))
+	op, err := d.CreateOperation(t.Context(), operation.Operation{Type: "x", Host: host}, items(count))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -30,13 +31,13 @@ const (
 	takersRetry  = 500 * time.Millisecond
 )
 
-// Parameters are stored with the operation. They hold what was decided when it was begun, so that running it again never
-// fences another epoch than the first time (rule 9).
+// Parameters are stored with the operation. What was decided when it was begun is stored with each of its items: the epoch
+// that its promotion begins, so that running it again never fences another epoch than the first time (rule 9).
 type Parameters struct {
 	Destination string   `json:"destination,omitempty"` // FQDN; empty: the available replica of lowest priority value
 	Threads     int      `json:"threads,omitempty"`     // requests under way at once
 	AcceptLoss  bool     `json:"acceptLoss,omitempty"`
-	Epochs      []uint64 `json:"epochs"` // by item: the epoch that its promotion begins
+	Epochs      []uint64 `json:"epochs,omitempty"` // by item, of an operation of an older release: the epoch
 }
 
 // PlannerConfig is what a Planner is made of.
@@ -57,12 +58,23 @@ func NewPlanner(c PlannerConfig) *Planner { return &Planner{c} }
 // Plan is the operation that promotes the accounts. An account that is promoted by another operation in between is
 // refused when this one runs.
 func Plan(accounts []directory.Account, p Parameters) operation.New {
-	ids := make([]string, len(accounts))
-	p.Epochs = make([]uint64, len(accounts))
+	ids, epochs := make([]string, len(accounts)), make([]string, len(accounts))
 	for i, a := range accounts {
-		ids[i], p.Epochs[i] = a.ID.String(), a.Epoch+1
+		ids[i], epochs[i] = a.ID.String(), strconv.FormatUint(a.Epoch+1, 10)
 	}
-	return operation.New{Type: OperationType, Accounts: ids, Parameters: p}
+	return operation.New{Type: OperationType, Accounts: ids, Decided: epochs, Parameters: p}
+}
+
+// epochOf is the epoch that the promotion of an item begins.
+func (p Parameters) epochOf(item operation.Item) (uint64, error) {
+	if item.Parameter == "" && item.Position < len(p.Epochs) {
+		return p.Epochs[item.Position], nil
+	}
+	epoch, err := strconv.ParseUint(item.Parameter, 10, 64)
+	if err != nil {
+		return 0, fault.Wrap(fault.Internal, err, "the operation does not say which epoch is to begin")
+	}
+	return epoch, nil
 }
 
 // candidate is one account on its way: the mailstores that may take it, the best first.
@@ -155,10 +167,11 @@ func (p *Planner) consider(item operation.Item, params Parameters, up map[string
 	if !known {
 		return nil, fault.New(fault.NotFound, "there is no account %s any more", id)
 	}
-	if item.Position >= len(params.Epochs) {
-		return nil, fault.New(fault.Internal, "the operation does not say which epoch is to begin")
+	epoch, err := params.epochOf(item)
+	if err != nil {
+		return nil, err
 	}
-	one := &candidate{item: item, id: id, name: wish.Name, home: wish.MailHost, epoch: params.Epochs[item.Position]}
+	one := &candidate{item: item, id: id, name: wish.Name, home: wish.MailHost, epoch: epoch}
 	replicas := p.c.Wishes.Replicas(id)
 	if wish.Epoch >= one.epoch {
 		if params.Destination == "" || wish.MailHost == params.Destination {
