@@ -30,6 +30,9 @@ type Account struct {
 	// superseded is set while the directory names another home of a later epoch than this copy knows of.
 	superseded atomic.Bool
 
+	// defect is set when a step panicked while a record was in doubt: until a restart the account takes no changes.
+	defect atomic.Bool
+
 	mu       sync.Mutex
 	queue    []*request
 	running  bool

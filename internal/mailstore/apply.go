@@ -59,12 +59,16 @@ func (m *Mailstore) apply(
 	if b.mayDecideMode(entries) {
 		durability = metadata.Fsynced
 	}
-	err := m.store.Update(ctx, durability, func(tx *metadata.Tx) error { return b.write(tx, entries, position) })
-	if err != nil {
-		return err
+	for {
+		err := m.store.Update(ctx, durability, func(tx *metadata.Tx) error { return b.write(tx, entries, position) })
+		if err == nil {
+			b.publish()
+			return nil
+		}
+		if !b.quarantines(err) {
+			return err
+		}
 	}
-	b.publish()
-	return nil
 }
 
 // batch is the records of one stream that are judged and written in one transaction.
@@ -74,6 +78,7 @@ type batch struct {
 	stream int32
 	shares map[account.ID]*judged // copies concerned, their state locked
 	order  []*judged
+	poison map[account.ID]*poison // copies whose database refuses a record
 }
 
 // lock takes the state of every copy concerned, in the order of their ids: an account that moved from one stream to another is
@@ -143,7 +148,7 @@ func (b *batch) write(tx *metadata.Tx, entries []eventlog.Entry, position *metad
 			b.unreadable(share, e, err)
 			continue
 		}
-		if err := b.judge(tx, share, record, e); err != nil {
+		if err := b.attempt(tx, share, record, e); err != nil {
 			return err
 		}
 	}
@@ -209,6 +214,10 @@ func (b *batch) judge(tx *metadata.Tx, share *judged, record event.Record, e eve
 		return nil
 	}
 	share.copy.Stream.LeaderEpoch = e.LeaderEpoch
+	if p := b.poison[record.Account]; p != nil && p.offset == e.Offset {
+		b.diverged(share, before, v.Record, p.why.Error())
+		return nil
+	}
 	if v.Left || v.Deleted {
 		return b.remove(tx, share, v)
 	}
@@ -265,7 +274,7 @@ func (b *batch) unjournal(tx *metadata.Tx, share *judged, record event.Record) (
 func (b *batch) writeRows(tx *metadata.Tx, share *judged, v protocol.Verdict) (diverged string, err error) {
 	delta, err := b.delta(tx, share, v)
 	switch {
-	case fault.Is(err, fault.DatabaseUnavailable), fault.Is(err, fault.Interrupted):
+	case err != nil && mayPass(err):
 		return "", err
 	case err != nil:
 		return err.Error(), nil

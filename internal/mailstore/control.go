@@ -127,17 +127,17 @@ func (a *Account) publishBurst(ctx context.Context) error {
 		if !c.IsPaused() {
 			return nil
 		}
-		var records []event.Record
 		var err error
-		if c.Journal > 0 {
-			records, err = a.journalHead(ctx)
+		next := &pending{journal: c.Journal > 0}
+		if next.journal {
+			next.Records, err = a.journalHead(ctx)
 		} else {
-			records, c, err = a.beginResuming(ctx)
+			next.Records, c, err = a.beginResuming(ctx)
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := a.ride(a.m.ctx, c, &pending{Pending: protocol.Pending{Records: records}}); err != nil {
+		if _, err := a.ride(a.m.ctx, c, next); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,12 @@
 package mailstore
 
+import "context"
+
+// Enter runs a step of the account's life in its turn.
+func (a *Account) Enter(ctx context.Context, fn func(context.Context) error) error {
+	return a.enter(ctx, fn)
+}
+
 // Queued is how many requests wait on the account.
 func (a *Account) Queued() int {
 	a.mu.Lock()

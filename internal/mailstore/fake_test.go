@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailreplica/internal/eventlog"
+	"mailreplica/internal/fault"
 )
 
 // fakeLog is an event log in memory that can lose, delay, double and reorder what is appended.
@@ -16,6 +17,8 @@ type fakeLog struct {
 	random  *rand.Rand
 	faults  int // of a hundred appends, how many do not go as they should
 	away    bool
+	refuse  int  // values of so many bytes and more are refused for their size; 0: none
+	secret  bool // what is refused has been written all the same: an earlier attempt got through
 	streams map[int32][]eventlog.Entry
 	more    chan struct{} // closed and replaced when something lands
 	under   sync.WaitGroup
@@ -33,6 +36,12 @@ func (l *fakeLog) setAway(away bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.away = away
+}
+
+func (l *fakeLog) setLimit(bytes int, secret bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse, l.secret = bytes, secret
 }
 
 func (l *fakeLog) land(stream int32, key, value []byte) {
@@ -67,12 +76,18 @@ var errDoubt = errors.New("no answer in time")
 
 func (l *fakeLog) append(stream int32, key, value []byte, done func(error)) {
 	l.mu.Lock()
+	refused, secret := l.refuse > 0 && len(value) >= l.refuse, l.secret
 	away, faulty, fate := l.away, l.random.IntN(100) < l.faults, l.random.IntN(5)
 	soon, late := time.Duration(l.random.IntN(5))*time.Millisecond, time.Duration(l.random.IntN(15_000))*time.Millisecond
 	l.mu.Unlock()
 	l.under.Go(func() {
 		time.Sleep(soon)
+		if refused && secret {
+			l.land(stream, key, value)
+		}
 		switch {
+		case refused:
+			done(fault.New(fault.TooLarge, "a record of %d bytes is over the brokers' limit", len(value)).WithHint("raise it"))
 		case away || faulty && fate == 0: // lost
 			done(errDoubt)
 		case faulty && fate == 1: // late, after records that were appended later

@@ -33,6 +33,8 @@ const (
 	repeatAfter       = 30 * time.Second       // an append that is confirmed, and that no reader has met, is appended again
 	repeatPauseMin    = 250 * time.Millisecond // the same, when the producer gave up; it grows with every failure
 	repeatPauseMax    = 4 * time.Second
+	refusalsMax       = 3           // after so many in a row the brokers do not take a record of that size
+	refusableBytesMin = 32 << 10    // no broker has a limit below
 	warnEvery         = time.Minute // while an append is in doubt
 	journalBurst      = 64          // journalled transactions published before waiting requests get their turn
 )

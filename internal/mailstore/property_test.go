@@ -150,6 +150,11 @@ func await(t *testing.T, what string, done func() bool) {
 func equal(t *testing.T, id account.ID, hosts ...*host) {
 	t.Helper()
 	await(t, "equal copies", func() bool {
+		for _, h := range hosts { // comparing goes on for long where a copy will never get there
+			if c := h.account(id).Copy(); c.Condition != protocol.Complete {
+				t.Fatalf("the copy on %s is %s", h.name, c.Condition)
+			}
+		}
 		_, first, _ := inbox(hosts[0], id)
 		for _, h := range hosts[1:] {
 			if _, other, _ := inbox(h, id); other != first {

@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type request struct {
 	open    bool        // the doubt stays: it lost where that decides nothing
 	done    chan error  // has room for one
 	gone    atomic.Bool // the waiter has been told a temporary failure; it must not be computed anew
+	alone   bool        // the brokers refused a transaction that it was folded into
 }
 
 // Update makes one transaction out of fn, together with whatever else waits on the account, and returns when it has been
@@ -140,22 +142,41 @@ func (a *Account) run() {
 		r := batch[0]
 		switch {
 		case r.control == nil:
-			a.commit(batch)
+			a.guard(batch, func() { a.commit(batch) })
 		case r.isGone():
 			r.finish(fault.New(fault.Interrupted, "the request was given up"))
 		default:
-			r.finish(r.control(r.ctx))
+			a.guard(batch, func() { r.finish(r.control(r.ctx)) })
 		}
 	}
 }
 
-// take removes from the queue what the next transaction is made of: one control, or changes up to a bound. It ends the run
-// if there is nothing.
+// guard runs a turn. A panic is a defect, which fails the requests of that turn, and neither the account's queue nor the process.
+func (a *Account) guard(batch []*request, turn func()) {
+	batch = slices.Clone(batch) // a turn alters it
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		a.m.logger.Error("a step of an account panicked", "account", a.id, "panic", p, "stack", string(debug.Stack()))
+		for _, r := range batch {
+			select {
+			case r.done <- fault.New(fault.Internal, "the change could not be carried out"):
+			default: // it has been answered
+			}
+		}
+	}()
+	turn()
+}
+
+// take removes from the queue what the next transaction is made of: one control, one change that goes alone, or changes up to a
+// bound. It ends the run if there is nothing.
 func (a *Account) take() []*request {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := 0
-	for n < len(a.queue) && n < foldedRequestsMax && a.queue[n].control == nil {
+	for n < len(a.queue) && n < foldedRequestsMax && a.queue[n].control == nil && !a.queue[n].alone {
 		n++
 	}
 	if n == 0 && len(a.queue) > 0 {

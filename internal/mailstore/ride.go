@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,13 @@ type pending struct {
 	delta   *mailbox.Delta // what the change does to the rows, as computed here; nil for other records
 	settled chan bool      // has room for one: whether it won
 	refused bool           // set before settled: no copy will ever accept it
+
+	// What to do where the brokers refuse its size again and again. withdraw makes a small record for the same sequence: only when one of
+	// both has been read is it certain that the other will not be accepted. A transaction of the journal is kept, and its
+	// ride ends. Other records are small, and repeated.
+	withdraw func() (event.Record, error)
+	journal  bool
+	tooLarge error // why it was withdrawn
 }
 
 // ride appends a transaction and stays with it until a record that decides it has been read (rule 4). An append whose
@@ -35,7 +43,14 @@ func (a *Account) ride(ctx context.Context, c *protocol.Copy, p *pending) (won b
 		return false, nil
 	}
 	defer a.end(p)
+	defer func() {
+		if p := recover(); p != nil { // what is in doubt must not be forgotten (rule 4): until a restart nothing is computed on top of it
+			a.defect.Store(true)
+			panic(p)
+		}
+	}()
 	var warned time.Time
+	refusals := 0
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var answered <-chan error
@@ -57,12 +72,38 @@ func (a *Account) ride(ctx context.Context, c *protocol.Copy, p *pending) (won b
 			}
 			timer.Reset(wait)
 			wait = min(2*wait, repeatPauseMax)
+			if !isRefusal(failure, values) {
+				refusals = 0
+				continue
+			}
+			if refusals++; refusals < refusalsMax || p.tooLarge != nil {
+				continue
+			}
+			if p.journal {
+				return false, failure
+			}
+			if p.withdraw == nil {
+				continue
+			}
+			instead, err := p.withdraw()
+			if err != nil {
+				a.m.logger.Warn("a change that the brokers refuse could not be withdrawn yet", "account", a.id, "error", err)
+				continue
+			}
+			p.tooLarge, values = failure, [][]byte{instead.Encode()}
+			timer.Reset(0)
 		case <-ctx.Done():
 			return false, inDoubt(ctx)
 		case <-a.m.ctx.Done():
 			return false, inDoubt(a.m.ctx)
 		}
 	}
+}
+
+// isRefusal reports whether the brokers refused a transaction for its size. They refuse whole batches: a small record was in bad
+// company, and will be taken in another.
+func isRefusal(err error, values [][]byte) bool {
+	return fault.Is(err, fault.TooLarge) && slices.ContainsFunc(values, func(v []byte) bool { return len(v) >= refusableBytesMin })
 }
 
 func inDoubt(ctx context.Context) error {

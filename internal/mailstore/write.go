@@ -67,6 +67,9 @@ func (a *Account) mayWrite(c *protocol.Copy) error {
 	if a.superseded.Load() {
 		return fault.New(fault.NotHome, "the account has moved to another mailstore")
 	}
+	if a.defect.Load() {
+		return fault.New(fault.Internal, "a defect has left a change of the account in doubt").WithHint("restart the mailstore, and report it")
+	}
 	return c.MayWrite(a.caughtUp(c))
 }
 
@@ -222,16 +225,41 @@ func (a *Account) commitToLog(c *protocol.Copy, batch []*request) ([]*request, e
 	for _, r := range batch {
 		r.doubt = true
 	}
-	p := &pending{Pending: protocol.Pending{Records: event.Split(record, payload)}, delta: &t.delta}
-	won, err := a.ride(a.m.ctx, c, p)
-	if err == nil && !won {
-		for _, r := range batch {
-			r.open = r.open || !p.refused
-			r.doubt = r.open
-		}
-		err = errStale
+	p := &pending{
+		Pending: protocol.Pending{Records: event.Split(record, payload)}, delta: &t.delta,
+		withdraw: func() (event.Record, error) { return a.nothing(c) },
 	}
-	return batch, err
+	won, err := a.ride(a.m.ctx, c, p)
+	if err != nil || won {
+		return batch, err
+	}
+	tooLarge := p.tooLarge != nil && a.Copy().Epoch == c.Epoch
+	for _, r := range batch {
+		r.open = r.open || !p.refused
+		r.doubt = r.open
+		r.alone = r.alone || tooLarge // so that the large one fails alone
+	}
+	if !tooLarge || len(batch) > 1 {
+		return batch, errStale
+	}
+	return batch, fault.Wrap(fault.TooLarge, p.tooLarge, "the event log refuses a change of %d bytes", len(payload)).
+		WithHint("%s", fault.HintOf(p.tooLarge))
+}
+
+// nothing makes the change that changes nothing, to follow c.
+func (a *Account) nothing(c *protocol.Copy) (event.Record, error) {
+	record := c.Next(event.Change)
+	err := a.m.store.View(a.m.ctx, func(v *metadata.View) error {
+		header, err := v.Rows(a.mailboxID).Header()
+		if err == nil && header.Sequence != c.Committed {
+			err = errStale
+		}
+		if err == nil {
+			record.Payload, err = event.EncodeChange(mailbox.Change{Digest: header.Digest})
+		}
+		return err
+	})
+	return record, err
 }
 
 // movedOn waits until whoever is moving the copy on has published what it committed, and reports whether c is the past then.

@@ -83,7 +83,8 @@ type Copy struct {
 	Journal     int // journalled transactions that have not been read back
 
 	parts       []event.Record // of the open transaction (rule 10); not durable
-	partsOffset int64
+	partsOffset int64          // of the first of them
+	partsNext   int64          // after the last of them: while they wait, nothing below is judged again
 }
 
 // NewLocal is the copy of an account that was just made on self, and has no replica.

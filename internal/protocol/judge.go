@@ -36,7 +36,7 @@ type Verdict struct {
 // Judge applies rules 1 to 5, 10 and 11 to the record at an offset of the copy's stream, in stream order, and moves the copy
 // on. Records of other accounts must not be given. Whoever keeps the copy stores it in the transaction that writes the rows.
 func (c *Copy) Judge(r event.Record, offset int64) Verdict {
-	if c.Condition != Complete && c.Condition != CatchingUp || offset < c.NextOffset {
+	if c.Condition != Complete && c.Condition != CatchingUp || offset < c.NextOffset || len(c.parts) > 0 && offset < c.partsNext {
 		return Verdict{}
 	}
 	switch r.Kind {
@@ -140,13 +140,13 @@ func (c *Copy) gather(r event.Record, offset int64) (event.Record, Outcome) {
 		if len(c.parts) > 0 && c.parts[0].ID == r.ID {
 			return event.Record{}, Skipped // a repeat of the part that is already here
 		}
-		c.parts, c.partsOffset = []event.Record{r}, offset
+		c.parts, c.partsOffset, c.partsNext = []event.Record{r}, offset, offset+1
 		return event.Record{}, Buffered
 	}
 	if len(c.parts) == 0 || c.parts[0].ID != r.ID || int(r.Part) != len(c.parts)+1 {
 		return event.Record{}, Skipped
 	}
-	c.parts = append(c.parts, r)
+	c.parts, c.partsNext = append(c.parts, r), offset+1
 	if r.Part < r.Parts {
 		return event.Record{}, Buffered
 	}

@@ -266,6 +266,32 @@ func TestRule6Opening(t *testing.T) {
 	}
 }
 
+// TestRule6CancelledOpening has an Open land after its home went on by itself.
+func TestRule6CancelledOpening(t *testing.T) {
+	c := protocol.NewLocal(accountID(0), storeName(0))
+	c.Advance(1, event.NewID())
+	if err := c.CancelOpening(); !fault.Is(err, fault.Busy) {
+		t.Errorf("cancelling what has not begun: %v, want kind %q", err, fault.Busy)
+	}
+	open, err := c.BeginOpening(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CancelOpening(); err != nil || c.MayWrite(false) != nil || c.Epoch != open.Epoch {
+		t.Errorf("cancelled: %v, then %+v", err, c)
+	}
+	again, err := c.BeginOpening(stream)
+	if err != nil || again.Epoch != open.Epoch+1 {
+		t.Errorf("the next Open is %+v, %v, want one of epoch %d", again, err, open.Epoch+1)
+	}
+	if v := c.Judge(open, 10); v.Outcome != protocol.Skipped {
+		t.Errorf("the Open that was cancelled: outcome %d, want %d", v.Outcome, protocol.Skipped)
+	}
+	if v := c.Judge(again, 11); v.Outcome != protocol.Accepted || c.Mode != protocol.Log {
+		t.Errorf("the other: outcome %d, mode %s", v.Outcome, c.Mode)
+	}
+}
+
 func TestRule8NothingIsServedBeforeTheEnd(t *testing.T) {
 	c := newCluster(t)
 	if err := c.home.MayServe(false); !fault.Is(err, fault.NotReady) {
@@ -297,59 +323,6 @@ func TestRule9WhoMayFence(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want %s", test.name, r, err, test.want)
 		}
 	}
-}
-
-func TestRule10Parts(t *testing.T) {
-	c := newCluster(t)
-	x, y := parts(c.next(event.Change), []byte("xxyyzz"), 3), parts(c.next(event.Change), []byte("second"), 2)
-	c.give(x[1], protocol.Skipped) // out of order
-	c.give(x[0], protocol.Buffered)
-	first := int64(len(c.log) - 1)
-	c.give(x[0], protocol.Skipped) // a repeat
-	c.give(x[1], protocol.Buffered)
-	if at, open := c.replica.OpenTransaction(); !open || at != first {
-		t.Errorf("open transaction %v at %d, want it at %d", open, at, first)
-	}
-	if c.replica.NextOffset > first {
-		t.Errorf("offset %d of an open transaction would not be judged again", first)
-	}
-	c.give(y[0], protocol.Buffered) // another begins: the last one begun counts
-	c.give(x[2], protocol.Skipped)
-	c.give(x[0], protocol.Buffered)
-	c.give(y[1], protocol.Skipped)
-	c.give(x[1], protocol.Buffered)
-	home, replica := c.give(x[2], protocol.Accepted)
-	if string(home.Record.Payload) != "xxyyzz" || string(replica.Record.Payload) != "xxyyzz" || home.Record.Parts != 1 {
-		t.Errorf("got %q and %q", home.Record.Payload, replica.Record.Payload)
-	}
-	if _, open := c.home.OpenTransaction(); open {
-		t.Error("a transaction is open after it was accepted")
-	}
-}
-
-func TestRule10AFenceDiscardsParts(t *testing.T) {
-	c := newCluster(t)
-	x := parts(c.next(event.Change), []byte("xxyy"), 2)
-	c.give(x[0], protocol.Buffered)
-	c.give(c.fence(false), protocol.Accepted)
-	if _, open := c.replica.OpenTransaction(); open {
-		t.Error("a transaction is open after a Fence")
-	}
-	c.give(x[1], protocol.Skipped)
-}
-
-// TestRule10AHandedOverCopyMayHoldAnOpenTransaction: whoever hands a copy over to the live reader must store a position
-// that is not past it, though the live reader itself has read further.
-func TestRule10AHandedOverCopyMayHoldAnOpenTransaction(t *testing.T) {
-	c := newCluster(t)
-	c.replica.Condition = protocol.CatchingUp
-	x := parts(c.next(event.Change), []byte("xxyy"), 2)
-	c.give(x[0], protocol.Buffered)
-	c.replica.Condition = protocol.Complete
-	if at, open := c.replica.OpenTransaction(); !open || at != 2 {
-		t.Fatalf("open transaction %v at %d, want it at 2", open, at)
-	}
-	c.give(x[1], protocol.Accepted)
 }
 
 func TestAJoinVoidsTheCopyThatWas(t *testing.T) {

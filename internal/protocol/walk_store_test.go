@@ -243,6 +243,16 @@ func (w *world) restart(i int) {
 	w.trace("%s restarts, reads from %d", short(s.name), s.position)
 }
 
+// reconnect has the live reader begin again from its stored position, in the same process: what is in memory stays there.
+func (w *world) reconnect(i int) {
+	s := w.stores[i]
+	if !s.up || w.without.has(positionOutside) {
+		return
+	}
+	w.trace("%s reads again from %d, was at %d", short(s.name), s.db.position, s.position)
+	s.position = s.db.position
+}
+
 // storePosition stores the live reader's position, lazily, but never past the first part of an open transaction.
 func (w *world) storePosition(i int) {
 	s := w.stores[i]

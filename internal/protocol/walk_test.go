@@ -107,6 +107,7 @@ var actions = [...]action{
 	{100, false, func(w *world, i, j, a int) { w.restart(j) }},
 	{30, true, func(w *world, i, j, a int) { w.storePosition(j) }},
 	{15, true, func(w *world, i, j, a int) { w.checkpoint(j) }},
+	{15, true, func(w *world, i, j, a int) { w.reconnect(j) }},
 	{10, false, func(w *world, i, j, a int) { w.stores[j].cut = !w.stores[j].cut }},
 	{40, true, func(w *world, i, j, a int) { w.fence(j, a, w.chance(6)) }},
 	{40, true, func(w *world, i, j, a int) { w.membership(i, j, a) }},
