@@ -81,7 +81,7 @@ var rulesTakenAway = []struct {
 	{"9: only a complete copy fences", fenceIncomplete, 75},
 	{"10: parts are kept apart by id", mixParts, 10},
 	{"10: a position never passes an open transaction", positionPastParts, 8},
-	{"10: nor does it where a copy is handed over", handOverPastParts, 68101},
+	{"10: nor does it where a copy is handed over", handOverPastParts, 4218},
 	{"11: a paused account is not fenced", fencePaused, 1},
 	{"11: a Fence that meets a journal means diverged", keepJournal, 3},
 	{"11: a Fence that accepts loss leaps", leap, 3},
