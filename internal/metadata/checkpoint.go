@@ -28,15 +28,26 @@ type checkpointer struct {
 }
 
 func (k *checkpointer) open(ctx context.Context, s *Store) (err error) {
+	if k == nil {
+		return nil
+	}
 	k.store, k.due = s, make(chan struct{}, 1)
 	k.pages, k.restartPages = walPages, walRestartPages
 	k.c, err = s.connect(ctx, s.writers)
 	return err
 }
 
-func (k *checkpointer) close() error { return k.c.close() }
+func (k *checkpointer) close() error {
+	if k == nil {
+		return nil
+	}
+	return k.c.close()
+}
 
 func (k *checkpointer) loop() {
+	if k == nil {
+		return
+	}
 	for {
 		select {
 		case <-k.due:
@@ -55,7 +66,7 @@ func (k *checkpointer) loop() {
 
 // afterCommit runs in the commit loop.
 func (k *checkpointer) afterCommit(writer *conn) {
-	if writer == nil {
+	if k == nil || writer == nil {
 		return
 	}
 	pages, copied, err := writer.checkpoint("noop")

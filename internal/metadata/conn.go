@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"time"
 )
 
 // conn is one pinned connection with its prepared statements. One goroutine at a time uses it.
@@ -19,7 +20,8 @@ type conn struct {
 
 	durability Durability // of the transaction begun last
 	begun      bool
-	lost       bool // an error said that what was committed may not survive
+	harm       harm   // the worst that any error did
+	mark       string // by which the server finds the connection, if the dialect gave it one
 }
 
 type statement struct {
@@ -32,9 +34,19 @@ type putKey struct {
 	rows  int
 }
 
+// connectMax bounds how long a server may take to let us in.
+const connectMax = 5 * time.Second
+
+var errNoConnection = errors.New("there was no connection in time")
+
 func (s *Store) connect(ctx context.Context, pool *sql.DB) (*conn, error) {
-	c, err := pool.Conn(ctx)
+	bound, cancel := context.WithTimeoutCause(ctx, connectMax, errNoConnection)
+	defer cancel()
+	c, err := pool.Conn(bound)
 	if err != nil {
+		if ctx.Err() == nil && bound.Err() != nil {
+			err = errNoConnection
+		}
 		err, _ = s.dialect.explain(err)
 		return nil, err
 	}
@@ -61,8 +73,8 @@ func (c *conn) close() error {
 }
 
 func (c *conn) fail(err error) error {
-	explained, lost := c.dialect.explain(err)
-	c.lost = c.lost || lost
+	explained, harm := c.dialect.explain(err)
+	c.harm = max(c.harm, harm)
 	return explained
 }
 
@@ -110,7 +122,7 @@ const putRowsMax = 64
 func (c *conn) put(t *table, values []any) error {
 	width := t.width()
 	for rows := putRowsMax; len(values) > 0; {
-		if len(values) < rows*width {
+		if len(values) < rows*width || rows > 1 && !c.fits(values[:rows*width]) {
 			rows /= 4
 			continue
 		}
@@ -130,6 +142,20 @@ func (c *conn) put(t *table, values []any) error {
 		values = values[rows*width:]
 	}
 	return nil
+}
+
+// fits reports whether the engine takes so many bytes in one statement.
+func (c *conn) fits(values []any) bool {
+	most := c.dialect.traits().putBytes
+	if most == 0 {
+		return true
+	}
+	for _, v := range values {
+		if b, ok := v.([]byte); ok {
+			most -= len(b)
+		}
+	}
+	return most >= 0
 }
 
 // cursor reads the rows of a query. It must be closed.

@@ -78,7 +78,7 @@ func (s *Store) Queries() map[string]string {
 // along is the text of an ordered query.
 func (s *Store) along(o ordered) string {
 	text := o.query + " AND " + s.dialect.after(o.key) + " ORDER BY " + strings.Join(o.key, ", ")
-	if !s.dialect.streams() {
+	if !s.dialect.traits().streams {
 		text += " LIMIT ?"
 	}
 	return text
@@ -102,7 +102,7 @@ func Plan(v *View, query string) (steps []string, err error) {
 
 // Lose is what a failed fsync does: the transaction is gone, and nobody knows what else is.
 func Lose(tx *Tx) error {
-	tx.c.lost = true
+	tx.c.harm = unsynced
 	_, err := tx.exec("ROLLBACK")
 	return err
 }

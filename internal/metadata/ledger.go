@@ -112,8 +112,9 @@ func (tx *Tx) RemoveJournal(mailboxID int64, sequence mailbox.Sequence) error {
 
 // ClearJournal removes all entries.
 func (tx *Tx) ClearJournal(mailboxID int64) error {
-	_, err := tx.exec("DELETE FROM journal WHERE mailbox_id = ?", mailboxID)
-	return err
+	w := writer{tx: tx, id: mailboxID}
+	w.clear("DELETE FROM journal WHERE mailbox_id = ?", mailboxID)
+	return w.err
 }
 
 // Recent is the lowest UID of a folder that no session has claimed: messages from it on are \Recent for the next one.

@@ -16,19 +16,19 @@ var migrationFiles embed.FS
 // The tables whose rows are put and removed by key. They are descriptions and never change.
 var (
 	folders = &table{"folder", []string{"mailbox_id", "folder_id"}, []string{"name", "uid_validity", "uid_next",
-		"highest_seq", "special_use", "messages", "unseen", "total_bytes", "tombstones", "pruned_up_to"}}
-	contents = &table{"content", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "summary"}}
+		"highest_seq", "special_use", "messages", "unseen", "total_bytes", "tombstones", "pruned_up_to"}, "name"}
+	contents = &table{"content", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "summary"}, ""}
 	messages = &table{"message", []string{"mailbox_id", "folder_id", "uid"}, []string{"item_id", "content_id", "modseq",
-		"internal_date", "date_zone", "size", "system_flags", "keywords"}}
-	tombstones    = &table{"tombstone", []string{"mailbox_id", "folder_id", "uid"}, []string{"seq"}}
-	subscriptions = &table{"subscription", []string{"mailbox_id", "name"}, nil}
-	deliveries    = &table{"delivery", []string{"mailbox_id", "delivery_key"}, []string{"seq"}}
-	discardeds    = &table{"discarded", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "seq", "discarded_at"}}
-	recents       = &table{"recent", []string{"mailbox_id", "folder_id"}, []string{"uid"}}
-	journals      = &table{"journal", []string{"mailbox_id", "seq"}, []string{"record_id", "record"}}
+		"internal_date", "date_zone", "size", "system_flags", "keywords"}, ""}
+	tombstones    = &table{"tombstone", []string{"mailbox_id", "folder_id", "uid"}, []string{"seq"}, ""}
+	subscriptions = &table{"subscription", []string{"mailbox_id", "name"}, nil, ""}
+	deliveries    = &table{"delivery", []string{"mailbox_id", "delivery_key"}, []string{"seq"}, ""}
+	discardeds    = &table{"discarded", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "seq", "discarded_at"}, ""}
+	recents       = &table{"recent", []string{"mailbox_id", "folder_id"}, []string{"uid"}, ""}
+	journals      = &table{"journal", []string{"mailbox_id", "seq"}, []string{"record_id", "record"}, ""}
 	positions     = &table{"stream_position", []string{"cluster_id", "topic_id", "partition_number"},
-		[]string{"next_offset", "leader_epoch"}}
-	settings = &table{"setting", []string{"name"}, []string{"content"}}
+		[]string{"next_offset", "leader_epoch"}, ""}
+	settings = &table{"setting", []string{"name"}, []string{"content"}, ""}
 
 	// mailboxTables are all tables whose rows belong to a mailbox, the mailbox's own row excepted. The first ones go with it at
 	// once; the others say what its blobs are.
@@ -55,16 +55,7 @@ func migrate(c *conn, d dialect) error {
 		if i < version {
 			continue
 		}
-		if err := d.begin(c, Fsynced); err != nil {
-			return err
-		}
-		if err := c.script(text); err != nil {
-			return err
-		}
-		if _, err := c.exec("UPDATE schema_version SET version = ?", int64(i+1)); err != nil {
-			return err
-		}
-		if _, err := c.exec("COMMIT"); err != nil {
+		if err := d.migrate(c, text, i+1); err != nil {
 			return err
 		}
 	}

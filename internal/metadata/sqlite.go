@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -27,9 +28,26 @@ const (
 )
 
 // sqlite is the dialect of SQLite. Its database is a file in dir.
-type sqlite struct{ dir string }
+type sqlite struct {
+	dir  string
+	lock *os.File // nil until it is claimed
+}
 
-func (d sqlite) open(a access) (*sql.DB, error) {
+func newSQLite(dir string) *sqlite { return &sqlite{dir: dir} }
+
+func (d *sqlite) claim(context.Context, *Store) (err error) {
+	d.lock, err = lockDirectory(d.dir)
+	return err
+}
+
+func (d *sqlite) release() error {
+	if d.lock == nil {
+		return nil
+	}
+	return d.lock.Close()
+}
+
+func (d *sqlite) open(a access) (*sql.DB, error) {
 	path, err := filepath.Abs(filepath.Join(d.dir, databaseName))
 	if err != nil {
 		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the database's directory has no path")
@@ -38,7 +56,7 @@ func (d sqlite) open(a access) (*sql.DB, error) {
 		fmt.Sprintf("busy_timeout(%d)", busyWaitMillis),
 		"temp_store(memory)", // statements are undone from memory, not from files
 	}
-	if a == writing {
+	if a != reading {
 		pragmas = append(pragmas, "journal_mode(wal)", "synchronous(normal)",
 			"wal_autocheckpoint(0)", // see checkpoint.go
 			fmt.Sprintf("journal_size_limit(%d)", walKeptBytes),
@@ -54,9 +72,9 @@ func (d sqlite) open(a access) (*sql.DB, error) {
 	return db, nil
 }
 
-func (sqlite) migrations() string { return "migrations/sqlite" }
+func (*sqlite) migrations() string { return "migrations/sqlite" }
 
-func (sqlite) version(c *conn) (int, error) {
+func (*sqlite) version(c *conn) (int, error) {
 	var tables, version int64
 	const count = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
 	if _, err := c.one(count, nil, &tables); err != nil {
@@ -79,7 +97,7 @@ func (sqlite) version(c *conn) (int, error) {
 }
 
 // check looks at the tables that are small and that everything else depends on. A check of all rows reads the whole file.
-func (sqlite) check(c *conn) error {
+func (*sqlite) check(c *conn) error {
 	for _, name := range []string{"mailbox", "stream_position", "setting", "removal"} {
 		var verdict string
 		if _, err := c.one("PRAGMA quick_check('"+name+"')", nil, &verdict); err != nil {
@@ -94,7 +112,7 @@ func (sqlite) check(c *conn) error {
 }
 
 // begin sets how the commit will be synced before the transaction begins: inside one it cannot be set any more.
-func (sqlite) begin(c *conn, d Durability) error {
+func (*sqlite) begin(c *conn, d Durability) error {
 	if d != c.durability || !c.begun {
 		level := "normal"
 		if d == Fsynced {
@@ -109,7 +127,34 @@ func (sqlite) begin(c *conn, d Durability) error {
 	return err
 }
 
-func (sqlite) upsert(t *table, rows int) string {
+func (*sqlite) commit(c *conn) error {
+	_, err := c.exec("COMMIT")
+	return err
+}
+
+// settle knows: what SQLite does not say to have committed it rolls back with the connection.
+func (*sqlite) settle(context.Context, *Store, *conn) (committed bool, err error) { return false, nil }
+
+func (*sqlite) snapshot(c *conn) error {
+	_, err := c.exec("BEGIN")
+	return err
+}
+
+// migrate is one transaction.
+func (d *sqlite) migrate(c *conn, text string, version int) error {
+	if err := d.begin(c, Fsynced); err != nil {
+		return err
+	}
+	if err := c.script(text); err != nil {
+		return err
+	}
+	if _, err := c.exec("UPDATE schema_version SET version = ?", int64(version)); err != nil {
+		return err
+	}
+	return d.commit(c)
+}
+
+func (*sqlite) upsert(t *table, rows int) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + t.name + " (" + strings.Join(t.key, ", "))
 	for _, column := range t.columns {
@@ -134,44 +179,47 @@ func (sqlite) upsert(t *table, rows int) string {
 	return b.String()
 }
 
-func (sqlite) deleteSome(t *table) string {
+func (*sqlite) deleteSome(t *table) string {
 	key := strings.Join(t.key, ", ")
 	return "DELETE FROM " + t.name + " WHERE (" + key + ") IN (SELECT " + key + " FROM " + t.name +
 		" WHERE mailbox_id = ? LIMIT ?)"
 }
 
-func (sqlite) streams() bool { return true }
+func (*sqlite) traits() traits { return traits{streams: true} }
 
-func (sqlite) after(key []string) string {
+func (*sqlite) after(key []string) string {
 	if len(key) == 1 {
 		return key[0] + " > ?"
 	}
 	return "(" + strings.Join(key, ", ") + ") > (?" + strings.Repeat(", ?", len(key)-1) + ")"
 }
 
-func (sqlite) afterValues(key []any) []any { return key }
+func (*sqlite) afterValues(key []any) []any { return key }
 
-func (sqlite) explain(err error) (error, bool) {
+func (*sqlite) explain(err error) (error, harm) {
 	var e *engine.Error
 	switch {
 	case err == nil:
-		return nil, false
+		return nil, harmless
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fault.Wrap(fault.Interrupted, err, "interrupted"), false
+		return fault.Wrap(fault.Interrupted, err, "interrupted"), harmless
 	case !errors.As(err, &e):
-		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database failed"), false
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database failed"), harmless
 	}
 	switch e.Code() & 0xff {
 	case codes.SQLITE_FULL:
-		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full"), false
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full"), harmless
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
-		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged"), false
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged"), harmless
 	case codes.SQLITE_CONSTRAINT, codes.SQLITE_ERROR, codes.SQLITE_MISUSE, codes.SQLITE_RANGE, codes.SQLITE_MISMATCH,
 		codes.SQLITE_TOOBIG:
-		return fault.Wrap(fault.Internal, err, "the mailstore's database refused a statement"), false
+		return fault.Wrap(fault.Internal, err, "the mailstore's database refused a statement"), harmless
 	case codes.SQLITE_INTERRUPT:
-		return fault.Wrap(fault.Interrupted, err, "interrupted"), false
+		return fault.Wrap(fault.Interrupted, err, "interrupted"), harmless
 	}
-	lost := e.Code() == codes.SQLITE_IOERR_FSYNC || e.Code() == codes.SQLITE_IOERR_DIR_FSYNC
-	return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database cannot be read or written"), lost
+	h := harmless
+	if e.Code() == codes.SQLITE_IOERR_FSYNC || e.Code() == codes.SQLITE_IOERR_DIR_FSYNC {
+		h = unsynced
+	}
+	return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database cannot be read or written"), h
 }

@@ -17,13 +17,13 @@ import (
 	"sync/atomic"
 
 	"mailreplica/internal/fault"
+	"mailreplica/internal/mariadb"
 )
 
 // Store is an open database. Its methods may be called from many goroutines at once.
 type Store struct {
 	dialect dialect
 	logger  *slog.Logger
-	lock    *os.File
 
 	writers, readers *sql.DB // pools that hand out connections of either sort; each is pinned by a conn
 
@@ -35,11 +35,13 @@ type Store struct {
 
 	writer *conn // owned by the commit loop; nil after a failure, until the next Update
 
-	unsynced atomic.Bool // something was committed that no fsync has covered
-	failed   atomic.Pointer[fault.Error]
+	unsynced atomic.Bool                 // something was committed that no fsync has covered
+	failed   atomic.Pointer[fault.Error] // why there are no Updates any more
+	lost     atomic.Pointer[fault.Error] // why there are no Views either
+	gate     *gate                       // nil if the engine needs none
 
 	views viewPool
-	wal   checkpointer
+	wal   *checkpointer // nil if the engine needs none
 	sweep chan struct{} // capacity 1: a mailbox was removed
 }
 
@@ -53,18 +55,25 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*Store, error) 
 	if err := syncDirectory(filepath.Dir(dir)); err != nil { // the engine fsyncs the directory itself, not its name
 		return nil, err
 	}
-	lock, err := lockDirectory(dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{
-		logger: logger, lock: lock, dialect: sqlite{dir: dir},
+	s := newStore(newSQLite(dir), logger)
+	s.wal = new(checkpointer)
+	return s.started(ctx)
+}
+
+// OpenMariaDB opens the database of a MariaDB server that a Config names, and makes it this process's own.
+//
+// The errors are of kind Busy if another process has the database, else DatabaseUnavailable.
+func OpenMariaDB(ctx context.Context, c mariadb.Config, logger *slog.Logger) (*Store, error) {
+	s := newStore(newMariaDB(c), logger)
+	s.gate = newGate()
+	return s.started(ctx)
+}
+
+func newStore(d dialect, logger *slog.Logger) *Store {
+	return &Store{
+		logger: logger, dialect: d,
 		queue: make(chan *update), closing: make(chan struct{}), sweep: make(chan struct{}, 1),
 	}
-	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(err, s.release())
-	}
-	return s, nil
 }
 
 func syncDirectory(dir string) error {
@@ -79,21 +88,29 @@ func syncDirectory(dir string) error {
 	return nil
 }
 
+// started is the store, or why it could not be opened.
+func (s *Store) started(ctx context.Context) (*Store, error) {
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return s, nil
+}
+
 func (s *Store) start(ctx context.Context) error {
 	var err error
+	if err = s.dialect.claim(ctx, s); err != nil {
+		return err
+	}
 	if s.writers, err = s.dialect.open(writing); err != nil {
 		return err
 	}
 	if s.readers, err = s.dialect.open(reading); err != nil {
 		return err
 	}
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
 	if s.writer, err = s.connect(ctx, s.writers); err != nil {
-		return err
-	}
-	if err := migrate(s.writer, s.dialect); err != nil {
-		return err
-	}
-	if err := s.dialect.check(s.writer); err != nil {
 		return err
 	}
 	s.views.open(s)
@@ -103,9 +120,25 @@ func (s *Store) start(ctx context.Context) error {
 	s.loops.Go(s.commitLoop)
 	s.loops.Go(s.wal.loop)
 	s.loops.Go(s.sweepLoop)
-	s.unsynced.Store(true) // what a process that died had committed
-	s.wakeSweep()          // what it had begun to remove
+	s.unsynced.Store(!s.dialect.traits().syncsAlways) // what a process that died had committed
+	s.wakeSweep()                                     // what it had begun to remove
 	return nil
+}
+
+// prepare brings the schema up to date, on a connection that may take long.
+func (s *Store) prepare(ctx context.Context) error {
+	pool, err := s.dialect.open(altering)
+	if err != nil {
+		return err
+	}
+	c, err := s.connect(ctx, pool)
+	if err == nil {
+		err = migrate(c, s.dialect)
+	}
+	if err == nil {
+		err = s.dialect.check(c)
+	}
+	return errors.Join(err, c.close(), pool.Close())
 }
 
 // Close waits for the Updates and Views under way, refuses further ones, and gives the directory free.
@@ -129,7 +162,7 @@ func (s *Store) release() error {
 	if s.writers != nil {
 		errs = append(errs, s.writers.Close())
 	}
-	errs = append(errs, s.lock.Close())
+	errs = append(errs, s.dialect.release())
 	if err := errors.Join(errs...); err != nil {
 		return fault.Wrap(fault.DatabaseUnavailable, err, "the database was not closed cleanly")
 	}

@@ -3,6 +3,8 @@ package metadata
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"time"
 
 	"mailreplica/internal/fault"
 )
@@ -19,12 +21,21 @@ const (
 // groupMax is how many functions share a transaction. It bounds how long the first of them waits.
 const groupMax = 256
 
+// repeatsMax is how often a transaction is done that the engine undid, and that would succeed if it is done again.
+const repeatsMax = 4
+
 // update is one call of Update on its way through the commit loop.
 type update struct {
 	durability Durability
-	turn       chan *Tx   // capacity 1: the transaction, once it is this function's turn; nil if there is none
-	outcome    chan error // capacity 1: what the function returned
-	committed  chan error // capacity 1: what Update returns
+	turn       chan *Tx     // capacity 1: the transaction, each time that it is this function's turn
+	outcome    chan outcome // capacity 1: of each turn
+	committed  chan error   // capacity 1: what Update returns
+}
+
+// outcome is what became of one turn of a function.
+type outcome struct {
+	err      error
+	returned bool // false: it panicked, or ended its goroutine; it has no further turn
 }
 
 // Update runs fn in a write transaction and returns after its commit. The functions of many goroutines are queued and share
@@ -32,12 +43,16 @@ type update struct {
 // asked for it, and nobody sees a change before it is as durable as was asked.
 //
 // An error of fn is returned as it is. A panic of fn undoes fn and goes on in the caller. After any other error nothing
-// of fn was committed, with one exception: after a failed fsync nobody can tell, and the store takes no further Update.
+// of fn was committed, with two exceptions: after a failed fsync nobody can tell, and the store takes no further Update; and
+// if the store was closed, or lost to another process, before an engine said what became of a commit. While that is not known,
+// an Update that has a part in it waits, however long, and every other one fails.
+//
 // fn must not call the Store again, must not keep the Tx, and runs on the caller's goroutine while all other writers wait:
-// it should have computed what it writes. When ctx ends before it is fn's turn, fn is not run.
+// it should have computed what it writes. It may be run again from its beginning, after an engine undid what it had done. When
+// ctx ends before it is fn's turn, fn is not run.
 func (s *Store) Update(ctx context.Context, d Durability, fn func(*Tx) error) error {
 	u := &update{
-		durability: d, turn: make(chan *Tx, 1), outcome: make(chan error, 1), committed: make(chan error, 1),
+		durability: d, turn: make(chan *Tx, 1), outcome: make(chan outcome, 1), committed: make(chan error, 1),
 	}
 	select {
 	case s.queue <- u:
@@ -46,23 +61,26 @@ func (s *Store) Update(ctx context.Context, d Durability, fn func(*Tx) error) er
 	case <-s.closing:
 		return errClosed()
 	}
-	tx := <-u.turn
-	if tx == nil {
-		return <-u.committed
+	for {
+		select {
+		case tx := <-u.turn:
+			u.run(ctx, tx, fn)
+		case err := <-u.committed:
+			return err
+		}
 	}
-	u.run(ctx, tx, fn)
-	return <-u.committed
 }
 
 // run reports the outcome of fn even where fn panics or ends its goroutine; then it is undone like any failure.
 func (u *update) run(ctx context.Context, tx *Tx, fn func(*Tx) error) {
-	err := error(fault.New(fault.Internal, "a change of the database did not return"))
-	defer func() { u.outcome <- err }()
+	o := outcome{err: fault.New(fault.Internal, "a change of the database did not return")}
+	defer func() { u.outcome <- o }()
 	if ctx.Err() != nil {
-		err = interrupted(ctx)
+		o = outcome{interrupted(ctx), true}
 		return
 	}
-	err = fn(tx)
+	err := fn(tx)
+	o = outcome{err, true}
 }
 
 // Sync returns when everything committed so far is on disk.
@@ -99,41 +117,55 @@ func (s *Store) gather(first *update) []*update {
 	return group
 }
 
-// commit runs a group in one transaction and answers all of it.
+// commit runs a group in one transaction and answers all of it. What the engine undid is done again, where it may succeed.
 func (s *Store) commit(group []*update) {
+	for repeats := 0; len(group) > 0; repeats++ {
+		left, err, again := s.once(group)
+		if len(left) > 0 && (!again || repeats == repeatsMax) {
+			s.abandon(err, left)
+			return
+		}
+		group = left
+	}
+}
+
+// once runs a group in one transaction. It answers those who were committed or failed by themselves, and gives the others with
+// the reason why nothing of theirs was committed, and whether it is worth while to do it again.
+func (s *Store) once(group []*update) (left []*update, err error, again bool) {
 	durability := Lazy
 	for _, u := range group {
 		durability = max(durability, u.durability)
 	}
-	if err := s.begin(durability); err != nil {
-		for _, u := range group {
-			u.turn <- nil
-			u.committed <- err
-		}
-		return
+	if err, again := s.begin(durability); err != nil {
+		return group, err, again
 	}
 	var done []*update // whose functions succeeded
 	removed := false
 	for i, u := range group {
 		tx := &Tx{View: View{c: s.writer}}
-		err := tx.attempt(u)
+		o := tx.attempt(u, len(group) == 1)
 		switch {
 		case tx.unsure: // the engine has undone more than this function: nothing of the transaction is left
-			for _, waiting := range group[i+1:] {
-				waiting.turn <- nil
+			again := s.writer.harm == undone
+			s.dropWriter()
+			if again && !o.returned {
+				u.committed <- o.err // to a goroutine that is gone
+				return append(done, group[i+1:]...), o.err, true
 			}
-			s.abandon(err, append(done, group[i:]...))
-			return
-		case err != nil:
-			u.committed <- err
+			return append(done, group[i:]...), o.err, again
+		case o.err != nil:
+			u.committed <- o.err
 		default:
 			done = append(done, u)
 			removed = removed || tx.removed
 		}
 	}
-	if err := s.end(durability); err != nil {
-		s.abandon(err, done)
-		return
+	if len(done) == 0 {
+		s.rollback(len(group))
+		return nil, nil, false
+	}
+	if committed, err, again := s.end(durability); !committed {
+		return done, err, again
 	}
 	for _, u := range done {
 		u.committed <- nil
@@ -141,84 +173,126 @@ func (s *Store) commit(group []*update) {
 	if removed {
 		s.wakeSweep()
 	}
+	return nil, nil, false
 }
 
-// attempt runs one function behind a savepoint. The error is the function's own, or says why it was undone all the same.
-func (tx *Tx) attempt(u *update) error {
-	if _, err := tx.c.exec("SAVEPOINT one"); err != nil {
-		tx.unsure = true
-		u.turn <- nil
-		return err
+// rollback ends a transaction none of whose functions succeeded. A function that was alone was undone with the transaction.
+func (s *Store) rollback(functions int) {
+	if functions == 1 {
+		return
 	}
-	u.turn <- tx
-	err := <-u.outcome
-	tx.over = true
-	if err == nil {
-		err = tx.failed // a function cannot shrug off that a statement of its own failed
+	if _, err := s.writer.exec("ROLLBACK"); err != nil {
+		s.dropWriter()
 	}
-	if err == nil {
-		if _, err = tx.c.exec("RELEASE SAVEPOINT one"); err == nil {
-			return nil
+}
+
+// attempt runs one function behind a savepoint, or without one if the transaction is its alone. The error is the function's own,
+// or says why it was undone all the same.
+func (tx *Tx) attempt(u *update, alone bool) outcome {
+	if !alone {
+		if _, err := tx.c.exec("SAVEPOINT one"); err != nil {
+			tx.unsure = true
+			return outcome{err, true}
 		}
 	}
-	if _, undo := tx.c.exec("ROLLBACK TO SAVEPOINT one"); undo != nil {
-		tx.unsure = true
-	} else if _, undo = tx.c.exec("RELEASE SAVEPOINT one"); undo != nil {
-		tx.unsure = true
+	u.turn <- tx
+	o := <-u.outcome
+	tx.over = true
+	if o.err == nil {
+		o.err = tx.failed // a function cannot shrug off that a statement of its own failed
 	}
+	if o.err == nil && !alone {
+		_, o.err = tx.c.exec("RELEASE SAVEPOINT one")
+	}
+	switch {
+	case o.err == nil:
+	case tx.c.harm == undone:
+		o.err, tx.unsure = firstOf(tx.failed, o.err), true
+	default:
+		tx.unsure = tx.undo(alone) != nil
+	}
+	return o
+}
+
+// undo takes back what a function did.
+func (tx *Tx) undo(alone bool) error {
+	if alone {
+		_, err := tx.c.exec("ROLLBACK")
+		return err
+	}
+	if _, err := tx.c.exec("ROLLBACK TO SAVEPOINT one"); err != nil {
+		return err
+	}
+	_, err := tx.c.exec("RELEASE SAVEPOINT one")
 	return err
 }
 
-func (s *Store) begin(d Durability) error {
+// begin begins the transaction of a group. again says that it may succeed on another connection: this one had ended while
+// nobody used it.
+func (s *Store) begin(d Durability) (err error, again bool) {
 	if failed := s.failed.Load(); failed != nil {
-		return failed
+		return failed, false
 	}
 	if s.writer == nil {
 		c, err := s.connect(context.Background(), s.writers)
 		if err != nil {
-			return err
+			return err, false
 		}
 		s.writer = c
 	}
+	asked := time.Now()
 	if err := s.dialect.begin(s.writer, d); err != nil {
+		again := s.writer.harm == undone && !s.noteFence(err) && time.Since(asked) < staleWithin
 		s.dropWriter()
-		return err
+		return err, again
 	}
-	return nil
+	return nil, false
 }
 
-// end commits. The engine does not fsync a transaction that changed no page, be it that it wrote nothing or what was there
+// end commits. SQLite does not fsync a transaction that changed no page, be it that it wrote nothing or what was there
 // already, but its caller may rely on what others committed before: so that a page changes, a setting gets a value that it
 // did not have.
-func (s *Store) end(d Durability) error {
-	if d == Fsynced && s.unsynced.Load() {
+func (s *Store) end(d Durability) (committed bool, err error, again bool) {
+	t := s.dialect.traits()
+	if d == Fsynced && s.unsynced.Load() && !t.syncsAlways {
 		var value [16]byte
 		_, _ = rand.Read(value[:]) // never fails since Go 1.24
 		if err := s.writer.put(settings, []any{[]byte(syncedSetting), value[:]}); err != nil {
-			return err
+			s.dropWriter()
+			return false, err, false
 		}
 	}
-	s.unsynced.Store(true)
-	if _, err := s.writer.exec("COMMIT"); err != nil {
-		return err
+	s.unsynced.Store(!t.syncsAlways)
+	s.gate.close()
+	defer s.gate.open()
+	if err := s.dialect.commit(s.writer); err != nil {
+		committed, unknown := s.settle(err)
+		if unknown != nil {
+			return false, unknown, false
+		}
+		return committed, err, t.syncsAlways
 	}
-	s.unsynced.Store(d != Fsynced)
-	return nil
+	s.unsynced.Store(d != Fsynced && !t.syncsAlways)
+	return true, nil, false
 }
 
-// abandon gives up a transaction, the connection with it, and tells those who had a part in it.
+// abandon tells those who had a part in a transaction that was undone.
 func (s *Store) abandon(err error, group []*update) {
-	s.dropWriter()
-	if !fault.Is(err, fault.DatabaseUnavailable) {
+	if kind := fault.KindOf(err); kind != fault.DatabaseUnavailable && kind != fault.Interrupted {
 		err = fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database undid a transaction")
 	}
 	for _, u := range group {
 		u.committed <- err
 	}
-	s.logger.Error("a transaction of the mailstore's database was undone", "error", err, "changes", len(group))
+	if s.failed.Load() == nil {
+		s.logger.Error("a transaction of the mailstore's database was undone", "error", err, "changes", len(group))
+	}
 }
 
 func (s *Store) dropWriter() {
+	if s.writer == nil {
+		return
+	}
 	s.noteLoss(s.writer)
 	if err := s.writer.close(); err != nil {
 		s.logger.Warn("a connection to the mailstore's database did not close cleanly", "error", err)
@@ -229,8 +303,21 @@ func (s *Store) dropWriter() {
 // noteLoss refuses every further Update if a connection saw an fsync fail. The kernel may have dropped what it could not
 // write, and the next fsync would succeed without it.
 func (s *Store) noteLoss(c *conn) {
-	if c.lost {
+	if c.harm == unsynced {
 		s.failed.Store(fault.New(fault.DatabaseUnavailable, "the mailstore's database could not be fsynced and takes no writes").
 			WithHint("check the disk, then restart the mailstore"))
 	}
+}
+
+// noteFence refuses every further Update and View if the database is not this process's any more.
+func (s *Store) noteFence(err error) bool {
+	var f fenced
+	if !errors.As(err, &f) {
+		return false
+	}
+	if s.failed.Swap(f.why) == nil {
+		s.logger.Error("this mailstore has lost its database", "error", f.why)
+	}
+	s.lost.Store(f.why)
+	return true
 }

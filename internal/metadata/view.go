@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"mailreplica/internal/fault"
 )
 
 // viewsMax is how many Views read at the same time; further ones wait. Each may hold a page cache of readerCacheBytes.
 const viewsMax = 64
+
+// staleWithin is how soon a connection that has ended says so. One that takes longer says that the server is in trouble, and
+// another connection would only have its caller wait twice.
+const staleWithin = time.Second
 
 // idleViewsMax is how many connections stay open while nobody reads by them.
 const idleViewsMax = 16
@@ -38,9 +43,6 @@ func (s *Store) View(ctx context.Context, fn func(*View) error) (err error) {
 		v.over = true
 		s.views.give(c, sound)
 	}()
-	if _, err := c.exec("BEGIN"); err != nil {
-		return err
-	}
 	err = fn(v)
 	_, end := c.exec("COMMIT")
 	sound = end == nil
@@ -58,9 +60,13 @@ type viewPool struct {
 
 func (p *viewPool) open(s *Store) { p.store, p.slots = s, make(chan struct{}, viewsMax) }
 
+// take gives a connection on which a snapshot has begun.
 func (p *viewPool) take(ctx context.Context) (*conn, error) {
 	if p.store.isClosing() {
 		return nil, errClosed()
+	}
+	if lost := p.store.lost.Load(); lost != nil {
+		return nil, lost
 	}
 	if ctx.Err() != nil {
 		return nil, interrupted(ctx)
@@ -72,15 +78,53 @@ func (p *viewPool) take(ctx context.Context) (*conn, error) {
 	case <-p.store.closing:
 		return nil, errClosed()
 	}
+	c, err := p.begin(ctx)
+	if err != nil {
+		<-p.slots
+	}
+	return c, err
+}
+
+// begin begins a snapshot on a connection that is idle, or on a new one. If an idle one turns out to have ended, the server
+// was restarted, perhaps, and the others have ended with it.
+func (p *viewPool) begin(ctx context.Context) (*conn, error) {
 	if c := p.pop(); c != nil {
-		return c, nil
+		asked := time.Now()
+		err := p.snapshot(ctx, c)
+		if err == nil {
+			return c, nil
+		}
+		p.drop(c)
+		if c.harm != undone || time.Since(asked) > staleWithin {
+			return nil, err
+		}
+		for c := p.pop(); c != nil; c = p.pop() {
+			p.drop(c)
+		}
 	}
 	c, err := p.store.connect(ctx, p.store.readers)
 	if err != nil {
-		<-p.slots
+		return nil, err
+	}
+	if err := p.snapshot(ctx, c); err != nil {
+		p.drop(c)
 		return nil, err
 	}
 	return c, nil
+}
+
+func (p *viewPool) snapshot(ctx context.Context, c *conn) error {
+	if err := p.store.gate.enter(ctx, p.store.closing); err != nil {
+		return err
+	}
+	defer p.store.gate.leave()
+	return p.store.dialect.snapshot(c)
+}
+
+func (p *viewPool) drop(c *conn) {
+	if err := c.close(); err != nil {
+		p.store.logger.Warn("a connection to the mailstore's database did not close cleanly", "error", err)
+	}
 }
 
 func (p *viewPool) pop() *conn {
@@ -97,9 +141,7 @@ func (p *viewPool) pop() *conn {
 // give takes a connection back; one that is not sound, after a panic or a failure, is closed.
 func (p *viewPool) give(c *conn, sound bool) {
 	if !sound || !p.keep(c) {
-		if err := c.close(); err != nil {
-			p.store.logger.Warn("a connection to the mailstore's database did not close cleanly", "error", err)
-		}
+		p.drop(c)
 	}
 	<-p.slots
 }

@@ -30,7 +30,7 @@ func walk[R any](
 	d := v.c.dialect
 	text := o.query + " AND " + d.after(o.key) + " ORDER BY " + strings.Join(o.key, ", ")
 	bound := func() []any { return append(append([]any(nil), args...), d.afterValues(after)...) }
-	if d.streams() {
+	if d.traits().streams {
 		return v.each(text, bound(), func(cur *cursor) (bool, error) {
 			row, err := scan(cur)
 			return err == nil && yield(row), err

@@ -107,13 +107,21 @@ func (w *writer) exec(query string, args ...any) (n int64) {
 }
 
 func (w *writer) removeFolder(folder mailbox.ItemID) {
-	for _, query := range []string{
-		"DELETE FROM message WHERE mailbox_id = ? AND folder_id = ?",
-		"DELETE FROM tombstone WHERE mailbox_id = ? AND folder_id = ?",
-		"DELETE FROM recent WHERE mailbox_id = ? AND folder_id = ?",
-		deleteFolder,
-	} {
-		w.exec(query, w.id, int64(folder))
+	for _, t := range []*table{messages, tombstones, recents} {
+		w.clear("DELETE FROM "+t.name+" WHERE mailbox_id = ? AND folder_id = ?", w.id, int64(folder))
+	}
+	w.exec(deleteFolder, w.id, int64(folder))
+}
+
+// clear deletes any number of rows, in portions that the engine deletes quickly.
+func (w *writer) clear(query string, args ...any) {
+	most := w.tx.c.dialect.traits().deleteRows
+	if most == 0 {
+		w.exec(query, args...)
+		return
+	}
+	query, args = query+" LIMIT ?", append(args, most)
+	for w.exec(query, args...) == most {
 	}
 }
 
