@@ -13,25 +13,27 @@ import (
 type engine struct {
 	t     testing.TB
 	store *metadata.Store
-	dir   string
+	place place
 	id    int64
 }
 
-func newEngine(t testing.TB) mailboxtest.Store {
-	e := &engine{t: t, dir: t.TempDir()}
-	e.store = open(t, e.dir)
-	create(t, e.store) // the mailbox under test is not alone
-	e.id, _ = create(t, e.store)
-	return e
+func TestContract(t *testing.T) {
+	for _, e := range engines {
+		mailboxtest.Run(t, e.name, func(t testing.TB) mailboxtest.Store {
+			e := &engine{t: t, place: e.place(t)}
+			e.store = e.place.open(t)
+			create(t, e.store) // the mailbox under test is not alone
+			e.id, _ = create(t, e.store)
+			return e
+		})
+	}
 }
-
-func TestContract(t *testing.T) { mailboxtest.Run(t, "sqlite", newEngine) }
 
 func (e *engine) Reopen(t testing.TB) mailboxtest.Store {
 	if err := e.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return &engine{t: t, dir: e.dir, store: open(t, e.dir), id: e.id}
+	return &engine{t: t, place: e.place, store: e.place.open(t), id: e.id}
 }
 
 func (e *engine) Write(d mailbox.Delta) error {

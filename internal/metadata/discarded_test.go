@@ -45,8 +45,10 @@ func dueOf(t *testing.T, s *metadata.Store, upTo int64, page int) []metadata.Due
 	}
 }
 
-func TestDueDiscarded(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestDueDiscarded(t *testing.T) { onEach(t, testDueDiscarded) }
+
+func testDueDiscarded(t *testing.T, p place) {
+	s := p.open(t)
 	one, _ := create(t, s)
 	two, _ := create(t, s)
 	discard(t, s, one, "v", 6, 5, 100)
@@ -64,9 +66,10 @@ func TestDueDiscarded(t *testing.T) {
 }
 
 // What the blobs of a deleted account are is kept, also by a process that starts anew, until they are gone.
-func TestEndMailbox(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
+func TestEndMailbox(t *testing.T) { onEach(t, testEndMailbox) }
+
+func testEndMailbox(t *testing.T, p place) {
+	s := p.open(t)
 	gone, c := create(t, s)
 	kept, _ := create(t, s)
 	removed, _ := create(t, s)
@@ -83,7 +86,7 @@ func TestEndMailbox(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, dir)
+	s = p.open(t)
 	wantSweptBut(t, s, 5)
 	var blobs []mailbox.Discarded
 	view(t, s, func(v *metadata.View) error {
@@ -133,8 +136,10 @@ func TestEndMailbox(t *testing.T) {
 	})
 }
 
-func TestEndMailboxWithoutBlobs(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestEndMailboxWithoutBlobs(t *testing.T) { onEach(t, testEndMailboxWithoutBlobs) }
+
+func testEndMailboxWithoutBlobs(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	update(t, s, func(tx *metadata.Tx) error {
 		return tx.EndMailbox(metadata.Ended{MailboxID: id, Account: account.NewID()})
@@ -147,8 +152,10 @@ func TestEndMailboxWithoutBlobs(t *testing.T) {
 	})
 }
 
-func TestMessagesOf(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestMessagesOf(t *testing.T) { onEach(t, testMessagesOf) }
+
+func testMessagesOf(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	delta := folderDelta(mailbox.Folder{ID: 1, Name: "INBOX"})
 	delta.Messages = map[mailbox.MessageKey]*mailbox.Message{

@@ -17,7 +17,7 @@ import (
 )
 
 // TestFull runs into the engine's own limit in the middle of a group.
-func TestFull(t *testing.T) { inBubble(t, testFull) }
+func TestFull(t *testing.T) { inBubble(t, inSQLite(t), testFull) }
 
 func testFull(t *testing.T, s *metadata.Store) {
 	big := make([]byte, 1<<20)
@@ -145,7 +145,7 @@ func TestFileLimit(t *testing.T) {
 }
 
 // TestFsyncFails has the store refuse all writes, and go on reading, until it is opened again.
-func TestFsyncFails(t *testing.T) { inBubble(t, testFsyncFails) }
+func TestFsyncFails(t *testing.T) { inBubble(t, inSQLite(t), testFsyncFails) }
 
 func testFsyncFails(t *testing.T, s *metadata.Store) {
 	update(t, s, set("earlier", "value"))

@@ -12,8 +12,10 @@ import (
 	"mailreplica/internal/metadata"
 )
 
-func TestPositions(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestPositions(t *testing.T) { onEach(t, testPositions) }
+
+func testPositions(t *testing.T, p place) {
+	s := p.open(t)
 	all := []metadata.Position{
 		{ClusterID: "A", Stream: 1, Offset: 5, LeaderEpoch: -1},
 		{ClusterID: "a", TopicID: [16]byte{1}, Stream: 0, Offset: math.MaxInt64, LeaderEpoch: math.MaxInt32},
@@ -41,8 +43,10 @@ func TestPositions(t *testing.T) {
 	})
 }
 
-func TestJournal(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestJournal(t *testing.T) { onEach(t, testJournal) }
+
+func testJournal(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	other, _ := create(t, s)
 	var entries []metadata.JournalEntry
@@ -86,8 +90,10 @@ func TestJournal(t *testing.T) {
 	})
 }
 
-func TestRecent(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestRecent(t *testing.T) { onEach(t, testRecent) }
+
+func testRecent(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	for _, step := range []struct{ claim, want mailbox.UID }{{0, 1}, {1, 1}, {8, 8}, {5, 8}, {math.MaxUint32, math.MaxUint32}} {
 		update(t, s, func(tx *metadata.Tx) error {
@@ -111,8 +117,10 @@ func TestRecent(t *testing.T) {
 	})
 }
 
-func TestValues(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestValues(t *testing.T) { onEach(t, testValues) }
+
+func testValues(t *testing.T, p place) {
+	s := p.open(t)
 	for _, text := range []string{"", "value", "\x00\xff"} {
 		for _, key := range awkwardNames {
 			update(t, s, set(key, key+text))

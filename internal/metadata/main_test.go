@@ -1,14 +1,18 @@
 package metadata_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"mailreplica/internal/account"
+	mariadbengine "mailreplica/internal/engine/mariadb"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mariadb"
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/protocol"
 )
@@ -19,7 +23,7 @@ const childVariable = "METADATA_TEST_CHILD"
 func TestMain(m *testing.M) {
 	switch part := os.Getenv(childVariable); part {
 	case "":
-		os.Exit(m.Run())
+		os.Exit(runTests(m))
 	case "writer":
 		writeForEver(os.Args[1])
 	case "full":
@@ -30,9 +34,44 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func open(t testing.TB, dir string) *metadata.Store {
+// server is the MariaDB that all tests share. Each has a database of its own.
+var server *mariadbengine.Server
+
+func runTests(m *testing.M) int {
+	memory := "/dev/shm" // where there is one: every commit is fsynced, and no test here cuts the power
+	if _, err := os.Stat(memory); err != nil {
+		memory = ""
+	}
+	folder, err := os.MkdirTemp(memory, "metadata")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	if server, err = mariadbengine.Start(context.Background(), mariadbengine.Options{Folder: folder}); err != nil {
+		fmt.Fprintln(os.Stderr, err, fault.HintOf(err))
+		return 1
+	}
+	defer server.Close()
+	return m.Run()
+}
+
+// place is where a database lies: in a directory, or on the server.
+type place struct {
+	dir    string
+	config *mariadb.Config
+}
+
+func (p place) tryOpen(t testing.TB, logger *slog.Logger) (*metadata.Store, error) {
+	if p.config == nil {
+		return metadata.Open(t.Context(), p.dir, logger)
+	}
+	return metadata.OpenMariaDB(t.Context(), *p.config, logger)
+}
+
+func (p place) open(t testing.TB) *metadata.Store {
 	t.Helper()
-	s, err := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+	s, err := p.tryOpen(t, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -42,6 +81,44 @@ func open(t testing.TB, dir string) *metadata.Store {
 		}
 	})
 	return s
+}
+
+// engines are those that every test runs over that does not look into one of them.
+var engines = []struct {
+	name  string
+	place func(testing.TB) place
+}{{"sqlite", inSQLite}, {"mariadb", inMariaDB}}
+
+func inSQLite(t testing.TB) place { return place{dir: t.TempDir()} }
+
+var databases atomic.Int64
+
+func inMariaDB(t testing.TB) place {
+	t.Helper()
+	name := fmt.Sprintf("test%d", databases.Add(1))
+	if err := server.CreateDatabase(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the store was closed
+		if err := server.Execute(context.WithoutCancel(t.Context()), "DROP DATABASE "+name); err != nil {
+			t.Error(err)
+		}
+	})
+	return place{config: &mariadb.Config{
+		Address: server.Address(), Database: name, User: server.User(), Password: server.Password(),
+	}}
+}
+
+func onEach(t *testing.T, test func(*testing.T, place)) {
+	t.Helper()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) { test(t, e.place(t)) })
+	}
+}
+
+func open(t testing.TB, dir string) *metadata.Store {
+	t.Helper()
+	return place{dir: dir}.open(t)
 }
 
 func update(t testing.TB, s *metadata.Store, fn func(*metadata.Tx) error) {

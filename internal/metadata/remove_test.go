@@ -12,9 +12,10 @@ import (
 )
 
 // TestRemoveMailbox removes a mailbox of many rows, at once for everybody who looks and bit by bit in the tables.
-func TestRemoveMailbox(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
+func TestRemoveMailbox(t *testing.T) { onEach(t, testRemoveMailbox) }
+
+func testRemoveMailbox(t *testing.T, p place) {
+	s := p.open(t)
 	id, c := create(t, s)
 	kept, _ := create(t, s)
 	for _, one := range []int64{id, kept} {
@@ -61,7 +62,7 @@ func TestRemoveMailbox(t *testing.T) {
 	if err := s.Close(); err != nil { // in the middle of the sweep, as likely as not
 		t.Fatal(err)
 	}
-	s = open(t, dir)
+	s = p.open(t)
 	wantSwept(t, s)
 	view(t, s, func(v *metadata.View) error {
 		n := 0
@@ -93,8 +94,10 @@ func wantSweptBut(t *testing.T, s *metadata.Store, rows int64) {
 }
 
 // TestRemoveFolders removes folders with messages and tombstones, next to others with the same UIDs.
-func TestRemoveFolders(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestRemoveFolders(t *testing.T) { onEach(t, testRemoveFolders) }
+
+func testRemoveFolders(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	delta := folderDelta()
 	delta.Messages = map[mailbox.MessageKey]*mailbox.Message{}

@@ -18,11 +18,13 @@ import (
 // awkwardNames differ in what collations, padding or text encodings would take for the same.
 var awkwardNames = []string{
 	"a", "A", "a ", "a\x00", "a/", "", "INBOX", "inbox", "é", "e\u0301", "\xff\xfe", "\x00", "%", "_", "a'; DROP TABLE folder; --",
-	strings.Repeat("x", 4000), "ß", "ss", "ﬁ", "1", "01", "1.0",
+	strings.Repeat("x", 1000), "ß", "ss", "ﬁ", "1", "01", "1.0",
 }
 
-func TestNames(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestNames(t *testing.T) { onEach(t, testNames) }
+
+func testNames(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	d := folderDelta()
 	d.Subscriptions = map[string]bool{}
@@ -68,8 +70,10 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestFolderNamesAreUnique(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestFolderNamesAreUnique(t *testing.T) { onEach(t, testFolderNamesAreUnique) }
+
+func testFolderNamesAreUnique(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	update(t, s, func(tx *metadata.Tx) error {
 		return tx.Write(id, folderDelta(mailbox.Folder{ID: 1, Name: "a"}, mailbox.Folder{ID: 2, Name: "b"}, mailbox.Folder{ID: 3, Name: "c"}))
@@ -101,8 +105,10 @@ func TestFolderNamesAreUnique(t *testing.T) {
 }
 
 // TestExtremes stores the largest and the smallest values there are, in every row.
-func TestExtremes(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestExtremes(t *testing.T) { onEach(t, testExtremes) }
+
+func testExtremes(t *testing.T, p place) {
+	s := p.open(t)
 	id, c := create(t, s)
 	const most = math.MaxUint64
 	header := mailbox.Header{
@@ -163,8 +169,10 @@ func want[T any](t *testing.T, what string, got, want T, err error) {
 	}
 }
 
-func TestMailboxes(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestMailboxes(t *testing.T) { onEach(t, testMailboxes) }
+
+func testMailboxes(t *testing.T, p place) {
+	s := p.open(t)
 	var ids []int64
 	for range 3 {
 		id, _ := create(t, s)
@@ -214,8 +222,10 @@ func TestMailboxes(t *testing.T) {
 }
 
 // TestIterators has iterators nested in iterators of the same kind, stopped early, and given up by a panic.
-func TestIterators(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestIterators(t *testing.T) { onEach(t, testIterators) }
+
+func testIterators(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	d := newDelivery()
 	update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, d.delta(10)) })
@@ -262,8 +272,10 @@ func TestIterators(t *testing.T) {
 }
 
 // TestChangedSince reads across the line between few changes and many.
-func TestChangedSince(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestChangedSince(t *testing.T) { onEach(t, testChangedSince) }
+
+func testChangedSince(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	d := newDelivery()
 	for range 12 {

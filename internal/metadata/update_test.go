@@ -18,10 +18,9 @@ import (
 var errOwn = errors.New("the function's own error")
 
 // inBubble runs a test in which synctest can tell when everybody waits.
-func inBubble(t *testing.T, test func(*testing.T, *metadata.Store)) {
+func inBubble(t *testing.T, p place, test func(*testing.T, *metadata.Store)) {
 	t.Helper()
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) { test(t, open(t, dir)) })
+	synctest.Test(t, func(t *testing.T) { test(t, p.open(t)) })
 }
 
 // grouped runs functions so that they share one transaction: another holds the commit loop until they all wait for it. It
@@ -46,7 +45,9 @@ func grouped(t *testing.T, s *metadata.Store, d metadata.Durability, fns ...func
 	return errs
 }
 
-func TestGroup(t *testing.T) { inBubble(t, testGroup) }
+func TestGroup(t *testing.T) {
+	onEach(t, func(t *testing.T, p place) { inBubble(t, p, testGroup) })
+}
 
 func testGroup(t *testing.T, s *metadata.Store) {
 	var fns []func(*metadata.Tx) error
@@ -94,7 +95,7 @@ func testGroup(t *testing.T, s *metadata.Store) {
 	}
 }
 
-func TestGroupIsSynced(t *testing.T) { inBubble(t, testGroupIsSynced) }
+func TestGroupIsSynced(t *testing.T) { inBubble(t, inSQLite(t), testGroupIsSynced) }
 
 func testGroupIsSynced(t *testing.T, s *metadata.Store) {
 	synced := make([]bool, 3)
@@ -121,8 +122,10 @@ func testGroupIsSynced(t *testing.T, s *metadata.Store) {
 	}
 }
 
-func TestPanic(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestPanic(t *testing.T) { onEach(t, testPanic) }
+
+func testPanic(t *testing.T, p place) {
+	s := p.open(t)
 	panicking := func(tx *metadata.Tx) error {
 		if err := tx.SetValue("panicked", nil); err != nil {
 			t.Error(err)
@@ -158,8 +161,10 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-func TestUseAfterEnd(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestUseAfterEnd(t *testing.T) { onEach(t, testUseAfterEnd) }
+
+func testUseAfterEnd(t *testing.T, p place) {
+	s := p.open(t)
 	var tx *metadata.Tx
 	update(t, s, func(one *metadata.Tx) error { tx = one; return nil })
 	wantKind(t, tx.SetValue("key", nil), fault.Internal)
@@ -169,8 +174,10 @@ func TestUseAfterEnd(t *testing.T) {
 	wantKind(t, err, fault.Internal)
 }
 
-func TestInterrupted(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestInterrupted(t *testing.T) { onEach(t, testInterrupted) }
+
+func testInterrupted(t *testing.T, p place) {
+	s := p.open(t)
 	id, _ := create(t, s)
 	d := newDelivery()
 	update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, d.delta(5000)) })
@@ -196,8 +203,10 @@ func TestInterrupted(t *testing.T) {
 }
 
 // TestConcurrent has readers look for sums that only a torn snapshot would miss, while writers move what is added up.
-func TestConcurrent(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestConcurrent(t *testing.T) { onEach(t, testConcurrent) }
+
+func testConcurrent(t *testing.T, p place) {
+	s := p.open(t)
 	const accounts, moves = 4, 40
 	set := func(tx *metadata.Tx, n int, amount byte) error { return tx.SetValue(fmt.Sprint(n), []byte{amount}) }
 	get := func(v *metadata.View, n int) int {

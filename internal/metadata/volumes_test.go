@@ -8,8 +8,10 @@ import (
 	"mailreplica/internal/metadata"
 )
 
-func TestContentVolumes(t *testing.T) {
-	s := open(t, t.TempDir())
+func TestContentVolumes(t *testing.T) { onEach(t, testContentVolumes) }
+
+func testContentVolumes(t *testing.T, p place) {
+	s := p.open(t)
 	full, _ := create(t, s)
 	empty, _ := create(t, s)
 	update(t, s, func(tx *metadata.Tx) error {
