@@ -152,7 +152,9 @@ func (a *Admin) sameCluster(ctx context.Context, brokers []string, expect eventl
 		case err == nil:
 			answered = true
 		case fault.Is(err, fault.LogUnavailable) && !errors.Is(err, eventlog.ErrTopicGone):
-			silent = err
+			if silent == nil || errors.Is(err, eventlog.ErrRefused) { // of which more can be said
+				silent = err
+			}
 		default:
 			return err
 		}
@@ -164,6 +166,13 @@ func (a *Admin) sameCluster(ctx context.Context, brokers []string, expect eventl
 }
 
 func brokersRefused(err error, value string, replicated int) error {
+	if errors.Is(err, eventlog.ErrRefused) {
+		return err
+	}
+	if errors.Is(err, eventlog.ErrTopicGone) && !errors.Is(err, eventlog.ErrOtherCluster) {
+		return fault.Wrap(fault.Invalid, err, "the brokers %s do not hold the event log any more: %s", value, fault.Message(err)).
+			WithHint("%s", fault.HintOf(err))
+	}
 	if errors.Is(err, eventlog.ErrTopicGone) {
 		what := "each other"
 		if replicated > 0 {
@@ -226,7 +235,7 @@ func (a *Admin) TestBrokers(ctx context.Context, in TestBrokers) (eventlog.Repor
 		cfg.SASL = in.SASL
 	}
 	report, err := eventlog.TestBrokers(ctx, cfg)
-	if fault.Is(err, fault.LogUnavailable) {
+	if fault.Is(err, fault.LogUnavailable) && !errors.Is(err, eventlog.ErrRefused) {
 		return report, fault.Wrap(fault.LogUnavailable, err, "none of the brokers %s answers %s", in.Brokers, a.Self).
 			WithHint("check names, ports and firewalls, and that the brokers run")
 	}

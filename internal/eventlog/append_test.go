@@ -16,8 +16,10 @@ import (
 	"mailreplica/internal/fault"
 )
 
-func TestManyAppendsInFlight(t *testing.T) {
-	l, _ := startLog(t)
+func TestManyAppendsInFlight(t *testing.T) { both(t, checkManyAppendsInFlight) }
+
+func checkManyAppendsInFlight(t *testing.T, w *world) {
+	l := w.open(t)
 	const count = 10_000
 	results := make(chan error, count)
 	for i := range count {
@@ -40,7 +42,11 @@ func TestManyAppendsInFlight(t *testing.T) {
 }
 
 func TestAppendRefusesWhatCannotBeWritten(t *testing.T) {
-	l, _ := startLog(t)
+	both(t, checkAppendRefusesWhatCannotBeWritten)
+}
+
+func checkAppendRefusesWhatCannotBeWritten(t *testing.T, w *world) {
+	l := w.open(t)
 	tests := []struct {
 		name   string
 		stream int32

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,6 +28,26 @@ const (
 func (l *Log) Bounds(ctx context.Context, streams []int32) (map[int32]Bounds, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.config.AppendTimeout)
 	defer cancel()
+	// While a stream has no leader, or a new one that has not caught up with its own past, brokers refuse for a moment.
+	for {
+		bounds, err := l.bounds(ctx, streams)
+		if err == nil || !errors.Is(err, errAgain) {
+			return bounds, err
+		}
+		select {
+		case <-time.After(boundsRetryPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// errAgain is in the chain of what brokers refuse while leaders move.
+var errAgain = errors.New("leaders move")
+
+const boundsRetryPause = 50 * time.Millisecond
+
+func (l *Log) bounds(ctx context.Context, streams []int32) (map[int32]Bounds, error) {
 	// The start first: while a stream is trimmed and appended to, Start <= End holds of what is returned.
 	starts, err := l.offsets(ctx, streams, timestampStart)
 	if err != nil {
@@ -70,7 +91,11 @@ func (l *Log) offsets(ctx context.Context, streams []int32, timestamp int64) (ma
 		}
 		for _, topic := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
 			for _, partition := range topic.Partitions {
-				if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
+				err := kerr.ErrorForCode(partition.ErrorCode)
+				if kerr.IsRetriable(err) && !isTopicGone(err) {
+					err = fmt.Errorf("%w: %w", errAgain, err)
+				}
+				if err != nil {
 					return nil, l.offsetsError(ctx, err)
 				}
 				found[partition.Partition] = partition.Offset
@@ -78,7 +103,7 @@ func (l *Log) offsets(ctx context.Context, streams []int32, timestamp int64) (ma
 		}
 	}
 	if len(found) != len(asked) {
-		return nil, unavailable(nil, "the brokers know %d of %d streams asked for", len(found), len(asked))
+		return nil, unavailable(errAgain, "the brokers know %d of %d streams asked for", len(found), len(asked))
 	}
 	return found, nil
 }

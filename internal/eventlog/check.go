@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -42,22 +42,30 @@ func (l *Log) Check(ctx context.Context) ([]Warning, error) {
 	if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
 		return nil, l.offsetsError(ctx, err)
 	}
-	warnings := l.checkWire()
-	warnings = append(warnings, checkCopies(metadata)...)
+	warnings := append(l.checkCluster(ctx, metadata), l.checkCopies(metadata)...)
 	settings, err := l.topicSettings(ctx)
 	switch {
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		warnings = append(warnings, Warning{"topic settings", "not readable", "readable",
-			"unsafe settings cannot be noticed", "grant DescribeConfigs on topic " + l.config.Topic})
+		return append(warnings, Warning{"topic settings", "not readable", "readable",
+			"unsafe settings cannot be noticed", "grant DescribeConfigs on topic " + l.config.Topic}), nil
 	case err != nil:
 		return nil, interrupted(ctx, err, "asking for the settings of the event log")
-	default:
-		warnings = append(warnings, l.checkSettings(settings)...)
+	}
+	return append(warnings, l.checkSettings(settings, copiesOf(topic))...), nil
+}
+
+// checkCluster is for what does not need the topic.
+func (l *Log) checkCluster(ctx context.Context, metadata *kmsg.MetadataResponse) []Warning {
+	warnings := l.checkWire()
+	if brokers := len(metadata.Brokers); brokers < replicationWanted {
+		warnings = append(warnings, Warning{"brokers", strconv.Itoa(brokers), fmt.Sprintf("at least %d", replicationWanted),
+			"while a broker is down, mail for replicated accounts waits; if its disk is lost, so are records",
+			"add brokers with power of their own, or start those that are down"})
 	}
 	if len(metadata.Brokers) > 1 {
 		warnings = append(warnings, l.checkElection(ctx)...)
 	}
-	return warnings, nil
+	return append(warnings, l.checkBroker(ctx, metadata)...)
 }
 
 // checkWire warns of brokers elsewhere that are spoken to in the clear.
@@ -70,105 +78,69 @@ func (l *Log) checkWire() []Warning {
 		if addr, parsed := netip.ParseAddr(host); err != nil || (parsed == nil && addr.IsLoopback()) || host == "localhost" {
 			continue
 		}
-		return []Warning{{"security.protocol", "plaintext", "TLS",
-			"records hold subjects and addresses, readable on the network",
-			"give the brokers a TLS listener and configure it"}}
+		why := "records hold subjects and addresses, readable on the network"
+		if l.config.SASL.Mechanism != "" {
+			why += "; so are signs of the password"
+		}
+		return []Warning{{"security.protocol", "plaintext", "TLS", why,
+			"give the brokers a listener with SSL or SASL_SSL, name its port in brokers, and set log.tls (and log.ca)"}}
 	}
 	return nil
 }
 
-func checkCopies(metadata *kmsg.MetadataResponse) []Warning {
-	var warnings []Warning
-	if brokers := len(metadata.Brokers); brokers < replicationWanted {
-		warnings = append(warnings, Warning{"brokers", strconv.Itoa(brokers), fmt.Sprintf("at least %d", replicationWanted),
-			"while a broker is down, mail for replicated accounts waits; if its disk is lost, so are records",
-			"add brokers, with power of their own"})
-	}
-	partitions := metadata.Topics[0].Partitions
-	copies, behind := replicationWanted, 0
-	for _, p := range partitions {
+// copiesOf is the number of copies that every stream has at least.
+func copiesOf(topic kmsg.MetadataResponseTopic) int {
+	copies := replicationWanted
+	for _, p := range topic.Partitions {
 		copies = min(copies, len(p.Replicas))
+	}
+	return copies
+}
+
+// checkCopies looks at where the copies of the streams are.
+func (l *Log) checkCopies(metadata *kmsg.MetadataResponse) []Warning {
+	var warnings []Warning
+	partitions := metadata.Topics[0].Partitions
+	if copies := copiesOf(metadata.Topics[0]); copies < replicationWanted {
+		warnings = append(warnings, Warning{"replication.factor", strconv.Itoa(copies), strconv.Itoa(replicationWanted),
+			"the loss of a broker can lose records that were confirmed",
+			fmt.Sprintf("give each stream of topic %s three replicas: kafka-reassign-partitions.sh --bootstrap-server %s --execute "+
+				"--reassignment-json-file F", l.config.Topic, l.config.Brokers[0])})
+	}
+	behind, together := 0, 0
+	for _, p := range partitions {
 		if len(p.ISR) < len(p.Replicas) {
 			behind++
 		}
-	}
-	if copies < replicationWanted {
-		warnings = append(warnings, Warning{"replication.factor", strconv.Itoa(copies), strconv.Itoa(replicationWanted),
-			"the loss of a broker can lose records that were confirmed",
-			"reassign the topic's partitions to three brokers (kafka-reassign-partitions.sh)"})
+		if inOneRack(metadata.Brokers, p.Replicas) {
+			together++
+		}
 	}
 	if behind > 0 {
 		warnings = append(warnings, Warning{"in-sync replicas", fmt.Sprintf("%d of %d streams lack some", behind, len(partitions)),
-			"all", "a broker is down or behind", "look at the brokers' logs"})
+			"all", "a broker is down or behind; with one more, mail for replicated accounts waits", "start it; else look at the brokers' logs"})
+	}
+	if together > 0 {
+		warnings = append(warnings, Warning{"broker.rack", fmt.Sprintf("%d of %d streams have all replicas in one rack", together, len(partitions)),
+			"several racks", "the loss of a rack loses records that were confirmed",
+			"spread the replicas over the racks: kafka-reassign-partitions.sh"})
 	}
 	return warnings
 }
 
-// checkSettings judges the topic's settings, the brokers' defaults included.
-func (l *Log) checkSettings(settings map[string]string) []Warning {
-	var warnings []Warning
-	mend := func(setting, value string) string {
-		return fmt.Sprintf("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s",
-			l.config.Topic, setting, value)
-	}
-	warn := func(setting, want, value, why string) {
-		warnings = append(warnings, Warning{setting, settings[setting], want, why, mend(setting, value)})
-	}
-	number := func(setting string, absent int64) int64 {
-		n, err := strconv.ParseInt(settings[setting], 10, 64)
-		if err != nil {
-			return absent
+// inOneRack says whether several replicas are in one rack though the brokers are in several. Brokers need not name racks.
+func inOneRack(brokers []kmsg.MetadataResponseBroker, replicas []int32) bool {
+	racks, used := make(map[string]bool), make(map[string]bool)
+	for _, b := range brokers {
+		if b.Rack == nil {
+			return false
 		}
-		return n
-	}
-	if number("min.insync.replicas", inSyncWanted) < inSyncWanted {
-		warn("min.insync.replicas", "2", "2", "a record can be confirmed by one broker alone, and be lost with it")
-	}
-	if settings["unclean.leader.election.enable"] == "true" {
-		warn("unclean.leader.election.enable", "false", "false", "a broker that is behind can become the leader and cut off confirmed records")
-	}
-	if policy, known := settings["cleanup.policy"]; known && policy != "delete" {
-		warn("cleanup.policy", "delete", "delete", "compaction removes records from the middle of a stream; copies become gap")
-	}
-	if ms := number("retention.ms", -1); ms >= 0 && l.config.Retention != 0 {
-		wanted := l.config.Retention.Milliseconds()
-		if l.config.Retention < 0 {
-			wanted = -1
-		}
-		if wanted < 0 || ms < wanted {
-			warn("retention.ms", strconv.FormatInt(wanted, 10), strconv.FormatInt(wanted, 10),
-				fmt.Sprintf("a mailstore that is away for longer than %v must copy its mailboxes anew", time.Duration(ms)*time.Millisecond))
+		racks[*b.Rack] = true
+		if slices.Contains(replicas, b.NodeID) {
+			used[*b.Rack] = true
 		}
 	}
-	if number("retention.bytes", -1) >= 0 {
-		warn("retention.bytes", "-1", "-1", "much mail can push out records before the time that retention.ms grants")
-	}
-	if room := number("max.message.bytes", int64(l.config.batchBytesMax())); room < int64(l.config.batchBytesMax()) {
-		size := strconv.Itoa(int(l.config.batchBytesMax()))
-		warn("max.message.bytes", "at least "+size, size, "large transactions are refused, and stay in doubt")
-	}
-	return warnings
-}
-
-func (l *Log) topicSettings(ctx context.Context) (map[string]string, error) {
-	resources, err := l.admin.DescribeTopicConfigs(ctx, l.config.Topic)
-	if err != nil {
-		return nil, err
-	}
-	resource, err := resources.On(l.config.Topic, nil)
-	if err == nil {
-		err = resource.Err
-	}
-	if err != nil {
-		return nil, err
-	}
-	settings := make(map[string]string, len(resource.Configs))
-	for _, c := range resource.Configs {
-		if c.Value != nil {
-			settings[c.Key] = *c.Value
-		}
-	}
-	return settings, nil
+	return len(replicas) > 1 && len(racks) > 1 && len(used) == 1
 }
 
 // checkElection warns if the cluster may elect a leader that lacks confirmed records after all in-sync brokers failed
@@ -193,7 +165,7 @@ func (l *Log) checkElection(ctx context.Context) []Warning {
 		if level < 1 {
 			return []Warning{{feature, strconv.Itoa(level), "1",
 				"the last in-sync broker can crash without having written, and be elected all the same",
-				"use Kafka 4.1 or later; kafka-features.sh upgrade --feature " + feature + "=1"}}
+				fmt.Sprintf("with Kafka 4.1 or later: kafka-features.sh --bootstrap-server %s upgrade --feature %s=1", l.config.Brokers[0], feature)}}
 		}
 		return nil
 	}

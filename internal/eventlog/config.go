@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,17 +47,49 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// topicSettings are those that the topic is made with. All that matters is said, whatever the brokers' defaults are.
+func (c Config) topicSettings() map[string]string {
+	settings := map[string]string{
+		"cleanup.policy":                 "delete",
+		"max.message.bytes":              strconv.Itoa(int(c.batchBytesMax()) + topicRoomBytes),
+		"min.insync.replicas":            strconv.Itoa(min(inSyncWanted, int(c.Replication))),
+		"unclean.leader.election.enable": "false",
+		"retention.bytes":                "-1",
+		// By the clocks of the brokers, of which retention then speaks. With those of the mailstores, the records of one
+		// whose clock is behind would be removed too early, and those of one whose clock is ahead be refused.
+		"message.timestamp.type": "LogAppendTime",
+	}
+	if c.Retention > 0 {
+		settings["retention.ms"] = strconv.FormatInt(c.Retention.Milliseconds(), 10)
+	} else if c.Retention < 0 {
+		settings["retention.ms"] = "-1"
+	}
+	return settings
+}
+
 // SASL is how a client authenticates to the brokers. The zero value does not.
 type SASL struct {
-	Mechanism string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	Mechanism string // empty, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
 	User      string
 	Password  string
 }
+
+// String is without the password, so that none comes into a log by chance.
+func (s SASL) String() string {
+	if s.Mechanism == "" {
+		return "no authentication"
+	}
+	return s.Mechanism + " as " + s.User
+}
+
+// GoString is String: for %#v.
+func (s SASL) GoString() string { return s.String() }
 
 const (
 	streamsDefault        = 16
 	recordBytesMaxDefault = 950_000
 	recordBytesMaxLimit   = 64 << 20
+	topicRoomBytes        = 1024
 	recordOverheadBytes   = 50_012 // batch header, lengths, compression's worst case: rounds the default to kgo's
 	appendTimeoutDefault  = 10 * time.Second
 	appendTimeoutMin      = time.Second

@@ -25,14 +25,27 @@ func offsetGone(stream int32, position int64, cause error) error {
 		WithHint("the copies on this stream are made anew by themselves; the brokers' retention may be too short")
 }
 
+// ErrOtherCluster is in the chain of an error that says: these brokers belong to another cluster than that of the event log.
+// ErrTopicGone is there too: the log is not to be had from them.
+var ErrOtherCluster = errors.New("the brokers belong to another cluster")
+
+// otherCluster is the error of brokers of another cluster than that of the event log.
+func otherCluster(found, expected string) error {
+	return fault.Wrap(fault.LogUnavailable, errors.Join(ErrOtherCluster, ErrTopicGone), "the brokers belong to cluster %s, not to %s", found, expected).
+		WithHint("configure the brokers of the cluster that holds the event log")
+}
+
 // topicGone is the error of a topic that is no more.
 func topicGone(topic string, cause error) error {
 	return fault.Wrap(fault.LogUnavailable, errors.Join(ErrTopicGone, cause), "topic %s was deleted or made anew", topic).
 		WithHint("restart the mailstore, then reseed from the copy that is ahead")
 }
 
-// unavailable is the error of brokers that did not do what was asked.
+// unavailable is the error of brokers that did not do what was asked. Where they did not let the client in, it says that.
 func unavailable(cause error, format string, args ...any) error {
+	if refused := refusal(cause); refused != nil {
+		return refused
+	}
 	return fault.Wrap(fault.LogUnavailable, cause, format, args...)
 }
 

@@ -9,7 +9,6 @@ package eventlog
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +33,8 @@ type Log struct {
 	contact *contact
 	client  *kgo.Client // appends and asks; every reader has a client of its own
 	admin   *kadm.Client
-	streams atomic.Int32 // as last described
+	streams atomic.Int32           // as last described
+	opened  atomic.Pointer[string] // the id of the cluster on which the log was opened
 }
 
 // Open connects to the log and makes its topic if it is missing and Config.Expect is zero. It fails with
@@ -91,19 +91,30 @@ func (l *Log) openTopic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.opened.Store(&identity.ClusterID)
 	return l.checkExpected(identity)
 }
 
+// cluster is the id of the cluster that holds the log, as far as it is known.
+func (l *Log) cluster() string {
+	if l.config.Expect.ClusterID != "" {
+		return l.config.Expect.ClusterID
+	}
+	if opened := l.opened.Load(); opened != nil {
+		return *opened
+	}
+	return ""
+}
+
+// checkExpected compares the cluster first: of another cluster the topic says nothing.
 func (l *Log) checkExpected(found Identity) error {
 	expect := l.config.Expect
-	if expect == (Identity{}) {
+	switch {
+	case expect == (Identity{}):
 		return nil
-	}
-	if expect.ClusterID != found.ClusterID {
-		return fault.Wrap(fault.LogUnavailable, ErrTopicGone, "the brokers belong to cluster %s, not to %s",
-			found.ClusterID, expect.ClusterID).WithHint("configure the brokers of the cluster that holds the event log")
-	}
-	if expect.TopicID != found.TopicID {
+	case expect.ClusterID != found.ClusterID:
+		return otherCluster(found.ClusterID, expect.ClusterID)
+	case expect.TopicID != found.TopicID:
 		return topicGone(l.config.Topic, nil)
 	}
 	return nil
@@ -124,14 +135,17 @@ func (l *Log) identity(ctx context.Context) (Identity, error) {
 		return Identity{}, err
 	}
 	topic := response.Topics[0]
-	if err := kerr.ErrorForCode(topic.ErrorCode); isTopicGone(err) {
-		return Identity{}, topicGone(l.config.Topic, err)
-	} else if err != nil {
-		return Identity{}, unavailable(err, "the brokers refuse to describe topic %s", l.config.Topic)
-	}
 	identity := Identity{TopicID: topic.TopicID, Streams: int32(len(topic.Partitions))}
 	if response.ClusterID != nil {
 		identity.ClusterID = *response.ClusterID
+	}
+	if err := kerr.ErrorForCode(topic.ErrorCode); isTopicGone(err) {
+		if known := l.cluster(); known != "" && known != identity.ClusterID {
+			return Identity{}, otherCluster(identity.ClusterID, known)
+		}
+		return Identity{}, topicGone(l.config.Topic, err)
+	} else if err != nil {
+		return Identity{}, unavailable(err, "the brokers refuse to describe topic %s", l.config.Topic)
 	}
 	l.streams.Store(identity.Streams)
 	return identity, nil
@@ -139,11 +153,7 @@ func (l *Log) identity(ctx context.Context) (Identity, error) {
 
 // describe asks for the metadata of the brokers and of the topic.
 func (l *Log) describe(ctx context.Context) (*kmsg.MetadataResponse, error) {
-	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = &l.config.Topic
-	request := kmsg.NewPtrMetadataRequest()
-	request.Topics = append(request.Topics, topic)
-	response, err := request.RequestWith(ctx, l.client)
+	response, err := l.topicRequest().RequestWith(ctx, l.client)
 	if err != nil {
 		return nil, interrupted(ctx, err, "asking which event log this is")
 	}
@@ -153,36 +163,39 @@ func (l *Log) describe(ctx context.Context) (*kmsg.MetadataResponse, error) {
 	return response, nil
 }
 
+func (l *Log) topicRequest() *kmsg.MetadataRequest {
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &l.config.Topic
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = append(request.Topics, topic)
+	return request
+}
+
 func (l *Log) createTopic(ctx context.Context) error {
 	c := l.config
-	value := func(s string) *string { return &s }
-	settings := map[string]*string{
-		"cleanup.policy":      value("delete"),
-		"max.message.bytes":   value(strconv.Itoa(int(c.batchBytesMax()) + 1024)),
-		"min.insync.replicas": value(strconv.Itoa(min(2, int(c.Replication)))),
-	}
-	if c.Retention > 0 {
-		settings["retention.ms"] = value(strconv.FormatInt(c.Retention.Milliseconds(), 10))
-	} else if c.Retention < 0 {
-		settings["retention.ms"] = value("-1")
+	settings := map[string]*string{}
+	for setting, value := range c.topicSettings() {
+		settings[setting] = &value
 	}
 	_, err := l.admin.CreateTopic(ctx, c.Streams, c.Replication, settings, c.Topic)
 	switch {
 	case err == nil, errors.Is(err, kerr.TopicAlreadyExists): // another mailstore was faster
 		return nil
 	case errors.Is(err, kerr.InvalidReplicationFactor):
-		return fault.Wrap(fault.Invalid, err, "topic %s cannot have %d copies: there are too few brokers", c.Topic, c.Replication)
+		return fault.Wrap(fault.Invalid, err, "topic %s cannot have %d copies: there are too few brokers", c.Topic, c.Replication).
+			WithHint("start all brokers, or set log.replication to what there are; with fewer than %d the loss of one can lose mail", replicationWanted)
 	}
 	return unavailable(err, "topic %s could not be made", c.Topic)
 }
 
-// awaitTopic waits until every broker's answer shows the new topic with all its streams.
+// awaitTopic waits until every broker that is up knows the new topic: each learns of it by itself, and one that does not know
+// it yet would say that it is gone.
 func (l *Log) awaitTopic(ctx context.Context) (Identity, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		identity, err := l.identity(ctx)
-		if err == nil && identity.Streams > 0 {
+		if err == nil && identity.Streams > 0 && l.knownToAll(ctx, identity) {
 			return identity, nil
 		}
 		if err != nil && !errors.Is(err, ErrTopicGone) {
@@ -194,4 +207,27 @@ func (l *Log) awaitTopic(ctx context.Context) (Identity, error) {
 			return identity, unavailable(ctx.Err(), "topic %s did not appear", l.config.Topic)
 		}
 	}
+}
+
+// knownToAll asks each broker for itself. One that does not answer is away; it knows the topic before it serves again.
+func (l *Log) knownToAll(ctx context.Context, identity Identity) bool {
+	response, err := l.describe(ctx)
+	if err != nil {
+		return false
+	}
+	for _, b := range response.Brokers {
+		answer, err := l.topicRequest().RequestWith(ctx, l.client.Broker(int(b.NodeID)))
+		if err != nil {
+			continue
+		}
+		if len(answer.Topics) != 1 || answer.Topics[0].TopicID != identity.TopicID {
+			return false
+		}
+		for _, p := range answer.Topics[0].Partitions {
+			if p.Leader < 0 {
+				return false
+			}
+		}
+	}
+	return true
 }

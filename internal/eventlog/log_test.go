@@ -66,8 +66,10 @@ func numbered(from, to int) []string {
 	return values
 }
 
-func TestOpenMakesTopicOnce(t *testing.T) {
-	first, b := startLog(t)
+func TestOpenMakesTopicOnce(t *testing.T) { both(t, checkOpenMakesTopicOnce) }
+
+func checkOpenMakesTopicOnce(t *testing.T, w *world) {
+	first := w.open(t)
 	one, err := first.Identity(within(t))
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +77,7 @@ func TestOpenMakesTopicOnce(t *testing.T) {
 	if one.Streams != 8 || one.TopicID == [16]byte{} || one.ClusterID == "" {
 		t.Errorf("got identity %+v, want 8 streams, a topic id and a cluster id", one)
 	}
-	config := configFor(b.Address())
+	config := w.config
 	config.Streams, config.Expect = 3, one
 	two, err := openLog(t, config).Identity(within(t))
 	if err != nil || two != one {
@@ -96,25 +98,23 @@ func TestOpenWithoutBroker(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesAnotherTopic(t *testing.T) {
-	l, b := startLog(t)
-	config := configFor(b.Address())
+func TestOpenRefusesAnotherTopic(t *testing.T) { both(t, checkOpenRefusesAnotherTopic) }
+
+func checkOpenRefusesAnotherTopic(t *testing.T, w *world) {
+	l := w.open(t)
+	config := w.config
 	var err error
 	if config.Expect, err = l.Identity(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Cluster().DeleteTopic("mail"); err != nil {
-		t.Fatal(err)
-	}
+	w.deleteTopic(t)
 	if _, err := l.Identity(within(t)); !errors.Is(err, eventlog.ErrTopicGone) {
 		t.Errorf("identity of a deleted topic: got %v, want ErrTopicGone", err)
 	}
 	if _, err := eventlog.Open(within(t), config); !errors.Is(err, eventlog.ErrTopicGone) {
 		t.Errorf("opening a deleted topic: got %v, want ErrTopicGone", err)
 	}
-	if err := b.Cluster().CreateTopic("mail", 8, nil); err != nil {
-		t.Fatal(err)
-	}
+	w.makeTopic(t, nil)
 	again, err := l.Identity(within(t))
 	if err != nil || again == config.Expect {
 		t.Errorf("identity of a topic made anew: got %+v, %v, want another than %+v", again, err, config.Expect)
@@ -123,18 +123,25 @@ func TestOpenRefusesAnotherTopic(t *testing.T) {
 		t.Errorf("opening a topic made anew: got %v, want ErrTopicGone", err)
 	}
 	config.Expect.ClusterID, config.Expect.TopicID = "another", again.TopicID
+	if _, err := eventlog.Open(within(t), config); !errors.Is(err, eventlog.ErrOtherCluster) {
+		t.Errorf("opening another cluster: got %v, want ErrOtherCluster", err)
+	}
+	config.Topic = "none"
+	if _, err := eventlog.Open(within(t), config); !errors.Is(err, eventlog.ErrOtherCluster) {
+		t.Errorf("opening another cluster without the topic: got %v, want ErrOtherCluster", err)
+	}
 	if _, err := eventlog.Open(within(t), config); !errors.Is(err, eventlog.ErrTopicGone) {
 		t.Errorf("opening another cluster: got %v, want ErrTopicGone", err)
 	}
 }
 
-func TestBoundsAndRange(t *testing.T) {
-	l, b := startLog(t)
+func TestBoundsAndRange(t *testing.T) { both(t, checkBoundsAndRange) }
+
+func checkBoundsAndRange(t *testing.T, w *world) {
+	l := w.open(t)
 	appendAll(t, l, 2, numbered(0, 100)...)
 	appendAll(t, l, 5, numbered(0, 7)...)
-	if err := b.Cluster().DeleteRecords("mail", 2, 40); err != nil {
-		t.Fatal(err)
-	}
+	w.deleteRecords(t, 2, 40)
 	got, err := l.Bounds(within(t), []int32{2, 5, 7, 2})
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ type Report struct {
 	RoundTrip RoundTrip
 	Topic     string    // of the event log, if Config names one
 	Streams   int32     // 0: the topic does not exist yet
-	Warnings  []Warning // of the topic, if it exists
+	Warnings  []Warning // of the brokers, and of the topic if it exists
 }
 
 // BrokerReport is one broker under the address that the cluster gives to clients.
@@ -74,9 +74,6 @@ func TestBrokers(ctx context.Context, config Config) (Report, error) {
 		return Report{}, err
 	}
 	report.RoundTrip = roundTrip(ctx, config, len(report.Brokers))
-	if named == "" {
-		return report, nil
-	}
 	report.Topic = named
 	return report, lookAtTopic(ctx, config, &report)
 }
@@ -108,6 +105,9 @@ func lookAround(ctx context.Context, client *kgo.Client, config Config) (Report,
 		found.AnswerMillis = millisSince(started)
 		if err != nil {
 			found.Error = "does not answer under this address"
+			if refused := refusal(err); refused != nil {
+				found.Error = fault.Message(refused)
+			}
 		} else if versions, ok := answer.(*kmsg.ApiVersionsResponse); ok && report.Version == "" {
 			report.Version = kversion.FromApiVersionsResponse(versions).VersionGuess()
 		}
@@ -125,7 +125,7 @@ func roundTrip(ctx context.Context, config Config, brokers int) RoundTrip {
 	config.Expect = Identity{}
 	l, err := Open(ctx, config)
 	if err != nil {
-		return RoundTrip{Refused: refusal(err)}
+		return RoundTrip{Refused: refusedRoundTrip(err)}
 	}
 	defer l.Close()
 	defer func() { // also when ctx has ended meanwhile
@@ -137,7 +137,7 @@ func roundTrip(ctx context.Context, config Config, brokers int) RoundTrip {
 	appended := make(chan error, 1)
 	l.Append(0, nil, random[:], func(err error) { appended <- err })
 	if err := <-appended; err != nil { // within AppendTimeout
-		return RoundTrip{Refused: refusal(err)}
+		return RoundTrip{Refused: refusedRoundTrip(err)}
 	}
 	result := RoundTrip{AppendMillis: millisSince(started)}
 	started = time.Now()
@@ -148,13 +148,13 @@ func roundTrip(ctx context.Context, config Config, brokers int) RoundTrip {
 		return nil
 	})
 	if err != nil {
-		return RoundTrip{Refused: refusal(err)}
+		return RoundTrip{Refused: refusedRoundTrip(err)}
 	}
 	result.ReadMillis = millisSince(started)
 	return result
 }
 
-func refusal(err error) string {
+func refusedRoundTrip(err error) string {
 	for _, denied := range []error{kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed} {
 		if errors.Is(err, denied) {
 			return "not authorised to make, write or read a topic"
@@ -163,21 +163,25 @@ func refusal(err error) string {
 	return fault.Message(err)
 }
 
-// lookAtTopic adds what is known of the event log's own topic, if it exists; it does not make it.
+// lookAtTopic adds what is unsafe of the brokers, and of the event log's own topic, if it exists; it does not make it.
 func lookAtTopic(ctx context.Context, config Config, report *Report) error {
 	l, err := connect(config)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	identity, err := l.Identity(ctx)
-	if errors.Is(err, ErrTopicGone) {
-		return nil
-	}
+	ctx, cancel := context.WithTimeout(ctx, config.AppendTimeout)
+	defer cancel()
+	metadata, err := l.describe(ctx)
 	if err != nil {
 		return err
 	}
-	report.Streams = identity.Streams
+	topic := metadata.Topics[0]
+	if report.Topic == "" || isTopicGone(kerr.ErrorForCode(topic.ErrorCode)) {
+		report.Warnings = l.checkCluster(ctx, metadata)
+		return nil
+	}
+	report.Streams = int32(len(topic.Partitions))
 	report.Warnings, err = l.Check(ctx)
 	return err
 }

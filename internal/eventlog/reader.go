@@ -16,7 +16,7 @@ type Entry struct {
 	Stream      int32
 	Offset      int64
 	LeaderEpoch int32
-	Timestamp   time.Time // the clock of whoever appended it
+	Timestamp   time.Time // by the broker's clock, if the topic was made here
 	Key, Value  []byte
 }
 

@@ -94,8 +94,10 @@ func at(offset int, values []string) []string {
 	return found
 }
 
-func TestEveryStreamInOrder(t *testing.T) {
-	l, _ := startLog(t)
+func TestEveryStreamInOrder(t *testing.T) { both(t, checkEveryStreamInOrder) }
+
+func checkEveryStreamInOrder(t *testing.T, w *world) {
+	l := w.open(t)
 	c := newCollector()
 	r := newReader(t, l, c.handle)
 	for stream := range int32(8) {
@@ -117,8 +119,10 @@ func TestEveryStreamInOrder(t *testing.T) {
 	}
 }
 
-func TestFollowFromOffset(t *testing.T) {
-	l, _ := startLog(t)
+func TestFollowFromOffset(t *testing.T) { both(t, checkFollowFromOffset) }
+
+func checkFollowFromOffset(t *testing.T, w *world) {
+	l := w.open(t)
 	appendAll(t, l, 3, numbered(0, 50)...)
 	c := newCollector()
 	r := newReader(t, l, c.handle)
@@ -138,8 +142,10 @@ func TestFollowFromOffset(t *testing.T) {
 	}
 }
 
-func TestUnfollow(t *testing.T) {
-	l, _ := startLog(t)
+func TestUnfollow(t *testing.T) { both(t, checkUnfollow) }
+
+func checkUnfollow(t *testing.T, w *world) {
+	l := w.open(t)
 	c := newCollector()
 	r := newReader(t, l, c.handle)
 	r.Follow(1, 0, -1)
@@ -160,8 +166,10 @@ func TestUnfollow(t *testing.T) {
 }
 
 // A handler that is stuck in one stream holds up no other, and its own stream arrives whole afterwards, in batches.
-func TestSlowStreamIsPaused(t *testing.T) {
-	l, _ := startLog(t)
+func TestSlowStreamIsPaused(t *testing.T) { both(t, checkSlowStreamIsPaused) }
+
+func checkSlowStreamIsPaused(t *testing.T, w *world) {
+	l := w.open(t)
 	c := newCollector()
 	release := make(chan struct{})
 	entered := make(chan struct{}, 1)
@@ -196,14 +204,14 @@ func TestSlowStreamIsPaused(t *testing.T) {
 	}
 }
 
-func TestOffsetGone(t *testing.T) {
-	l, b := startLog(t)
+func TestOffsetGone(t *testing.T) { both(t, checkOffsetGone) }
+
+func checkOffsetGone(t *testing.T, w *world) {
+	l := w.open(t)
 	for stream := range int32(3) {
 		appendAll(t, l, stream, numbered(0, 100)...)
 	}
-	if err := b.Cluster().DeleteRecords("mail", 0, 50); err != nil {
-		t.Fatal(err)
-	}
+	w.deleteRecords(t, 0, 50)
 	c := newCollector()
 	r := newReader(t, l, c.handle)
 	r.Follow(0, 20, -1)  // below the start
@@ -223,8 +231,10 @@ func TestOffsetGone(t *testing.T) {
 }
 
 // Records that are trimmed while a slow follower has yet to read them are missed loudly.
-func TestTrimmedWhileReading(t *testing.T) {
-	l, b := startLog(t)
+func TestTrimmedWhileReading(t *testing.T) { both(t, checkTrimmedWhileReading) }
+
+func checkTrimmedWhileReading(t *testing.T, w *world) {
+	l := w.open(t)
 	c := newCollector()
 	r := newReader(t, l, c.handle)
 	r.Follow(0, 0, -1)
@@ -232,9 +242,7 @@ func TestTrimmedWhileReading(t *testing.T) {
 	c.awaitCount(t, 0, 10)
 	r.Unfollow(0)
 	appendAll(t, l, 0, numbered(10, 20)...)
-	if err := b.Cluster().DeleteRecords("mail", 0, 15); err != nil {
-		t.Fatal(err)
-	}
+	w.deleteRecords(t, 0, 15)
 	r.Follow(0, 10, -1)
 	c.awaitError(t, 0, eventlog.ErrOffsetGone)
 }
@@ -242,27 +250,27 @@ func TestTrimmedWhileReading(t *testing.T) {
 func TestTopicGoneWhileReading(t *testing.T) {
 	for _, remade := range []bool{false, true} {
 		t.Run(fmt.Sprintf("remade=%v", remade), func(t *testing.T) {
-			l, b := startLog(t)
-			c := newCollector()
-			r := newReader(t, l, c.handle)
-			r.Follow(0, 0, -1)
-			appendAll(t, l, 0, numbered(0, 10)...)
-			c.awaitCount(t, 0, 10)
-			if err := b.Cluster().DeleteTopic("mail"); err != nil {
-				t.Fatal(err)
-			}
-			if remade {
-				if err := b.Cluster().CreateTopic("mail", 8, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			c.awaitError(t, 0, eventlog.ErrTopicGone)
-			result := make(chan error, 1)
-			l.Append(0, nil, []byte("lost"), func(err error) { result <- err })
-			if err := <-result; !errors.Is(err, eventlog.ErrTopicGone) {
-				t.Errorf("append: got %v, want ErrTopicGone", err)
-			}
+			both(t, func(t *testing.T, w *world) { checkTopicGone(t, w, remade) })
 		})
+	}
+}
+
+func checkTopicGone(t *testing.T, w *world, remade bool) {
+	l := w.open(t)
+	c := newCollector()
+	r := newReader(t, l, c.handle)
+	r.Follow(0, 0, -1)
+	appendAll(t, l, 0, numbered(0, 10)...)
+	c.awaitCount(t, 0, 10)
+	w.deleteTopic(t)
+	if remade {
+		w.makeTopic(t, nil)
+	}
+	c.awaitError(t, 0, eventlog.ErrTopicGone)
+	result := make(chan error, 1)
+	l.Append(0, nil, []byte("lost"), func(err error) { result <- err })
+	if err := <-result; !errors.Is(err, eventlog.ErrTopicGone) {
+		t.Errorf("append: got %v, want ErrTopicGone", err)
 	}
 }
 
