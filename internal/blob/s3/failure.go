@@ -57,7 +57,7 @@ func passing(err error) bool {
 	if errors.As(err, &refusal) {
 		switch refusal.Code {
 		case "RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException",
-			"OperationAborted", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch":
+			"OperationAborted", "ConditionalRequestConflict", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch":
 			return true
 		case "XMinioStorageFull", "InsufficientStorage":
 			return false

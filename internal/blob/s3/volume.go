@@ -116,8 +116,11 @@ func (v *Volume) Claim(ctx context.Context) error {
 		if err := v.writeMarker(ctx); err != nil {
 			return err
 		}
+		if found, err = v.readNewMarker(ctx); err != nil {
+			return err
+		}
 	}
-	if err := v.checkMarker(ctx); err != nil {
+	if err := v.believe(found); err != nil {
 		return err
 	}
 	v.sweepDaily()
@@ -168,7 +171,7 @@ func (v *Volume) writeMarker(ctx context.Context) error {
 		}
 		err := v.put(ctx, v.prefix+markerName, append(content, '\n'), options)
 		switch codeOf(err) {
-		case "PreconditionFailed", "ConditionalRequestConflict":
+		case minio.PreconditionFailed:
 			return nil // another was faster
 		case "NotImplemented":
 			if conditional {
@@ -188,26 +191,42 @@ func (v *Volume) put(ctx context.Context, key string, content []byte, options mi
 }
 
 // readMarker gives nil if there is none.
-func (v *Volume) readMarker(ctx context.Context) (*marker, error) {
-	var content []byte
-	err := v.try(ctx, "reading the marker", func(ctx context.Context) error {
-		body, _, _, err := v.client.GetObject(ctx, v.config.Bucket, v.prefix+markerName, minio.GetObjectOptions{})
-		if codeOf(err) == "NoSuchKey" {
-			content = nil
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		content, err = io.ReadAll(io.LimitReader(body, markerBytesMax))
-		return errors.Join(err, body.Close())
+func (v *Volume) readMarker(ctx context.Context) (found *marker, err error) {
+	err = v.try(ctx, "reading the marker", func(ctx context.Context) (err error) {
+		found, err = v.readMarkerOnce(ctx)
+		return err
 	})
-	if err != nil || content == nil {
+	return found, err
+}
+
+// readNewMarker reads the marker that this process or another one has just written. A server may refuse a second marker a
+// moment before it shows the first: versitygw does.
+func (v *Volume) readNewMarker(ctx context.Context) (found *marker, err error) {
+	err = v.try(ctx, "reading the marker back", func(ctx context.Context) (err error) {
+		found, err = v.readMarkerOnce(ctx)
+		if err == nil && found == nil {
+			err = errors.New("it is not there, and another cannot be written")
+		}
+		return err
+	})
+	return found, err
+}
+
+func (v *Volume) readMarkerOnce(ctx context.Context) (*marker, error) {
+	body, _, _, err := v.client.GetObject(ctx, v.config.Bucket, v.prefix+markerName, minio.GetObjectOptions{})
+	if codeOf(err) == minio.NoSuchKey {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(io.LimitReader(body, markerBytesMax))
+	if err := errors.Join(err, body.Close()); err != nil {
 		return nil, err
 	}
 	found := &marker{}
 	if err := json.Unmarshal(content, found); err != nil {
-		return nil, unavailable(err, "volume %s: %s in %s cannot be understood", v.id, markerName, v.config)
+		return &marker{}, nil // it is another's, or damaged: believe tells
 	}
 	return found, nil
 }
@@ -218,12 +237,20 @@ func (v *Volume) checkMarker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return v.believe(found)
+}
+
+// believe compares a marker with the volume.
+func (v *Volume) believe(found *marker) error {
 	if found == nil {
 		return unavailable(nil, "volume %s: %s has no %s", v.id, v.config, markerName).
 			WithHint("check bucket and prefix; a new volume gets its marker when it is made with powerstore doCreateVolume")
 	}
+	if found.ID == "" {
+		return unavailable(nil, "volume %s: %s in %s cannot be understood", v.id, markerName, v.config).WithHint("check bucket and prefix")
+	}
 	if found.ID != v.id || found.Layout != markerLayout {
-		return unavailable(nil, "%s holds volume %s in layout %d, not volume %s in layout %d",
+		return unavailable(nil, "%s holds volume %.80s in layout %d, not volume %s in layout %d",
 			v.config, found.ID, found.Layout, v.id, markerLayout).WithHint("give the volume a bucket or a prefix of its own")
 	}
 	v.mu.Lock()
