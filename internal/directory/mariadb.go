@@ -259,9 +259,9 @@ func (m *mariaServer) class(err error) errorClass {
 		m.unsure.Store(true)
 		return errLost
 	case mariadb.Ours, mariadb.TooLarge, mariadb.Duplicate:
-		if isMissingTable(err) {
+		if isMissingTable(err) { // another database by now: it is looked at again
 			m.unsure.Store(true)
-			return errOther
+			return errLost
 		}
 		return errStatement
 	}
