@@ -110,6 +110,9 @@ func (m *mariaServer) check(ctx context.Context) error {
 	warnings, err := mariadb.Check(ctx, m.db, fault.DirectoryUnavailable, mariadb.Needs{
 		PacketBytesMin: mariaPacketBytesMin, ConnectionsMin: mariaConnectionsMax, Durable: true,
 	})
+	if fault.Is(err, fault.Interrupted) {
+		return errors.Unwrap(err) // whether by the caller or by the time that a store allows is judged there
+	}
 	if err != nil {
 		return err
 	}
