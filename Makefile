@@ -5,7 +5,7 @@ DATA    ?= ./data
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build run demo test quick check fuzz clean
+.PHONY: help build run demo test quick check fuzz sim clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: ## formatting, vet, linter, go.mod
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 	./scripts/fuzz
+
+sim: ## simulate clusters from SEEDS (default 100) seeds after FIRST (default 1), and go on for MINUTES (default 0)
+	$(GO) test ./internal/sim -run 'TestSimulation$$' -timeout 0 -seeds $(or $(SEEDS),100) -first $(or $(FIRST),1) -for $(or $(MINUTES),0)m
 
 clean: ## remove bin/
 	rm -rf bin

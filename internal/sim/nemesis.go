@@ -1,0 +1,408 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"mailreplica/internal/account"
+	"mailreplica/internal/directory"
+	"mailreplica/internal/peer"
+	"mailreplica/internal/sim/check"
+)
+
+// nemesis makes things go wrong and plays the administrator, one action after another: between two of them every goroutine waits.
+type nemesis struct {
+	*cluster
+	actions []action
+	undo    []repair
+	down    map[*mailstore]time.Time // when it may come back
+}
+
+type action struct {
+	name   string
+	weight int
+	do     func(context.Context)
+}
+
+// repair ends a fault at its time.
+type repair struct {
+	at time.Time
+	do func()
+}
+
+func newNemesis(c *cluster) *nemesis {
+	n := &nemesis{cluster: c, down: map[*mailstore]time.Time{}}
+	all := []action{
+		{"kills", 4, func(context.Context) { n.crash(false) }},
+		{"cuts the power", 4, func(context.Context) { n.crash(true) }},
+		{"kills at a write", 4, func(context.Context) { n.crashAtWrite(false) }},
+		{"cuts the power at a write", 4, func(context.Context) { n.crashAtWrite(true) }},
+		{"stops", 2, func(context.Context) { n.stop() }},
+		{"cuts links", 6, func(context.Context) { n.cutLinks() }},
+		{"cuts off", 4, func(context.Context) { n.cutOff() }},
+		{"slows links", 3, func(context.Context) { n.slow() }},
+		{"breaks the volume", 2, func(context.Context) { n.breakVolume() }},
+		{"fills the disk", 1, func(context.Context) { n.fill() }},
+		{"takes the directory away", 2, func(context.Context) { n.loseDirectory() }},
+		{"promotes", 6, n.promote},
+		{"promotes twice", 3, func(ctx context.Context) { n.promote(ctx); n.promote(ctx) }},
+		{"wishes for a replica", 5, n.wish},
+		{"removes a replica", 2, n.remove},
+		{"pauses", 2, n.pause},
+		{"resumes", 3, n.resume},
+	}
+	// Each run knows some of the faults, so that some happen without others that would hide them.
+	swarm := c.options.of("swarm")
+	for _, a := range all {
+		if swarm.IntN(3) > 0 || a.name == "promotes" || a.name == "wishes for a replica" {
+			n.actions = append(n.actions, a)
+		}
+	}
+	return n
+}
+
+// run makes faults for some time.
+func (n *nemesis) run(ctx context.Context, faulty time.Duration) {
+	total := 0
+	for _, a := range n.actions {
+		total += a.weight
+	}
+	pace := float64(time.Duration(300+n.random.IntN(4000)) * time.Millisecond)
+	for end := time.Now().Add(faulty); time.Now().Before(end); {
+		n.sleep(time.Duration(n.random.ExpFloat64() * pace))
+		n.tidy(false)
+		choice := n.random.IntN(total)
+		for _, a := range n.actions {
+			if choice -= a.weight; choice < 0 {
+				n.trace.add("nemesis", "%s", a.name)
+				a.do(ctx)
+				break
+			}
+		}
+		synctest.Wait()
+	}
+	n.tidy(true)
+}
+
+// sleep passes time, and ends the lives of mailstores whose disks fail meanwhile.
+func (n *nemesis) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case l := <-n.died:
+			n.buried(l)
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+func (n *nemesis) buried(l *life) {
+	if l.store.life.Load() != l {
+		return
+	}
+	n.trace.add("nemesis", "%s died at a write", l)
+	n.ends(l.store, l.powerLost)
+}
+
+// ends crashes a mailstore, to come back after a while.
+func (n *nemesis) ends(m *mailstore, power bool) {
+	if m.life.Load() == nil {
+		return
+	}
+	if err := m.crash(power); err != nil {
+		n.problem("the simulation could not crash %s: %v", m.name, err)
+	}
+	n.comesBack(m)
+}
+
+func (n *nemesis) comesBack(m *mailstore) {
+	n.down[m] = time.Now().Add(time.Duration(n.random.ExpFloat64() * float64(8*time.Second)))
+}
+
+// tidy ends the faults whose time is over, or all of them, and starts the mailstores that may come back.
+func (n *nemesis) tidy(all bool) {
+	n.undo = slices.DeleteFunc(n.undo, func(r repair) bool {
+		if over := all || time.Now().After(r.at); over {
+			r.do()
+			return true
+		}
+		return false
+	})
+	for _, m := range n.stores {
+		if l := m.life.Load(); l != nil && hasFailed(l) { // to start, for want of the directory for instance
+			n.trace.add("nemesis", "%s did not start: %v", l, l.err)
+			m.stop()
+			n.comesBack(m)
+		}
+		if m.life.Load() != nil || !all && time.Now().Before(n.down[m]) {
+			continue
+		}
+		if _, err := m.start(); err != nil {
+			n.problem("the simulation could not start %s: %v", m.name, err)
+		}
+		n.trace.add("nemesis", "starts %s", m.last)
+	}
+}
+
+func hasFailed(l *life) bool {
+	select {
+	case <-l.started:
+		return l.err != nil
+	default:
+		return false
+	}
+}
+
+func (n *nemesis) later(do func()) {
+	n.undo = append(n.undo, repair{time.Now().Add(time.Duration(n.random.ExpFloat64() * float64(6*time.Second))), do})
+}
+
+// aLiving is a mailstore that runs, if there is one.
+func (n *nemesis) aLiving() *mailstore {
+	for range 4 {
+		if m := n.aStore(); m.life.Load() != nil {
+			return m
+		}
+	}
+	return n.aStore()
+}
+
+func (n *nemesis) aStore() *mailstore { return n.stores[n.random.IntN(len(n.stores))] }
+
+func (n *nemesis) anAccount() account.ID { return n.accounts[n.random.IntN(len(n.accounts))] }
+
+func (n *nemesis) crash(power bool) { n.ends(n.aLiving(), power) }
+
+func (n *nemesis) crashAtWrite(power bool) {
+	if l := n.aLiving().life.Load(); l != nil {
+		l.crashWithin(1+n.random.IntN(60), power, n.died)
+	}
+}
+
+func (n *nemesis) stop() {
+	m := n.aLiving()
+	if l := m.life.Load(); l != nil && isStarted(l) {
+		m.stop()
+		n.comesBack(m)
+	}
+}
+
+func isStarted(l *life) bool {
+	select {
+	case <-l.started:
+		return true
+	default:
+		return false
+	}
+}
+
+func (n *nemesis) aParty() string {
+	if i := n.random.IntN(len(n.stores) + 2); i < len(n.stores) {
+		return n.stores[i].name
+	}
+	return brokerName
+}
+
+func (n *nemesis) cutLinks() {
+	from, to := n.aParty(), n.aParty()
+	both := n.random.IntN(2) == 0
+	if from == to {
+		return
+	}
+	n.trace.add("nemesis", "cuts %s from %s, both %v", from, to, both)
+	n.network.Cut(from, to)
+	if both {
+		n.network.Cut(to, from)
+	}
+	n.later(func() {
+		n.network.Heal(from, to)
+		n.network.Heal(to, from)
+	})
+}
+
+// cutOff parts one mailstore from all others, and perhaps from the broker.
+func (n *nemesis) cutOff() {
+	m := n.aStore()
+	var others []string
+	for _, other := range n.stores {
+		if other != m {
+			others = append(others, other.name)
+		}
+	}
+	if n.random.IntN(3) > 0 {
+		others = append(others, brokerName)
+	}
+	n.trace.add("nemesis", "cuts %s off from %v", m.name, others)
+	for _, other := range others {
+		n.network.Cut(m.name, other)
+		n.network.Cut(other, m.name)
+	}
+	n.later(func() {
+		for _, other := range others {
+			n.network.Heal(m.name, other)
+			n.network.Heal(other, m.name)
+		}
+	})
+}
+
+func (n *nemesis) slow() {
+	from, to, by := n.aParty(), n.aParty(), time.Duration(n.random.ExpFloat64()*float64(time.Second))
+	n.network.Slow(from, to, by)
+	n.later(func() { n.network.Heal(from, to) })
+}
+
+func (n *nemesis) breakVolume() {
+	m := n.aStore()
+	failing := n.random.IntN(2) == 0
+	m.volume.set(failing, time.Duration(n.random.ExpFloat64()*float64(2*time.Second)))
+	n.later(func() { m.volume.set(false, 0) })
+}
+
+func (n *nemesis) fill() {
+	if l := n.aLiving().life.Load(); l != nil {
+		l.disk.Fill(true)
+		n.later(func() { l.disk.Fill(false) })
+	}
+}
+
+func (n *nemesis) loseDirectory() {
+	if l := n.aLiving().life.Load(); l != nil {
+		l.loseDirectory(true)
+		n.later(func() { l.loseDirectory(false) })
+	}
+}
+
+// promote asks a mailstore to take an account over, as a planner does.
+func (n *nemesis) promote(ctx context.Context) {
+	m, id := n.aStore(), n.anAccount()
+	l := m.life.Load()
+	if l == nil || l.node.Load() == nil {
+		return
+	}
+	request := peer.FenceRequest{Operation: n.nextName("promotion"), Accounts: []peer.FenceAccount{{Account: id}}}
+	if a, err := n.dir.Account(ctx, id); err == nil && n.random.IntN(2) == 0 {
+		request.Accounts[0].Epoch = a.Epoch + 1
+	}
+	n.background.Go(func() {
+		begun := time.Now()
+		err := l.node.Load().Service().Fence(ctx, request, func(r peer.FenceResult) {
+			if r.Error == "" && !l.dead.Load() {
+				n.history.Took(check.Taken{Account: id, Mailstore: m.name, At: time.Now()})
+			}
+			n.trace.add("promotion", "%s on %s: %+v", id, m.name, r)
+		})
+		if took := time.Since(begun); took > time.Minute {
+			n.problem("a promotion on %s took %s: %v", m.name, took, err)
+		}
+	})
+}
+
+func (n *nemesis) wish(ctx context.Context) {
+	_, err := n.dir.PutReplica(ctx, n.anAccount(), n.aStore().name, n.random.IntN(3))
+	n.trace.add("nemesis", "wish: %v", err) // the home has none
+}
+
+func (n *nemesis) remove(ctx context.Context) {
+	err := n.dir.RemoveReplica(ctx, n.anAccount(), n.aStore().name)
+	n.trace.add("nemesis", "removal: %v", err)
+}
+
+func (n *nemesis) pause(ctx context.Context) {
+	_, err := n.dir.SetPaused(ctx, n.anAccount(), true)
+	n.trace.add("nemesis", "pause: %v", err)
+}
+
+func (n *nemesis) resume(ctx context.Context) {
+	_, err := n.dir.SetPaused(ctx, n.anAccount(), false)
+	n.trace.add("nemesis", "resume: %v", err)
+}
+
+// mend ends every fault.
+func (n *nemesis) mend(ctx context.Context) {
+	n.tidy(true)
+	for _, m := range n.stores {
+		if l := m.life.Load(); l != nil {
+			l.disk.KillAfter(-1, nil)
+		}
+	}
+	n.network.HealAll()
+	for _, id := range n.accounts {
+		if _, err := n.dir.SetPaused(ctx, id, false); err != nil {
+			n.problem("the pause of %s could not be ended: %v", id, err)
+		}
+	}
+}
+
+// settle waits until all is as it is wished.
+func (n *nemesis) settle(ctx context.Context) {
+	why := ""
+	for end := time.Now().Add(settleWaitMax); time.Now().Before(end); n.sleep(time.Second) {
+		n.tidy(true)
+		if why = n.unsettled(ctx); why == "" {
+			return
+		}
+	}
+	n.problem("not settled %s after all was mended: %s", settleWaitMax, why)
+}
+
+const settleWaitMax = 20 * time.Minute
+
+// unsettled says what is not as it is wished, if anything is.
+func (n *nemesis) unsettled(ctx context.Context) string {
+	for _, m := range n.stores {
+		if l := m.life.Load(); l == nil || l.node.Load() == nil {
+			return m.name + " has not started"
+		}
+	}
+	for _, id := range n.accounts {
+		if why := n.unsettledAccount(ctx, id); why != "" {
+			return fmt.Sprintf("account %s: %s", id, why)
+		}
+	}
+	return ""
+}
+
+func (n *nemesis) unsettledAccount(ctx context.Context, id account.ID) string {
+	wish, err := n.dir.Account(ctx, id)
+	if err != nil {
+		return err.Error()
+	}
+	replicas, err := n.dir.Replicas(ctx, id)
+	if err != nil {
+		return err.Error()
+	}
+	home, ok := n.nodeOf(wish.MailHost).Mailstore().Account(id)
+	if !ok {
+		return "no copy at home on " + wish.MailHost
+	}
+	c := home.Copy()
+	if err := home.MayServe(); err != nil {
+		return "the home does not serve: " + err.Error()
+	}
+	switch {
+	case c.Epoch != wish.Epoch:
+		return fmt.Sprintf("the home is in epoch %d, the directory in %d", c.Epoch, wish.Epoch)
+	case c.IsPaused():
+		return "paused"
+	case len(replicas) == 0 && c.IsOpen():
+		return "open without replicas"
+	}
+	for _, r := range replicas {
+		if r.Removing || r.State != directory.Available {
+			return fmt.Sprintf("replica on %s is %s, removing %v", r.Mailstore, r.State, r.Removing)
+		}
+		a, ok := n.nodeOf(r.Mailstore).Mailstore().Account(id)
+		if !ok {
+			return "no copy on " + r.Mailstore
+		}
+		if other := a.Copy(); other.Committed != home.Copy().Committed || other.Epoch != c.Epoch {
+			return fmt.Sprintf("the copy on %s is at %d/%d, the home at %d/%d", r.Mailstore, other.Epoch, other.Committed, c.Epoch, c.Committed)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/metadata"
+	"mailreplica/internal/node"
+	"mailreplica/internal/sim/check"
+)
+
+const (
+	faultyDefault  = 40 * time.Second
+	calmedSec      = 10              // that clients go on when all is mended
+	operationMax   = 3 * time.Minute // longer than any of a client's waits
+	idleConnsClose = 5 * time.Minute // connections that are kept go within that
+)
+
+// Report is what became of a run.
+type Report struct {
+	Problems         []string
+	Trace            string
+	Ops, Done, Views int
+	Lives            int
+	Virtual          time.Duration
+}
+
+// Run simulates one cluster. It must be called inside of a synctest bubble. live may be nil.
+func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
+	shape := o.of("shape")
+	if o.Faulty == 0 {
+		o.Faulty = faultyDefault
+	}
+	if o.Streams == 0 {
+		o.Streams = 1 + shape.Int32N(3)
+	}
+	begun := time.Now()
+	c, err := newCluster(ctx, o)
+	if err != nil {
+		return r, err
+	}
+	c.trace.live = live
+	if err := c.populate(ctx); err != nil {
+		c.close()
+		return r, fmt.Errorf("%w\n%s", err, c.trace.text())
+	}
+	var clients []*client
+	var working sync.WaitGroup
+	for i := range len(c.accounts) * (1 + shape.IntN(3)) {
+		client := newClient(c, i, c.accounts[i%len(c.accounts)])
+		clients = append(clients, client)
+		working.Go(func() { client.run(ctx) })
+	}
+	n := newNemesis(c)
+	n.run(ctx, o.Faulty)
+	n.mend(ctx)
+	for range calmedSec {
+		n.sleep(time.Second)
+		n.tidy(true)
+	}
+	close(c.stopped)
+	working.Wait()
+	n.settle(ctx)
+	for _, client := range clients {
+		working.Go(func() { client.finish(ctx) })
+	}
+	working.Wait()
+	n.settle(ctx)
+	c.audit(ctx)
+	c.close()
+	time.Sleep(idleConnsClose)
+	c.problems = append(c.problems, c.history.Check()...)
+	c.problems = append(c.problems, c.history.Unended(operationMax)...)
+	r.Problems, r.Trace, r.Virtual = c.problems, c.trace.text(), time.Since(begun)
+	r.Ops, r.Done, r.Views = c.history.Counts()
+	for _, m := range c.stores {
+		r.Lives += m.lives
+	}
+	return r, nil
+}
+
+func (c *cluster) nodeOf(name string) *node.Node {
+	for _, m := range c.stores {
+		if m.name == name {
+			return m.life.Load().node.Load()
+		}
+	}
+	return nil
+}
+
+// audit compares all copies, row by row, and looks for every body.
+func (c *cluster) audit(ctx context.Context) {
+	for _, id := range c.accounts {
+		var first *check.View
+		for _, m := range c.stores {
+			l := m.life.Load()
+			if l == nil || l.node.Load() == nil {
+				continue
+			}
+			stored := l.node.Load().Mailstore()
+			if _, held := stored.Account(id); !held {
+				continue
+			}
+			var v *check.View
+			err := stored.Snapshot(ctx, id, func(row metadata.Mailbox, rows mailbox.Scanner) (err error) {
+				if v, err = check.Read(rows); err != nil {
+					return err
+				}
+				digest, err := mailbox.FullDigest(rows)
+				if err == nil && digest != v.Digest {
+					c.problem("the digest of %s on %s is not that of its rows", id, m.name)
+				}
+				return err
+			})
+			if err != nil {
+				c.problem("the copy of %s on %s cannot be read: %v", id, m.name, err)
+				continue
+			}
+			v.Account, v.Mailstore, v.Started, v.Begun, v.Ended = id, m.name, l.begun, time.Now(), time.Now()
+			c.history.Saw(v)
+			if first == nil {
+				first = v
+			} else if why := check.Differ(first, v); why != "" {
+				c.problem("the copies of %s on %s and %s differ: %s", id, first.Mailstore, v.Mailstore, why)
+			}
+			c.auditBodies(ctx, m, v)
+		}
+		if first == nil {
+			c.problem("account %s has no copy at all", id)
+		}
+	}
+}
+
+func (c *cluster) auditBodies(ctx context.Context, m *mailstore, v *check.View) {
+	stored := m.life.Load().node.Load().Mailstore()
+	for _, r := range v.Rows {
+		b, err := stored.OpenBody(ctx, mailbox.Content{Volume: volumeName, Blob: r.Blob})
+		if err != nil {
+			c.problem("the body of UID %d of folder %d of %s, blob %s, cannot be read: %v", r.UID, r.Folder, v.Account, r.Blob, err)
+			continue
+		}
+		text := make([]byte, b.Size())
+		_, err = b.ReadAt(text, 0)
+		want := (&mail{number: c.history.Delivery(r.Blob)}).body()
+		if err != nil && err != io.EOF || string(text) != want {
+			c.problem("the body of UID %d of folder %d of %s, blob %s, is %q, want %q, %v", r.UID, r.Folder, v.Account, r.Blob, text, want, err)
+		}
+		_ = b.Close()
+	}
+}

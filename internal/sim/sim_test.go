@@ -1,0 +1,82 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"mailreplica/internal/sim"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "simulate this seed alone, and show what happens")
+	seedsFlag = flag.Uint64("seeds", 3, "how many seeds to simulate")
+	firstFlag = flag.Uint64("first", 1, "the first of them")
+	timeFlag  = flag.Duration("for", 0, "go on with further seeds for so long")
+	traceFlag = flag.String("trace", "", "file for what happened in the last run")
+)
+
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(1) // the fewer goroutines run at once, the less is left to chance
+	os.Exit(m.Run())
+}
+
+// TestSimulation simulates clusters. A failure names its seed.
+func TestSimulation(t *testing.T) {
+	if *seedFlag != 0 {
+		simulate(t, *seedFlag)
+		return
+	}
+	begun := time.Now()
+	for seed := *firstFlag; seed < *firstFlag+*seedsFlag || time.Since(begun) < *timeFlag; seed++ {
+		if !t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { simulate(t, seed) }) {
+			return
+		}
+	}
+}
+
+func simulate(t *testing.T, seed uint64) {
+	t.Helper()
+	cryptotest.SetGlobalRandom(t, seed)
+	options := sim.Options{Seed: seed, Folder: folder(t)}
+	var live io.Writer
+	if *seedFlag != 0 && testing.Verbose() {
+		live = os.Stdout
+	}
+	begun := time.Now()
+	var report sim.Report
+	var err error
+	synctest.Test(t, func(t *testing.T) { report, err = sim.Run(t.Context(), options, live) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("seed %d: %d operations, %d done, %d views, %d lives, %s simulated in %s", seed, report.Ops, report.Done, report.Views,
+		report.Lives, report.Virtual, time.Since(begun).Round(time.Millisecond))
+	if *traceFlag != "" {
+		if err := os.WriteFile(*traceFlag, []byte(report.Trace), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(report.Problems) > 0 {
+		t.Fatalf("%s\nreplay: go test ./internal/sim -run 'TestSimulation$' -v -seed %d", strings.Join(report.Problems, "\n"), seed)
+	}
+}
+
+// folder is in memory where the machine has a place for that: nothing here needs a real disk.
+func folder(t *testing.T) string {
+	t.Helper()
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		if path, err := os.MkdirTemp("/dev/shm", "sim"); err == nil {
+			t.Cleanup(func() { _ = os.RemoveAll(path) })
+			return path
+		}
+	}
+	return t.TempDir()
+}
