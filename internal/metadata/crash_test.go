@@ -15,6 +15,7 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mariadb"
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/protocol"
 )
@@ -23,9 +24,9 @@ const crashWriters = 8
 
 // writeForEver is the child of the crash test. Each of its goroutines delivers to a mailbox of its own, again and again, and
 // after each Update that returned prints its number and the sequence that it had committed.
-func writeForEver(dir string) {
+func writeForEver(args []string) {
 	ctx := context.Background()
-	s, err := metadata.Open(ctx, dir, slog.New(slog.DiscardHandler))
+	s, err := openAt(ctx, args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -84,9 +85,9 @@ func deliverNext(ctx context.Context, s *metadata.Store, n int) (mailbox.Sequenc
 	return sequence, err
 }
 
-func startWriter(t *testing.T, dir string) *child {
+func startWriter(t *testing.T, p place) *child {
 	t.Helper()
-	c := startChild(t, "writer", dir)
+	c := startChild(t, "writer", p.args()...)
 	lines := bufio.NewReader(c.out)
 	if first, err := lines.ReadString('\n'); err != nil || first != "open\n" {
 		t.Fatalf("the child said %q, %v, want it to open the database", first, err)
@@ -95,13 +96,32 @@ func startWriter(t *testing.T, dir string) *child {
 	return c
 }
 
+// args name a place to a child; openAt is its other end.
+func (p place) args() []string {
+	if p.config == nil {
+		return []string{p.dir}
+	}
+	return []string{p.config.Address, p.config.Database, p.config.User, p.config.Password}
+}
+
+func openAt(ctx context.Context, args []string) (*metadata.Store, error) {
+	logger := slog.New(slog.DiscardHandler)
+	if len(args) == 1 {
+		return metadata.Open(ctx, args[0], logger)
+	}
+	return metadata.OpenMariaDB(ctx, mariadb.Config{
+		Address: args[0], Database: args[1], User: args[2], Password: args[3],
+	}, logger)
+}
+
 // TestKill kills a process in the middle of its Updates, again and again over the same database. Every Update that returned
 // must have survived, and none may be there by half.
-func TestKill(t *testing.T) {
-	dir := t.TempDir()
+func TestKill(t *testing.T) { onEach(t, testKill) }
+
+func testKill(t *testing.T, p place) {
 	var told [crashWriters]mailbox.Sequence
 	for round := range 5 {
-		c := startWriter(t, dir)
+		c := startWriter(t, p)
 		timer := time.AfterFunc(time.Duration(50+rand.IntN(200))*time.Millisecond, func() { _ = c.cmd.Process.Kill() })
 		for lines := bufio.NewScanner(c.out); lines.Scan(); {
 			var n int
@@ -114,7 +134,7 @@ func TestKill(t *testing.T) {
 		}
 		timer.Stop()
 		_ = c.cmd.Wait()
-		checkCrashed(t, dir, &told)
+		checkCrashed(t, p, &told)
 		if t.Failed() {
 			t.Fatalf("after kill %d", round+1)
 		}
@@ -126,9 +146,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func checkCrashed(t *testing.T, dir string, told *[crashWriters]mailbox.Sequence) {
+func checkCrashed(t *testing.T, p place, told *[crashWriters]mailbox.Sequence) {
 	t.Helper()
-	s := open(t, dir)
+	s := p.open(t)
 	view(t, s, func(v *metadata.View) error {
 		positions, err := v.Positions()
 		if err != nil {

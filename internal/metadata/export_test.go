@@ -1,6 +1,9 @@
 package metadata
 
-import "strings"
+import (
+	"strings"
+	"testing"
+)
 
 // What tests do to a database that its users cannot.
 
@@ -105,4 +108,24 @@ func Lose(tx *Tx) error {
 	tx.c.harm = unsynced
 	_, err := tx.exec("ROLLBACK")
 	return err
+}
+
+// ConnectionID is the server's number of a transaction's connection.
+func ConnectionID(tx *Tx) (id int64) {
+	_, _ = tx.c.one("SELECT CONNECTION_ID()", nil, &id)
+	return id
+}
+
+// LockConnectionID is the server's number of the connection that holds the lock of a database.
+func LockConnectionID(t testing.TB, s *Store) (id int64) {
+	t.Helper()
+	d := s.dialect.(*mariaDB)
+	err := s.View(t.Context(), func(v *View) error {
+		_, err := v.one("SELECT IS_USED_LOCK(?)", []any{d.lockName()}, &id)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(runTests(m))
 	case "writer":
-		writeForEver(os.Args[1])
+		writeForEver(os.Args[1:])
 	case "full":
 		fillTheDisk(os.Args[1])
 	default:

@@ -103,12 +103,17 @@ func (d *mariaDB) checkServer(ctx context.Context, logger *slog.Logger) error {
 	return err
 }
 
-// lock takes the named lock, or says that another connection has it. Names are the server's own and short.
+// lock takes the named lock, or says that another connection has it.
 func (d *mariaDB) lock(c *conn, waitSeconds int) (bool, error) {
-	sum := sha256.Sum256([]byte(d.config.Database))
 	var locked sql.NullInt64
-	_, err := c.one("SELECT GET_LOCK(?, ?)", []any{"mailreplica." + hex.EncodeToString(sum[:16]), int64(waitSeconds)}, &locked)
+	_, err := c.one("SELECT GET_LOCK(?, ?)", []any{d.lockName(), int64(waitSeconds)}, &locked)
 	return locked.Int64 == 1, err
+}
+
+// lockName is short, as the server wants it. All databases of a server share the names of its locks.
+func (d *mariaDB) lockName() string {
+	sum := sha256.Sum256([]byte(d.config.Database))
+	return "mailreplica." + hex.EncodeToString(sum[:16])
 }
 
 func (d *mariaDB) busy() error {

@@ -16,9 +16,13 @@ import (
 	"mailreplica/internal/metadata"
 )
 
-func TestReopen(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a directory", "50% ?#&=é")
-	s := open(t, dir)
+func TestReopen(t *testing.T) { onEach(t, testReopen) }
+
+func testReopen(t *testing.T, p place) {
+	if p.config == nil {
+		p.dir = filepath.Join(p.dir, "a directory", "50% ?#&=é")
+	}
+	s := p.open(t)
 	id, c := create(t, s)
 	update(t, s, set("key", "value"))
 	if err := s.Close(); err != nil {
@@ -30,7 +34,7 @@ func TestReopen(t *testing.T) {
 	if err := s.View(t.Context(), func(*metadata.View) error { return nil }); !fault.Is(err, fault.Interrupted) {
 		t.Errorf("View after Close: got %v, want Interrupted", err)
 	}
-	s = open(t, dir)
+	s = p.open(t)
 	if got, _ := value(t, s, "key"); got != "value" {
 		t.Errorf("got value %q after reopening, want %q", got, "value")
 	}
@@ -41,22 +45,25 @@ func TestReopen(t *testing.T) {
 		}
 		return err
 	})
-	if _, err := os.Stat(filepath.Join(dir, "metadata.db")); err != nil {
-		t.Errorf("the database is not in its directory: %v", err)
+	if p.config == nil {
+		if _, err := os.Stat(filepath.Join(p.dir, "metadata.db")); err != nil {
+			t.Errorf("the database is not in its directory: %v", err)
+		}
 	}
 }
 
-func TestOneProcess(t *testing.T) {
-	dir := t.TempDir()
-	child := startWriter(t, dir)
-	_, err := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+func TestOneProcess(t *testing.T) { onEach(t, testOneProcess) }
+
+func testOneProcess(t *testing.T, p place) {
+	child := startWriter(t, p)
+	_, err := p.tryOpen(t, slog.New(slog.DiscardHandler))
 	wantKind(t, err, fault.Busy)
 	if err == nil || !strings.Contains(fault.Message(err), "in use by process") || !strings.Contains(fault.HintOf(err), "stop") {
-		t.Errorf("got message %q, hint %q: they do not say who has the directory and what to do", fault.Message(err), fault.HintOf(err))
+		t.Errorf("got message %q, hint %q: they do not say who has the database and what to do", fault.Message(err), fault.HintOf(err))
 	}
 	child.kill(t)
-	s := open(t, dir) // the lock went with the process
-	_, err = metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+	s := p.open(t) // the lock went with the process
+	_, err = p.tryOpen(t, slog.New(slog.DiscardHandler))
 	wantKind(t, err, fault.Busy) // within one process too
 	update(t, s, set("key", "value"))
 }

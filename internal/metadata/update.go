@@ -242,7 +242,7 @@ func (s *Store) begin(d Durability) (err error, again bool) {
 	}
 	asked := time.Now()
 	if err := s.dialect.begin(s.writer, d); err != nil {
-		again := s.writer.harm == undone && !s.noteFence(err) && time.Since(asked) < staleWithin
+		again := !s.noteFence(err) && s.writer.harm == undone && time.Since(asked) < staleWithin
 		s.dropWriter()
 		return err, again
 	}
