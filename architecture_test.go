@@ -20,7 +20,7 @@ var layers = []struct {
 	within   bool   // packages of the layer may import each other
 	why      string // what goes wrong otherwise
 }{
-	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/testreport", "internal/e2e",
+	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/testreport", "internal/e2e", "deploy",
 		"internal/sim", "internal/sim/check", "internal/sim/disk", "internal/sim/network"}, true,
 		"commands wire and run; nothing may depend on them"},
 	{"real engines", []string{"internal/engine", "internal/engine/kafka", "internal/engine/mariadb", "internal/engine/s3"}, true,
