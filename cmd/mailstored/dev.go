@@ -19,6 +19,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"mailreplica/internal/admin"
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
@@ -34,9 +35,10 @@ const (
 // cluster is a development cluster: ordinary processes of this program in one folder, on loopback addresses.
 type cluster struct {
 	folder     string
-	mailstores int
+	count      int // of mailstores
 	program    string
-	children   []*child
+	engines    engines
+	mailstores []*child
 	stdout     io.Writer
 }
 
@@ -53,6 +55,7 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
 	data := flags.String("data", "", "the `FOLDER` that keeps everything, across restarts")
 	count := flags.Int("mailstores", 3, "how many mailstores to run")
+	kind := flags.String("engines", enginesEmbedded, "what they stand on: `embedded` (a broker, SQLite, a folder), or production (Kafka, MariaDB, S3)")
 	if err := parse(flags, args, stderr, "data"); err != nil {
 		return err
 	}
@@ -67,7 +70,10 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &cluster{folder: folder, mailstores: *count, program: program, stdout: stdout}
+	c := &cluster{folder: folder, count: *count, program: program, stdout: stdout}
+	if err := c.chooseEngines(*kind); err != nil {
+		return err
+	}
 	defer c.stop()
 	if err := c.start(ctx); err != nil {
 		return err
@@ -88,30 +94,36 @@ func (c *cluster) start(ctx context.Context) error {
 			return fault.Wrap(fault.Invalid, err, "the folder %s cannot be made", c.path(name))
 		}
 	}
+	if err := c.engines.start(ctx); err != nil {
+		return err
+	}
 	if err := c.configure(ctx); err != nil {
 		return err
 	}
-	broker, err := c.run("broker", "broker", "--data", c.path("broker"), "--listen", devBroker, "--pid-file", c.path("run", "broker.pid"))
-	if err != nil {
-		return err
-	}
-	if err := c.wait(ctx, broker, devBroker); err != nil {
-		return err
-	}
-	mailstores := make([]*child, c.mailstores)
-	for i := range mailstores {
-		if mailstores[i], err = c.run(short(i+1), "serve", "--config", c.path("etc", short(i+1)+".yaml")); err != nil {
+	for i := range c.count {
+		mailstore, err := c.run(short(i+1), "serve", "--config", c.path("etc", short(i+1)+".yaml"))
+		if err != nil {
 			return err
 		}
+		c.mailstores = append(c.mailstores, mailstore)
 	}
-	for i, mailstore := range mailstores {
+	for i, mailstore := range c.mailstores {
 		for _, port := range []string{"7025", "7143", "7071", "7072"} {
 			if err := c.wait(ctx, mailstore, net.JoinHostPort(address(i+1), port)); err != nil {
 				return err
 			}
 		}
 	}
-	return c.wait(ctx, broker, devBroker) // another one that had the address answers for ours, which has ended by now
+	return c.engines.volumes(ctx)
+}
+
+func (p *child) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 func short(i int) string   { return fmt.Sprintf("mbox%d", i) }
@@ -120,47 +132,48 @@ func address(i int) string { return fmt.Sprintf("127.0.0.%d", 10+i) }
 
 // configure writes what is missing: tokens, the directory with its brokers, and the configuration files.
 func (c *cluster) configure(ctx context.Context) error {
-	admin, err := c.token("admin")
+	token, err := c.token("admin")
 	if err != nil {
 		return err
 	}
 	if _, err := c.token("peer"); err != nil {
 		return err
 	}
-	d, err := directory.Create(ctx, directory.Options{Path: c.path("directory", "directory.db")})
+	d, err := directory.Create(ctx, c.engines.directory())
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if _, set, err := d.GetConfig(ctx, "brokers"); err != nil {
+	if brokers, _, err := d.GetConfig(ctx, "brokers"); err != nil {
 		return err
-	} else if !set {
-		if err := d.SetConfig(ctx, "brokers", devBroker); err != nil {
+	} else if brokers != c.engines.brokers() { // the first time, or they have other ports than the last
+		if err := d.SetConfig(ctx, "brokers", c.engines.brokers()); err != nil {
 			return err
 		}
 	}
 	endpoints := map[string]string{}
-	for i := 1; i <= c.mailstores; i++ {
+	for i := 1; i <= c.count; i++ {
 		endpoints[fqdn(i)] = net.JoinHostPort(address(i), "7071")
-		if err := writeYAML(c.path("etc", short(i)+".yaml"), c.mailstore(i)); err != nil {
+		m := c.mailstore(i)
+		if err := c.engines.configure(ctx, &m, i); err != nil {
+			return err
+		}
+		if err := writeYAML(c.path("etc", short(i)+".yaml"), m); err != nil {
 			return err
 		}
 	}
-	return writeYAML(c.path("etc", "carbonio.yaml"), map[string]any{"token": admin, "endpoints": endpoints})
+	return writeYAML(c.path("etc", "carbonio.yaml"), map[string]any{"token": token, "endpoints": endpoints})
 }
 
 func (c *cluster) mailstore(i int) config.Config {
 	m := config.Default()
-	m.FQDN, m.Data, m.Directory = fqdn(i), c.path(short(i)), c.path("directory", "directory.db")
+	m.FQDN, m.Data = fqdn(i), c.path(short(i))
 	m.PIDFile = c.path("run", short(i)+".pid")
 	m.Listen = config.Listen{
 		LMTP: net.JoinHostPort(address(i), "7025"), IMAP: net.JoinHostPort(address(i), "7143"),
 		Admin: net.JoinHostPort(address(i), "7071"), Peer: net.JoinHostPort(address(i), "7072"),
 	}
 	m.Tokens = config.Tokens{Admin: c.path("etc", "admin.token"), Peer: c.path("etc", "peer.token")}
-	m.Volumes = []config.Volume{{Name: "blobs", Path: c.path("blobs"), Centralised: true}}
-	m.PrimaryVolume = "blobs"
-	m.Log.Replication, m.Log.Streams = 1, 8 // one broker, whose syncs more streams would only multiply
 	m.IMAP.AllowPlaintext = true
 	return m
 }
@@ -178,6 +191,15 @@ func (c *cluster) token(name string) (string, error) {
 		return "", fault.Wrap(fault.Invalid, err, "the token %s cannot be written", path)
 	}
 	return text, nil
+}
+
+// admin is a client of the i-th mailstore's admin API.
+func (c *cluster) admin(i int) (*admin.Client, error) {
+	token, err := c.token("admin")
+	if err != nil {
+		return nil, err
+	}
+	return admin.NewClient(net.JoinHostPort(address(i), "7071"), token, nil)
 }
 
 func writeYAML(path string, v any) error {
@@ -209,7 +231,6 @@ func (c *cluster) run(name string, args ...string) (*child, error) {
 		return nil, fault.Wrap(fault.Internal, err, "%s cannot be started", name)
 	}
 	p := &child{name: name, process: command.Process, ended: make(chan struct{})}
-	c.children = append(c.children, p)
 	go func() {
 		if err := command.Wait(); err != nil {
 			fmt.Fprintf(c.stdout, "%s ended: %v (see %s)\n", name, err, c.path("log", name+".log"))
@@ -227,10 +248,8 @@ func (c *cluster) wait(ctx context.Context, p *child, addr string) error {
 	dialer := &net.Dialer{Timeout: time.Second}
 	for {
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
-		select {
-		case <-p.ended:
+		if p.hasEnded() {
 			return fault.New(fault.Internal, "%s has ended", p.name).WithHint("%s", hint)
-		default:
 		}
 		if err == nil {
 			return conn.Close()
@@ -252,29 +271,34 @@ func (c *cluster) explain() {
   carbonio MailReplica setAccountDestination %s 10 accounts user@example.com
 
 mailstore N is mboxN.example.com on 127.0.0.(10+N): LMTP 7025, IMAP 7143, admin API 7071, peer API 7072.
-The broker is on %s. Logs are in %s, process ids in %s.
+The event log is on %s. Logs are in %s, process ids in %s.
 Kill one:     kill -9 $(cat %s)
 Bring it back: mailstored serve --config %s
 Interrupt (Ctrl-C) ends everything that this command started.
-`, c.path("etc", "carbonio.yaml"), fqdn(1), fqdn(min(2, c.mailstores)), devBroker, c.path("log"), c.path("run"),
+`, c.path("etc", "carbonio.yaml"), fqdn(1), fqdn(min(2, c.count)), c.engines.brokers(), c.path("log"), c.path("run"),
 		c.path("run", "mbox1.pid"), c.path("etc", "mbox1.yaml"))
 }
 
-// stop ends the children: the mailstores first, so that they do not see the broker go.
+// stop ends the mailstores, side by side, and then what they stand on: so they do not see it go.
 func (c *cluster) stop() {
+	c.end(c.mailstores...)
+	if err := c.engines.stop(); err != nil {
+		fmt.Fprintf(c.stdout, "the engines cannot be ended: %v\n", err)
+	}
+}
+
+// end ends processes in an orderly way, and those that do not end in time otherwise.
+func (c *cluster) end(processes ...*child) {
+	for _, p := range processes {
+		c.signal(p, syscall.SIGTERM)
+	}
 	deadline := time.After(devStopWait)
-	for i := len(c.children) - 1; i >= 0; i-- {
-		c.signal(c.children[i], syscall.SIGTERM)
-		if i > 1 {
-			continue // the mailstores end side by side, the broker after them
-		}
-		for _, p := range c.children[i:] {
-			select {
-			case <-p.ended:
-			case <-deadline:
-				c.signal(p, syscall.SIGKILL)
-				<-p.ended
-			}
+	for _, p := range processes {
+		select {
+		case <-p.ended:
+		case <-deadline:
+			c.signal(p, syscall.SIGKILL)
+			<-p.ended
 		}
 	}
 }

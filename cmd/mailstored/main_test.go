@@ -33,7 +33,10 @@ func TestCommandLines(t *testing.T) {
 		{"broker", 2, "", "--data is missing"},
 		{"init --directory " + directory, 0, "is ready", ""},
 		{"init --directory " + directory, 1, "", "is there already"},
+		{"init", 2, "", "want either --directory or --config"},
+		{"init --config " + bad, 1, "", "bad.yaml: "},
 		{"dev --data x --mailstores 0", 1, "", "--mailstores is 0"},
+		{"dev --data x --engines steam", 1, "", `--engines is "steam"`},
 	} {
 		var out, errors bytes.Buffer
 		code := run(t.Context(), strings.Fields(test.line), &out, &errors)

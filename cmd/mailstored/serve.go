@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"mailreplica/internal/config"
@@ -85,20 +85,47 @@ func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
 // initDirectory makes the directory of a new platform.
 func initDirectory(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
-	path := flags.String("directory", "", "the `FILE` of the directory, on a filesystem of this machine")
-	if err := parse(flags, args, stderr, "directory"); err != nil {
+	file := flags.String("directory", "", "the `FILE` of the directory, on a filesystem of this machine")
+	path := flags.String("config", "", "a mailstore's configuration `FILE`, which says where the directory is")
+	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
-	if _, err := os.Stat(*path); err == nil {
-		return fault.New(fault.Exists, "%s is there already", *path).WithHint("a directory is made once; mailstores use it as it is")
+	if (*file == "") == (*path == "") {
+		fmt.Fprintln(stderr, "mailstored init: want either --directory or --config")
+		flags.Usage()
+		return errUsage
 	}
-	if err := os.MkdirAll(filepath.Dir(*path), 0o700); err != nil {
-		return fault.Wrap(fault.Invalid, err, "the folder of %s cannot be made", *path)
+	options, name := directory.Options{Path: *file}, *file
+	if *path != "" {
+		c, err := config.Load(*path)
+		if err != nil {
+			return err
+		}
+		if options, err = node.DirectoryOptions(c); err != nil {
+			return err
+		}
+		if name = options.Path; options.MariaDB != nil {
+			name = options.MariaDB.String()
+		}
 	}
-	d, err := directory.Create(ctx, directory.Options{Path: *path})
+	return createDirectory(ctx, options, name, stdout)
+}
+
+// createDirectory makes a directory where there is none. One that is there stays as it is, and is an error: the platform has been
+// set up.
+func createDirectory(ctx context.Context, options directory.Options, name string, stdout io.Writer) error {
+	there, err := directory.Open(options)
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(stdout, "the directory "+*path+" is ready\n")
+	_, err = there.Identity(ctx)
+	if err = errors.Join(there.Close(), err); err == nil {
+		return fault.New(fault.Exists, "the directory %s is there already", name).WithHint("a directory is made once; mailstores use it as it is")
+	}
+	d, err := directory.Create(ctx, options)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(stdout, "the directory "+name+" is ready\n")
 	return errors.Join(err, d.Close())
 }

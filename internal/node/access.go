@@ -1,10 +1,15 @@
 package node
 
 import (
+	"context"
 	"crypto/tls"
+	"log/slog"
 
 	"mailreplica/internal/config"
+	"mailreplica/internal/directory"
 	"mailreplica/internal/eventlog"
+	"mailreplica/internal/mariadb"
+	"mailreplica/internal/metadata"
 )
 
 // brokerAccess is how this mailstore authenticates the brokers, and itself to them.
@@ -25,4 +30,37 @@ func loadBrokerAccess(l config.Log) (a brokerAccess, err error) {
 		a.sasl.Password, err = config.ReadSecret(l.PasswordFile)
 	}
 	return a, err
+}
+
+// DirectoryOptions says where the directory of a configuration is. It reads the database's password.
+func DirectoryOptions(c config.Config) (directory.Options, error) {
+	if c.DirectoryMariaDB == nil {
+		return directory.Options{Path: c.Directory}, nil
+	}
+	access, err := databaseAccess("directoryMariaDB", c.DirectoryMariaDB)
+	return directory.Options{MariaDB: &access}, err
+}
+
+// openMetadata opens the mailstore's own database.
+func openMetadata(ctx context.Context, c config.Config, logger *slog.Logger) (*metadata.Store, error) {
+	if c.MetadataMariaDB == nil {
+		return metadata.Open(ctx, c.Data, logger)
+	}
+	access, err := databaseAccess("metadataMariaDB", c.MetadataMariaDB)
+	if err != nil {
+		return nil, err
+	}
+	return metadata.OpenMariaDB(ctx, access, logger)
+}
+
+// databaseAccess is how a database of MariaDB is reached; key names the setting.
+func databaseAccess(key string, m *config.MariaDB) (mariadb.Config, error) {
+	access := mariadb.Config{Address: m.Address, Database: m.Database, User: m.User}
+	var err error
+	if access.Password, err = config.ReadSecret(m.PasswordFile); err != nil || !m.TLS {
+		return access, err
+	}
+	access.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	access.TLS.RootCAs, err = loadPool(key+".ca", m.CA)
+	return access, err
 }

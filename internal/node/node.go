@@ -15,7 +15,6 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/admin"
 	"mailreplica/internal/blob"
-	"mailreplica/internal/blob/dir"
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/eventlog"
@@ -44,6 +43,7 @@ type Node struct {
 	tokens  struct{ admin, peer string }
 	tls     *certificates
 	brokers brokerAccess
+	volumes volumes
 
 	store     *metadata.Store
 	mailstore *mailstore.Mailstore
@@ -141,40 +141,27 @@ func (n *Node) openStores(ctx context.Context) error {
 	if err := os.MkdirAll(n.config.Data, 0o700); err != nil {
 		return fault.Wrap(fault.Invalid, err, "the data folder %s cannot be made", n.config.Data)
 	}
-	var volumes []blob.Volume
-	for _, v := range n.config.Volumes {
-		volume, err := dir.Open(v.Path, v.Name)
-		if err != nil {
-			return err
-		}
-		n.atStop(func(context.Context) error {
-			volume.Close()
-			return nil
-		})
-		volumes = append(volumes, n.reached(volume))
+	if err := n.openFolders(); err != nil {
+		return err
 	}
-	store, err := metadata.Open(ctx, n.config.Data, n.logger)
+	store, err := openMetadata(ctx, n.config, n.logger)
 	if err != nil {
 		return err
 	}
 	n.store = store
 	n.atStop(func(context.Context) error { return store.Close() })
 	n.mailstore, err = mailstore.Open(ctx, mailstore.Config{
-		Self: n.config.FQDN, Store: store, Volumes: blob.NewSet(n.config.PrimaryVolume, volumes...), Logger: n.logger,
+		Self: n.config.FQDN, Store: store, Volumes: n.volumes.set, Logger: n.logger,
 	})
 	return err
 }
 
-// reached is a volume as this mailstore reaches it.
-func (n *Node) reached(v blob.Volume) blob.Volume {
-	if n.world.Volume == nil {
-		return v
-	}
-	return n.world.Volume(v)
-}
-
 func (n *Node) openDirectory(ctx context.Context) (err error) {
-	if n.directory, err = directory.Open(directory.Options{Path: n.config.Directory}); err != nil {
+	options, err := DirectoryOptions(n.config)
+	if err != nil {
+		return err
+	}
+	if n.directory, err = directory.Open(options); err != nil {
 		return err
 	}
 	n.atStop(func(context.Context) error { return n.directory.Close() })
@@ -203,6 +190,7 @@ func (n *Node) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.useVolumes()
 	n.loops.Go(func() { n.heartbeat(self, known) })
 	return nil
 }
@@ -310,6 +298,9 @@ func (n *Node) act(e directory.Event) {
 	}
 	for _, id := range e.Replicas {
 		n.manager.Look(id)
+	}
+	if n.ownVolumes(e) {
+		n.useVolumes()
 	}
 	for _, name := range e.Config {
 		if name == configNameBrokers {
