@@ -2,22 +2,28 @@
 
 GO      ?= go
 DATA    ?= ./data
+ENGINES ?= embedded
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build run demo test quick check fuzz sim clean
+.PHONY: help build run demo embedded production test quick check fuzz sim clean
 
 help: ## list what can be done
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build mailstored and carbonio into bin/
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mailstored ./cmd/carbonio
 
-run: build ## run three mailstores and a broker in the foreground under DATA (default ./data)
-	bin/mailstored dev --data $(DATA) --mailstores 3
+run: build $(ENGINES) ## run three mailstores in the foreground under DATA (default ./data), on ENGINES (embedded, production)
+	bin/mailstored dev --data $(DATA) --mailstores 3 --engines $(ENGINES)
 
-demo: build ## kill a mailstore under load, promote its accounts, prove that nothing is lost
-	$(GO) run ./internal/demo --bin bin
+demo: build $(ENGINES) ## kill a mailstore under load, promote its accounts, prove that nothing is lost; on ENGINES
+	$(GO) run ./internal/demo --bin bin --engines $(ENGINES)
+
+embedded:
+
+production: ## install Kafka, MariaDB and an S3 server for ENGINES=production
+	./scripts/engines
 
 test: ## everything: formatting, vet, linter, import rules, unit and end-to-end tests
 	./scripts/test

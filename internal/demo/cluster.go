@@ -29,13 +29,13 @@ type cluster struct {
 }
 
 // startCluster runs mailstored dev and returns when it prints ready.
-func startCluster(bin string) (*cluster, error) {
+func startCluster(bin, engines string) (*cluster, error) {
 	folder, err := os.MkdirTemp("", "mailreplica-demo-")
 	if err != nil {
 		return nil, err
 	}
 	c := &cluster{bin: bin, folder: folder}
-	c.dev = exec.Command(filepath.Join(bin, "mailstored"), "dev", "--data", folder, "--mailstores", "3")
+	c.dev = exec.Command(filepath.Join(bin, "mailstored"), "dev", "--data", folder, "--mailstores", "3", "--engines", engines)
 	out, err := c.dev.StdoutPipe()
 	if err != nil {
 		return c, err

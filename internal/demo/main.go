@@ -27,11 +27,12 @@ const (
 
 func main() {
 	bin := flag.String("bin", "bin", "folder of the programs")
+	engines := flag.String("engines", "embedded", "what the mailstores stand on: `embedded`, or production (Kafka, MariaDB, S3)")
 	more := flag.String("messages", "", "folder of further messages (.eml, .raw) to deliver")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	d := &demo{bin: *bin, more: *more}
+	d := &demo{bin: *bin, more: *more, engines: *engines}
 	if err := d.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -39,7 +40,8 @@ func main() {
 }
 
 type demo struct {
-	bin, more string
+	bin, more, engines string
+
 	cluster   *cluster
 	ledgers   []*ledger
 	samples   [][]byte
@@ -53,8 +55,12 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if d.samples, err = samples(d.more); err != nil {
 		return err
 	}
-	step("starting three mailstores and a broker")
-	d.cluster, err = startCluster(d.bin)
+	if d.production() {
+		step("starting three Kafka brokers, MariaDB, an S3 server, and three mailstores")
+	} else {
+		step("starting three mailstores and a broker")
+	}
+	d.cluster, err = startCluster(d.bin, d.engines)
 	if d.cluster != nil {
 		defer func() { d.cluster.stop(err != nil) }()
 	}
@@ -68,6 +74,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	return d.report()
 }
+
+func (d *demo) production() bool { return d.engines == "production" }
 
 func step(format string, args ...any) {
 	fmt.Printf("%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
@@ -135,7 +143,14 @@ func (d *demo) disaster(ctx context.Context) error {
 	loading, end := context.WithCancel(ctx)
 	defer end()
 	senders := d.load(loading, "before", []string{lmtp1, lmtp3}, imap1, d.ledgers[1:])
-	sleep(ctx, before*2/3)
+	sleep(ctx, before/3)
+	if d.production() {
+		step("kill -9 kafka1, one of the three brokers, after %d messages", d.count.Load())
+		if err := d.cluster.kill("kafka1"); err != nil {
+			return err
+		}
+	}
+	sleep(ctx, before/3)
 	if err := d.watch(imap1); err != nil {
 		return err
 	}

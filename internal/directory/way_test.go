@@ -1,12 +1,10 @@
 package directory_test
 
 import (
-	"bytes"
 	"io"
 	"net"
 	"sync"
 	"testing"
-	"time"
 )
 
 // way is a way over TCP to a server, which a test can cut.
@@ -16,7 +14,7 @@ type way struct {
 	mu       sync.Mutex
 	listener net.Listener // nil while it is cut
 	ends     map[net.Conn]bool
-	watch    watch
+	watch    func(fromClient []byte) (cut bool) // sees what a client says before the server does; nil: nobody looks
 	group    sync.WaitGroup
 }
 
@@ -55,12 +53,8 @@ func (w *way) cut() {
 	clear(w.ends)
 }
 
-// watch sees what a client says before the server does. With cut the connection breaks, and the server hears what was said
-// only by tell, which may be called later.
-type watch func(said []byte, tell func()) (cut bool)
-
-// see has watch look at what clients say.
-func (w *way) see(watch watch) {
+// see has watch look at what clients say. Where it says so, the server is told, and the connection breaks before its answer.
+func (w *way) see(watch func([]byte) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.watch = watch
@@ -100,22 +94,15 @@ func (w *way) carry(server, client net.Conn) {
 		w.mu.Lock()
 		watch := w.watch
 		w.mu.Unlock()
-		said := bytes.Clone(buffer[:n])
-		told := make(chan struct{})
-		tell := func() {
-			_, _ = server.Write(said)
-			close(told)
-		}
-		if watch != nil && watch(said, tell) {
+		cut := watch != nil && watch(buffer[:n])
+		if cut {
 			client.Close() // before the server can answer
-			select {
-			case <-told:
-				_, _ = io.Copy(io.Discard, server) // it finishes what it was told
-			case <-time.After(time.Second): // it was not told
-			}
+		}
+		if _, err := server.Write(buffer[:n]); err != nil {
 			return
 		}
-		if _, err := server.Write(said); err != nil {
+		if cut {
+			_, _ = io.Copy(io.Discard, server) // it may finish what it was told
 			return
 		}
 	}
