@@ -45,7 +45,7 @@ func Start(t testing.TB, n int) *Cluster {
 func StartWith(t testing.TB, n int, change func(i int, cfg *config.Config)) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, folder: t.TempDir(), Clock: &Clock{begun: time.Now()}}
-	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: "127.0.0.1:0"})
+	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: loopback() + ":0"})
 	d, err := directory.Create(t.Context(), directory.Options{Path: filepath.Join(c.folder, "directory.db")})
 	if err != nil {
 		t.Fatal(err)
@@ -89,9 +89,22 @@ func (c *Cluster) configure(i int) config.Config {
 	return cfg
 }
 
+// loopback is an address of this process alone where the system lets one use all of 127/8, as Linux does. A mailstore that is started
+// again needs its ports; on an address that all share, another program's outgoing connection may have one meanwhile.
+func loopback() string {
+	pid := os.Getpid()
+	own := fmt.Sprintf("127.%d.%d.%d", 64+pid>>16&63, pid>>8&255, 1+pid&127)
+	l, err := net.Listen("tcp", own+":0")
+	if err != nil {
+		return "127.0.0.1"
+	}
+	_ = l.Close() // nobody has connected
+	return own
+}
+
 func (c *Cluster) freeAddress() string {
 	c.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", loopback()+":0")
 	if err != nil {
 		c.t.Fatal(err)
 	}
