@@ -56,7 +56,7 @@ const (
 	errOther     errorClass = iota // the database or the disk: nobody's write can be trusted
 	errStatement                   // one statement: a defect, or a value that is too large
 	errAgain                       // others were in the way: nothing was done, and the same may succeed later
-	errLost                        // the connection broke before the transaction was committed: nothing was done
+	errLost                        // the connection broke before the transaction was committed, or the database went: nothing was done
 )
 
 // lostAttemptsMax is how often a transaction is tried whose connection breaks: those that are idle may all be dead.

@@ -110,6 +110,9 @@ func (m *mariaServer) check(ctx context.Context) error {
 	warnings, err := mariadb.Check(ctx, m.db, fault.DirectoryUnavailable, mariadb.Needs{
 		PacketBytesMin: mariaPacketBytesMin, ConnectionsMin: mariaConnectionsMax, Durable: true,
 	})
+	if fault.Is(err, fault.Interrupted) {
+		return errors.Unwrap(err) // whether by the caller or by the time that a store allows is judged there
+	}
 	if err != nil {
 		return err
 	}
@@ -259,9 +262,9 @@ func (m *mariaServer) class(err error) errorClass {
 		m.unsure.Store(true)
 		return errLost
 	case mariadb.Ours, mariadb.TooLarge, mariadb.Duplicate:
-		if isMissingTable(err) {
+		if isMissingTable(err) { // another database by now: it is looked at again
 			m.unsure.Store(true)
-			return errOther
+			return errLost
 		}
 		return errStatement
 	}

@@ -1,10 +1,12 @@
 package directory_test
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // way is a way over TCP to a server, which a test can cut.
@@ -14,7 +16,7 @@ type way struct {
 	mu       sync.Mutex
 	listener net.Listener // nil while it is cut
 	ends     map[net.Conn]bool
-	watch    func(fromClient []byte) (cut bool) // sees what a client says before the server does; nil: nobody looks
+	watch    watch
 	group    sync.WaitGroup
 }
 
@@ -53,8 +55,12 @@ func (w *way) cut() {
 	clear(w.ends)
 }
 
-// see has watch look at what clients say. Where it says so, the server is told, and the connection breaks before its answer.
-func (w *way) see(watch func([]byte) bool) {
+// watch sees what a client says before the server does. With cut the connection breaks, and the server hears what was said
+// only by tell, which may be called later.
+type watch func(said []byte, tell func()) (cut bool)
+
+// see has watch look at what clients say.
+func (w *way) see(watch watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.watch = watch
@@ -94,15 +100,22 @@ func (w *way) carry(server, client net.Conn) {
 		w.mu.Lock()
 		watch := w.watch
 		w.mu.Unlock()
-		cut := watch != nil && watch(buffer[:n])
-		if cut {
-			client.Close() // before the server can answer
+		said := bytes.Clone(buffer[:n])
+		told := make(chan struct{})
+		tell := func() {
+			_, _ = server.Write(said)
+			close(told)
 		}
-		if _, err := server.Write(buffer[:n]); err != nil {
+		if watch != nil && watch(said, tell) {
+			client.Close() // before the server can answer
+			select {
+			case <-told:
+				_, _ = io.Copy(io.Discard, server) // it finishes what it was told
+			case <-time.After(time.Second): // it was not told
+			}
 			return
 		}
-		if cut {
-			_, _ = io.Copy(io.Discard, server) // it may finish what it was told
+		if _, err := server.Write(said); err != nil {
 			return
 		}
 	}
