@@ -2,10 +2,8 @@ package directory_test
 
 import (
 	"bytes"
-	"database/sql"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"mailreplica/internal/directory"
@@ -86,68 +84,6 @@ func TestNetworkFilesystems(t *testing.T) {
 		if directory.NetworkFilesystem(magic) {
 			t.Errorf("%s is refused", name)
 		}
-	}
-}
-
-// Released migrations are never changed: databases out there were made by them. testdata/schema keeps a copy of each.
-func TestMigrationsAreFrozen(t *testing.T) {
-	frozen, err := filepath.Glob("testdata/schema/sqlite/*.sql")
-	must(t, err)
-	now, err := filepath.Glob("migrations/sqlite/*.sql")
-	must(t, err)
-	if len(frozen) == 0 || len(frozen) != len(now) {
-		t.Fatalf("%d migrations, %d frozen copies: copy a new one to testdata/schema/sqlite", len(now), len(frozen))
-	}
-	for _, path := range frozen {
-		want, err := os.ReadFile(path)
-		must(t, err)
-		got, err := os.ReadFile(strings.Replace(path, "testdata/schema", "migrations", 1))
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s was changed (%v): add a new migration instead", filepath.Base(path), err)
-		}
-	}
-}
-
-// A directory of every released schema is brought to the newest when it is opened, and keeps its rows.
-func TestReleasedSchemasOpen(t *testing.T) {
-	released := must1(filepath.Glob("testdata/rows/sqlite/*.sql"))(t)
-	schemas := must1(filepath.Glob("testdata/schema/sqlite/*.sql"))(t)
-	if len(released) == 0 || len(released) != len(schemas) {
-		t.Fatalf("%d schemas, rows for %d", len(schemas), len(released))
-	}
-	for i, rows := range released {
-		path := filepath.Join(t.TempDir(), "directory.db")
-		must(t, os.WriteFile(path, nil, 0o600))
-		db := must1(sql.Open("sqlite", "file:"+path))(t)
-		for _, script := range append(schemas[:i+1:i+1], rows) {
-			must1(db.ExecContext(t.Context(), string(must1(os.ReadFile(script))(t))))(t)
-		}
-		must(t, db.Close())
-		checkReleased(t, path)
-	}
-}
-
-func checkReleased(t *testing.T, path string) {
-	t.Helper()
-	ctx := t.Context()
-	d := must1(directory.Open(directory.Options{Path: path}))(t)
-	defer d.Close()
-	a := must1(d.AccountByName(ctx, "old@example.com"))(t)
-	if a.MailHost != mbox1 || a.Epoch != 7 || a.Stream != 3 || !a.GlobalAdmin {
-		t.Errorf("account %+v", a)
-	}
-	if got, want := replicasOf(t, d, a.ID), mbox2+" 10 available removing=false; "; got != want {
-		t.Errorf("replicas %s, want %s", got, want)
-	}
-	if all := must1(d.Operations(ctx, directory.OperationFilter{}))(t); len(all) != 1 || all[0].State != directory.Successful {
-		t.Errorf("operations %+v", all)
-	}
-	if all := must1(d.Notifications(ctx, 0))(t); len(all) != 1 || all[0].Operation == "" {
-		t.Errorf("notifications %+v", all)
-	}
-	changes := must1(d.Since(ctx, 0))(t)
-	if len(changes.Deleted) != 1 || len(changes.Mailstores) != 2 || len(changes.Config) != 1 || len(changes.Removed) != 1 {
-		t.Errorf("changes %+v", changes)
 	}
 }
 

@@ -33,6 +33,8 @@ func execute(t testing.TB, q interface {
 // An empty database is no directory, and one of something else does not become one.
 func TestDatabaseIsNotTakenForADirectory(t *testing.T) {
 	opts, ctx := maria.empty(t), t.Context()
+	execute(t, raw(t, opts.MariaDB), "DROP DATABASE "+opts.MariaDB.Database) // an earlier test's tables
+	must(t, server.CreateDatabase(ctx, opts.MariaDB.Database))
 	d := must1(directory.Open(opts))(t)
 	defer d.Close()
 	wantKind(t, d.Ping(ctx), fault.DirectoryUnavailable)

@@ -29,7 +29,7 @@ const (
 // Volume says that a mailstore reaches a place for blobs, and under which name. Blobs are found by that name, so a name
 // that several mailstores have must mean one place: a centralised volume has one name, bucket and prefix on all of them (a
 // shared folder may have another path on each), and a name that is not centralised may be several mailstores', but never
-// a centralised one's as well, folders aside: whether one is centralised is said on each mailstore, one after another.
+// a centralised one's as well, but for folders that become centralised: that is said on each mailstore, one after another.
 type Volume struct {
 	Mailstore   string // FQDN
 	Name        string
@@ -58,6 +58,9 @@ func (d *Directory) CreateVolume(ctx context.Context, v Volume) error {
 		}
 		if _, found := findVolume(all, v.Mailstore, v.Name); found {
 			return fault.New(fault.Exists, "%s has a volume %s already", v.Mailstore, v.Name)
+		}
+		if err := v.means(all); err != nil {
+			return err
 		}
 		return t.newVolume(v, all)
 	})
@@ -248,12 +251,11 @@ func (v *Volume) agrees(all []Volume) error {
 		switch {
 		case other.Name == v.Name && other.Mailstore == v.Mailstore: // itself
 		case other.Name == v.Name && v.Kind == FolderVolume && other.Kind == FolderVolume:
-			// Configurations say what a folder is, and are changed on one mailstore after another: a folder that becomes
+			// It may have another path there, and be centralised there and not here, or the other way round. Configurations say what a folder is, and are changed on one mailstore after another: a folder that becomes
 			// centralised is so on some of them first. Until it is on both of two mailstores, neither reads the other's blobs.
 		case other.Name == v.Name && (v.Centralised || other.Centralised):
 			if v.Centralised != other.Centralised || v.Kind != other.Kind || v.BucketID != other.BucketID || v.Prefix != other.Prefix {
-				return fault.New(fault.Invalid, "the volume %s of %s is another one: %s, not %s", v.Name, other.Mailstore, other.place(), v.place()).
-					WithHint("a centralised volume is the same on every mailstore, and its name is no other's: choose another name")
+				return v.isAnother(other)
 			}
 		case v.overlaps(other):
 			return fault.New(fault.Invalid, "the volume %s of %s lies there already: %s", other.Name, other.Mailstore, other.place()).
@@ -261,6 +263,21 @@ func (v *Volume) agrees(all []Volume) error {
 		}
 	}
 	return nil
+}
+
+// means refuses a new volume whose name is that of a centralised one and that is not, or the other way round.
+func (v *Volume) means(all []Volume) error {
+	for i := range all {
+		if all[i].Name == v.Name && all[i].Centralised != v.Centralised {
+			return v.isAnother(&all[i])
+		}
+	}
+	return nil
+}
+
+func (v *Volume) isAnother(other *Volume) error {
+	return fault.New(fault.Invalid, "the volume %s of %s is another one: %s, not %s", v.Name, other.Mailstore, other.place(), v.place()).
+		WithHint("a centralised volume is the same on every mailstore, and its name is no other's: choose another name")
 }
 
 // overlaps reports whether blobs of two volumes would lie at one place. Only centralised volumes of one name may.
