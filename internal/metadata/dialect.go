@@ -61,6 +61,9 @@ type dialect interface {
 	// after is the condition that a row's key follows another's, column by column; afterValues are its parameters.
 	after(key []string) string
 	afterValues(key []any) []any
+	// by is put behind a table's name: rows are to be found by that index, whatever the engine expects it to cost. "" where the
+	// engine needs no such word.
+	by(index string) string
 	// explain turns an engine's error into one with a kind.
 	explain(error) (error, harm)
 }
@@ -72,6 +75,7 @@ type traits struct {
 	showsEarly  bool  // a commit is seen by others before it is durable
 	putBytes    int   // of the values of one statement that puts several rows; 0: any
 	deleteRows  int64 // by one statement; 0: any
+	valueBytes  int   // of one value; 0: any. Journals go on in another table
 }
 
 // table describes rows that are put and deleted by key. The first column is mailbox_id everywhere.

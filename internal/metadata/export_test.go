@@ -1,6 +1,8 @@
 package metadata
 
 import (
+	"database/sql"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -26,7 +28,7 @@ func Break(tx *Tx) error {
 // Leftovers is how many rows of removed mailboxes there are still, in all tables.
 func Leftovers(v *View) (int64, error) {
 	var total int64
-	for _, t := range mailboxTables {
+	for _, t := range tablesOf(v.c.dialect) {
 		var n int64
 		query := "SELECT count(*) FROM " + t.name + " WHERE mailbox_id NOT IN (SELECT mailbox_id FROM mailbox)"
 		if _, err := v.one(query, nil, &n); err != nil {
@@ -41,15 +43,24 @@ func Leftovers(v *View) (int64, error) {
 
 // Schema is the schema as the engine has it.
 func Schema(v *View) (string, error) {
-	var b strings.Builder
-	err := v.each("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name", nil,
-		func(cur *cursor) (bool, error) {
-			var text string
-			err := cur.scan(&text)
-			b.WriteString(text + ";\n")
-			return true, err
-		})
-	return b.String(), err
+	query := "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name"
+	if _, ok := v.c.dialect.(*mariaDB); ok { // not SHOW CREATE TABLE, which each release words differently
+		query = `SELECT concat('TABLE ', table_name, ' ', engine, ' ', row_format, ' ', table_collation)
+			FROM information_schema.tables WHERE table_schema = database()
+		UNION SELECT concat('COLUMN ', table_name, '.', lpad(ordinal_position, 2, '0'), ' ', column_name, ' ', column_type,
+			if(is_nullable = 'NO', ' NOT NULL ', ' '), extra)
+			FROM information_schema.columns WHERE table_schema = database()
+		UNION SELECT concat('INDEX ', table_name, '.', index_name, ' ', seq_in_index, ' ', column_name,
+			if(non_unique, '', ' UNIQUE'))
+			FROM information_schema.statistics WHERE table_schema = database()
+		ORDER BY 1`
+	}
+	all, err := collect(v, query, nil, func(cur *cursor) (string, error) {
+		var text string
+		err := cur.scan(&text)
+		return strings.TrimSpace(text), err
+	})
+	return strings.Join(all, ";\n") + ";\n", err
 }
 
 // LimitWAL has the write-ahead log copied and begun anew much sooner than usual. It is called inside an Update of s.
@@ -62,12 +73,12 @@ func (s *Store) Queries() map[string]string {
 		"message":           oneMessage,
 		"messages":          s.along(selectMessages),
 		"scan messages":     s.along(scanMessages),
-		"few changes":       fewChanged,
+		"few changes":       changedMessages.few(s.dialect),
 		"many changes":      s.along(manyChanged),
-		"count changes":     countChanged,
-		"few tombstones":    fewTombstones,
+		"count changes":     changedMessages.count(s.dialect),
+		"few tombstones":    changedTombstones.few(s.dialect),
 		"many tombstones":   s.along(manyTombstones),
-		"count tombstones":  countTombstones,
+		"count tombstones":  changedTombstones.count(s.dialect),
 		"scan tombstones":   s.along(scanTombstones),
 		"references":        countReferences,
 		"oldest deliveries": oldestDeliveries,
@@ -87,20 +98,28 @@ func (s *Store) along(o ordered) string {
 	return text
 }
 
-// Plan is how the engine carries out a statement.
-func Plan(v *View, query string) (steps []string, err error) {
-	args := make([]any, strings.Count(query, "?"))
-	for i := range args {
-		args[i] = int64(1)
+// Plan is how the engine carries out a statement, with parameters of 1 if none are given.
+func Plan(v *View, query string, args ...any) (steps []string, err error) {
+	for len(args) < strings.Count(query, "?") {
+		args = append(args, int64(1))
 	}
-	err = v.each("EXPLAIN QUERY PLAN "+query, args, func(cur *cursor) (bool, error) {
+	if _, ok := v.c.dialect.(*mariaDB); ok {
+		return collect(v, "EXPLAIN "+query, args, func(cur *cursor) (string, error) {
+			columns := make([]sql.NullString, 10)
+			dest := make([]any, len(columns))
+			for i := range columns {
+				dest[i] = &columns[i]
+			}
+			err := cur.scan(dest...)
+			return fmt.Sprintf("%s: %s key %s length %s; %s", columns[2].String, columns[3].String, columns[5].String,
+				columns[6].String, columns[9].String), err
+		})
+	}
+	return collect(v, "EXPLAIN QUERY PLAN "+query, args, func(cur *cursor) (step string, err error) {
 		var id, parent, unused int64
-		var step string
-		err := cur.scan(&id, &parent, &unused, &step)
-		steps = append(steps, step)
-		return true, err
+		err = cur.scan(&id, &parent, &unused, &step)
+		return step, err
 	})
-	return steps, err
 }
 
 // Lose is what a failed fsync does: the transaction is gone, and nobody knows what else is.

@@ -88,7 +88,30 @@ func (v *View) Journal(mailboxID int64, yield func(JournalEntry) bool) error {
 		return e, nil
 	}
 	keyOf := func(e *JournalEntry) []any { return []any{int64(e.Sequence)} }
-	return walk(v, bySequence, []any{mailboxID}, []any{int64(-1)}, scan, keyOf, yield)
+	var broken error
+	err := walk(v, bySequence, []any{mailboxID}, []any{int64(-1)}, scan, keyOf, func(e JournalEntry) bool {
+		if broken = v.restOf(mailboxID, &e); broken != nil {
+			return false
+		}
+		return yield(e)
+	})
+	return firstOf(broken, err)
+}
+
+// restOf adds to a record what is beyond the size of one value.
+func (v *View) restOf(mailboxID int64, e *JournalEntry) error {
+	if most := v.c.dialect.traits().valueBytes; most == 0 || len(e.Record) < most {
+		return nil
+	}
+	for piece := int64(1); ; piece++ {
+		var more []byte
+		const query = "SELECT record FROM journal_more WHERE mailbox_id = ? AND seq = ? AND piece = ?"
+		found, err := v.one(query, []any{mailboxID, int64(e.Sequence), piece}, &more)
+		if err != nil || !found {
+			return err
+		}
+		e.Record = append(e.Record, more...)
+	}
 }
 
 // journalRows are read at once where an engine has to: records may be large.
@@ -100,19 +123,40 @@ func (tx *Tx) AppendJournal(mailboxID int64, e JournalEntry) error {
 		return tx.note(err)
 	}
 	const insert = "INSERT INTO journal (mailbox_id, seq, record_id, record) VALUES (?, ?, ?, ?)"
-	_, err := tx.exec(insert, mailboxID, int64(e.Sequence), e.ID[:], notNil(e.Record))
-	return err
+	record, more := e.Record, []byte(nil)
+	most := tx.c.dialect.traits().valueBytes
+	if most > 0 && len(record) > most {
+		record, more = record[:most], record[most:]
+	}
+	if _, err := tx.exec(insert, mailboxID, int64(e.Sequence), e.ID[:], notNil(record)); err != nil {
+		return err
+	}
+	for piece := int64(1); len(more) > 0; piece++ {
+		n := min(most, len(more))
+		if err := tx.put(journalMore, []any{mailboxID, int64(e.Sequence), piece, more[:n]}); err != nil {
+			return err
+		}
+		more = more[n:]
+	}
+	return nil
 }
 
 // RemoveJournal removes the entry of a sequence, if there is one.
 func (tx *Tx) RemoveJournal(mailboxID int64, sequence mailbox.Sequence) error {
-	_, err := tx.exec("DELETE FROM journal WHERE mailbox_id = ? AND seq = ?", mailboxID, int64(sequence))
-	return err
+	w := writer{tx: tx, id: mailboxID}
+	if tx.c.dialect.traits().valueBytes > 0 {
+		w.exec("DELETE FROM journal_more WHERE mailbox_id = ? AND seq = ?", mailboxID, int64(sequence))
+	}
+	w.exec("DELETE FROM journal WHERE mailbox_id = ? AND seq = ?", mailboxID, int64(sequence))
+	return w.err
 }
 
 // ClearJournal removes all entries.
 func (tx *Tx) ClearJournal(mailboxID int64) error {
 	w := writer{tx: tx, id: mailboxID}
+	if tx.c.dialect.traits().valueBytes > 0 {
+		w.clear("DELETE FROM journal_more WHERE mailbox_id = ?", mailboxID)
+	}
 	w.clear("DELETE FROM journal WHERE mailbox_id = ?", mailboxID)
 	return w.err
 }

@@ -53,6 +53,9 @@ func testJournal(t *testing.T, p place) {
 	for n := range mailbox.Sequence(5) {
 		entries = append(entries, metadata.JournalEntry{Sequence: n + 254, ID: event.NewID(), Record: bytes.Repeat([]byte{byte(n)}, int(n+1)*5000)})
 	}
+	entries = append(entries, metadata.JournalEntry{ // larger than a value may be
+		Sequence: 300, ID: event.NewID(), Record: bytes.Repeat([]byte("0123456789abcde"), 700_000),
+	})
 	read := func() (all []metadata.JournalEntry) {
 		view(t, s, func(v *metadata.View) error {
 			head, found, err := v.JournalHead(id)

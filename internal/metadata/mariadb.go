@@ -17,6 +17,7 @@ const (
 	// What one statement does at most, so that the server answers it quickly. The largest row is about as large as a summary.
 	mariaDBPutBytes    = 4 << 20
 	mariaDBDeleteRows  = 5_000
+	mariaDBValueBytes  = 4 << 20
 	mariaDBPacketBytes = 16 << 20
 
 	mariaDBConnections = viewsMax + 4 // the writer, the watch, settling, and one to spare
@@ -83,7 +84,7 @@ func statementsOf(text string) []string {
 func (*mariaDB) check(*conn) error { return nil }
 
 func (*mariaDB) traits() traits {
-	return traits{syncsAlways: true, putBytes: mariaDBPutBytes, deleteRows: mariaDBDeleteRows}
+	return traits{syncsAlways: true, putBytes: mariaDBPutBytes, deleteRows: mariaDBDeleteRows, valueBytes: mariaDBValueBytes}
 }
 
 // snapshot begins before the first question: a snapshot is of the moment at which the View began.
@@ -135,6 +136,8 @@ func (*mariaDB) afterValues(key []any) []any {
 	}
 	return values
 }
+
+func (*mariaDB) by(index string) string { return " FORCE INDEX (" + index + ")" }
 
 func (*mariaDB) explain(err error) (error, harm) {
 	if err == nil {

@@ -9,16 +9,15 @@ import (
 )
 
 const (
-	selectMessage = `SELECT folder_id, uid, item_id, content_id, modseq, internal_date, date_zone, size, system_flags,
-		keywords FROM message WHERE mailbox_id = ?`
-	countChanged = `SELECT count(*) FROM (SELECT 1 FROM message WHERE mailbox_id = ? AND folder_id = ? AND modseq > ?
-		LIMIT ?) AS found`
-	oneMessage = selectMessage + " AND folder_id = ? AND uid = ?"
-	fewChanged = selectMessage + " AND folder_id = ? AND modseq > ? ORDER BY uid + 0"
+	messageColumns = "folder_id, uid, item_id, content_id, modseq, internal_date, date_zone, size, system_flags, keywords"
+	selectMessage  = "SELECT " + messageColumns + " FROM message WHERE mailbox_id = ?"
+	oneMessage     = selectMessage + " AND folder_id = ? AND uid = ?"
 )
 
 // What reads many rows, and in which order.
 var (
+	changedMessages = changes{columns: messageColumns, table: "message", sequence: "modseq", index: "message_modseq"}
+
 	selectMessages = ordered{query: selectMessage + " AND folder_id = ? AND uid <= ?", key: []string{"uid"}}
 	manyChanged    = ordered{query: selectMessage + " AND folder_id = ? AND modseq + 0 > ?", key: []string{"uid"}}
 	scanMessages   = ordered{query: selectMessage, key: []string{"folder_id", "uid"}}
@@ -45,12 +44,12 @@ func (r *rows) ChangedSince(folder mailbox.ItemID, since mailbox.Sequence, yield
 	if err != nil {
 		return err
 	}
-	many, err := r.changedMany(countChanged, args)
+	many, err := r.changedMany(changedMessages, args)
 	if err != nil {
 		return err
 	}
 	if !many {
-		return few(r.v, fewChanged, args, newMessageScan(r.id).scan, yield)
+		return few(r.v, changedMessages.few(r.v.c.dialect), args, newMessageScan(r.id).scan, yield)
 	}
 	return walk(r.v, manyChanged, args, []any{int64(0)}, newMessageScan(r.id).scan, uidOf, yield)
 }

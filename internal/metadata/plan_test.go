@@ -9,7 +9,7 @@ import (
 
 // TestPlans has every statement find its rows by an index, and those that read whole folders read them in order.
 func TestPlans(t *testing.T) {
-	s := open(t, t.TempDir())
+	s := inSQLite(t).open(t)
 	sorts := map[string]bool{"few changes": true, "few tombstones": true}
 	uses := map[string]string{
 		"few changes": "message_modseq", "count changes": "message_modseq", "many changes": "PRIMARY KEY",

@@ -82,7 +82,7 @@ func (s *Store) sweepSome(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		for _, t := range mailboxTables {
+		for _, t := range tablesOf(s.dialect) {
 			if ended && slices.Contains(blobTables, t) {
 				continue // until the blobs have been removed
 			}

@@ -112,15 +112,32 @@ func (r *rows) References(content mailbox.ItemID) (int, error) {
 // knows nothing of how many rows there are, to the one or the other.
 const changedMany = 5_000
 
+// changes are the rows of a folder that changed since a sequence, found by the index over sequences.
+type changes struct{ columns, table, sequence, index string }
+
+func (c changes) from(d dialect) string {
+	return " FROM " + c.table + d.by(c.index) + " WHERE mailbox_id = ? AND folder_id = ? AND " + c.sequence + " > ?"
+}
+
+// few is for rows that are worth sorting.
+func (c changes) few(d dialect) string {
+	return "SELECT " + c.columns + c.from(d) + " ORDER BY uid + 0"
+}
+
+// count counts up to a limit.
+func (c changes) count(d dialect) string {
+	return "SELECT count(*) FROM (SELECT 1" + c.from(d) + " LIMIT ?) AS found"
+}
+
 const (
-	selectTombstone = "SELECT folder_id, uid, seq FROM tombstone WHERE mailbox_id = ?"
-	countTombstones = `SELECT count(*) FROM (SELECT 1 FROM tombstone WHERE mailbox_id = ? AND folder_id = ? AND seq > ?
-		LIMIT ?) AS found`
-	fewTombstones = selectTombstone + " AND folder_id = ? AND seq > ? ORDER BY uid + 0"
+	tombstoneColumns = "folder_id, uid, seq"
+	selectTombstone  = "SELECT " + tombstoneColumns + " FROM tombstone WHERE mailbox_id = ?"
 )
 
 // What reads many rows, and in which order.
 var (
+	changedTombstones = changes{columns: tombstoneColumns, table: "tombstone", sequence: "seq", index: "tombstone_seq"}
+
 	manyTombstones = ordered{query: selectTombstone + " AND folder_id = ? AND seq + 0 > ?", key: []string{"uid"}}
 	scanTombstones = ordered{query: selectTombstone, key: []string{"folder_id", "uid"}}
 )
@@ -130,21 +147,21 @@ func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield f
 	if err != nil {
 		return err
 	}
-	many, err := r.changedMany(countTombstones, args)
+	many, err := r.changedMany(changedTombstones, args)
 	if err != nil {
 		return err
 	}
 	if !many {
-		return few(r.v, fewTombstones, args, scanTombstone, yield)
+		return few(r.v, changedTombstones.few(r.v.c.dialect), args, scanTombstone, yield)
 	}
 	keyOf := func(t *mailbox.Tombstone) []any { return []any{int64(t.UID)} }
 	return walk(r.v, manyTombstones, args, []any{int64(0)}, scanTombstone, keyOf, yield)
 }
 
 // changedMany reports whether more rows of a folder changed since a sequence than are worth sorting.
-func (r *rows) changedMany(count string, args []any) (bool, error) {
+func (r *rows) changedMany(c changes, args []any) (bool, error) {
 	var n int64
-	_, err := r.v.one(count, append(args[:len(args):len(args)], int64(changedMany)), &n)
+	_, err := r.v.one(c.count(r.v.c.dialect), append(args[:len(args):len(args)], int64(changedMany)), &n)
 	return n >= changedMany, err
 }
 

@@ -26,6 +26,7 @@ var (
 	discardeds    = &table{"discarded", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "seq", "discarded_at"}, ""}
 	recents       = &table{"recent", []string{"mailbox_id", "folder_id"}, []string{"uid"}, ""}
 	journals      = &table{"journal", []string{"mailbox_id", "seq"}, []string{"record_id", "record"}, ""}
+	journalMore   = &table{"journal_more", []string{"mailbox_id", "seq", "piece"}, []string{"record"}, ""}
 	positions     = &table{"stream_position", []string{"cluster_id", "topic_id", "partition_number"},
 		[]string{"next_offset", "leader_epoch"}, ""}
 	settings = &table{"setting", []string{"name"}, []string{"content"}, ""}
@@ -35,6 +36,14 @@ var (
 	mailboxTables = append([]*table{messages, tombstones, deliveries, folders, subscriptions, recents, journals}, blobTables...)
 	blobTables    = []*table{contents, discardeds}
 )
+
+// tablesOf are mailboxTables as an engine has them.
+func tablesOf(d dialect) []*table {
+	if d.traits().valueBytes == 0 {
+		return mailboxTables
+	}
+	return append([]*table{journalMore}, mailboxTables...)
+}
 
 // migrate brings the schema to this release's version, one numbered file and one transaction after the other. A file that
 // was released is never altered; what it made is fixed by another file.

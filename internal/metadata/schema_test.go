@@ -4,18 +4,20 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/event"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mariadb"
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/protocol"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden files anew")
 
-const goldenSchema = "testdata/sqlite_schema.sql"
+func goldenSchema(engine string) string { return "testdata/" + engine + "_schema.sql" }
 
 func schemaOf(t *testing.T, s *metadata.Store) (text string) {
 	t.Helper()
@@ -28,53 +30,100 @@ func schemaOf(t *testing.T, s *metadata.Store) (text string) {
 
 // TestSchema compares what the migrations make with the golden file: nothing changes it by accident.
 func TestSchema(t *testing.T) {
-	got := schemaOf(t, open(t, t.TempDir()))
-	if *updateGolden {
-		if err := os.WriteFile(goldenSchema, []byte(got), 0o600); err != nil {
+	for _, e := range engines {
+		got := schemaOf(t, e.place(t).open(t))
+		if *updateGolden {
+			if err := os.WriteFile(goldenSchema(e.name), []byte(got), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		golden, err := os.ReadFile(goldenSchema(e.name))
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	golden, err := os.ReadFile(goldenSchema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(golden) {
-		t.Errorf("got schema:\n%s\nwant that of %s; after a new migration write it with -update", got, goldenSchema)
+		if got != string(golden) {
+			t.Errorf("got schema:\n%s\nwant that of %s; after a new migration write it with -update", got, goldenSchema(e.name))
+		}
 	}
 }
 
 // TestFrozen opens a database of every schema version that was ever released. The files are never altered: a version that
 // comes gets another file.
 func TestFrozen(t *testing.T) {
-	files, err := filepath.Glob("testdata/frozen/sqlite_v*.sql")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no frozen databases (%v)", err)
+	for _, e := range engines {
+		files, err := filepath.Glob("testdata/frozen/" + e.name + "_v*.sql")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("there are no frozen databases (%v)", err)
+		}
+		golden, err := os.ReadFile(goldenSchema(e.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			t.Run(filepath.Base(file), func(t *testing.T) {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := e.place(t)
+				p.execute(t, string(text))
+				s := p.open(t)
+				if got := schemaOf(t, s); got != string(golden) {
+					t.Errorf("got schema after migrating:\n%s\nwant that of a new database", got)
+				}
+				view(t, s, func(v *metadata.View) error {
+					checkFrozen(t, v)
+					if filepath.Base(file) != "sqlite_v1.sql" {
+						checkFrozenDiscarded(t, v)
+					}
+					return nil
+				})
+				wantSwept(t, s)
+			})
+		}
 	}
-	golden, err := os.ReadFile(goldenSchema)
+}
+
+// TestInterruptedMigration runs the migrations again over what they have made, as after a process that died in the middle of one.
+func TestInterruptedMigration(t *testing.T) {
+	p := inMariaDB(t)
+	s := p.open(t)
+	before := schemaOf(t, s)
+	create(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.execute(t, "UPDATE schema_version SET version = 0")
+	s = p.open(t)
+	if got := schemaOf(t, s); got != before {
+		t.Errorf("got schema:\n%s\nwant it as it was", got)
+	}
+	view(t, s, func(v *metadata.View) error {
+		all, err := v.Mailboxes()
+		want(t, "mailboxes", len(all), 1, err)
+		return nil
+	})
+}
+
+// execute runs a file of statements on a database that no store has open. Statements end at the end of a line.
+func (p place) execute(t *testing.T, text string) {
+	t.Helper()
+	if p.config == nil {
+		execute(t, filepath.Join(p.dir, "metadata.db"), text)
+		return
+	}
+	db, err := mariadb.Open(*p.config, mariadb.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := t.TempDir()
-			execute(t, filepath.Join(dir, "metadata.db"), string(text))
-			s := open(t, dir)
-			if got := schemaOf(t, s); got != string(golden) {
-				t.Errorf("got schema after migrating:\n%s\nwant that of a new database", got)
-			}
-			view(t, s, func(v *metadata.View) error {
-				checkFrozen(t, v)
-				if filepath.Base(file) != "sqlite_v1.sql" {
-					checkFrozenDiscarded(t, v)
-				}
-				return nil
-			})
-			wantSwept(t, s)
-		})
+	defer db.Close()
+	for statement := range strings.SplitSeq(text, ";\n") {
+		if statement = strings.TrimSpace(statement); statement == "" {
+			continue
+		}
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
 	}
 }
 

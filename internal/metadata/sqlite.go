@@ -196,6 +196,9 @@ func (*sqlite) after(key []string) string {
 
 func (*sqlite) afterValues(key []any) []any { return key }
 
+// by is not needed: expressions instead of bare columns keep SQLite to an index.
+func (*sqlite) by(string) string { return "" }
+
 func (*sqlite) explain(err error) (error, harm) {
 	var e *engine.Error
 	switch {

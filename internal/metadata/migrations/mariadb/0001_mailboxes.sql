@@ -114,6 +114,15 @@ CREATE TABLE IF NOT EXISTS journal (
     PRIMARY KEY (mailbox_id, seq)
 ) ENGINE = InnoDB, ROW_FORMAT = DYNAMIC, DEFAULT CHARSET = binary;
 
+-- What of a journal's record is beyond the size of one value.
+CREATE TABLE IF NOT EXISTS journal_more (
+    mailbox_id        BIGINT          NOT NULL,
+    seq               BIGINT          NOT NULL,
+    piece             INT             NOT NULL, -- from 1
+    record            LONGBLOB        NOT NULL,
+    PRIMARY KEY (mailbox_id, seq, piece)
+) ENGINE = InnoDB, ROW_FORMAT = DYNAMIC, DEFAULT CHARSET = binary;
+
 CREATE TABLE IF NOT EXISTS stream_position (
     cluster_id        VARBINARY(1024) NOT NULL,
     topic_id          BINARY(16)      NOT NULL,

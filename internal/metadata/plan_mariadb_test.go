@@ -1,0 +1,63 @@
+package metadata_test
+
+import (
+	"strings"
+	"testing"
+
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/metadata"
+)
+
+// TestMariaDBPlans is TestPlans on tables with many rows, for MariaDB weighs what it would cost.
+func TestMariaDBPlans(t *testing.T) {
+	s := inMariaDB(t).open(t)
+	id, _ := create(t, s)
+	d := newDelivery()
+	for range 10 {
+		update(t, s, func(tx *metadata.Tx) error {
+			delta := d.delta(1000)
+			delta.Tombstones, delta.Discarded = map[mailbox.MessageKey]*mailbox.Tombstone{}, map[mailbox.ItemID]*mailbox.Discarded{}
+			for key, m := range delta.Messages {
+				delta.Tombstones[key] = &mailbox.Tombstone{FolderID: key.FolderID, UID: key.UID, Sequence: m.ModSeq}
+				delta.Discarded[m.ContentID] = &mailbox.Discarded{ContentID: m.ContentID, Sequence: m.ModSeq, At: m.InternalDate}
+			}
+			return tx.Write(id, delta)
+		})
+	}
+	const sort = "Using filesort"
+	for name, c := range map[string]struct {
+		args []any
+		key  string
+		sort bool
+	}{
+		"folder by name":    {[]any{id, []byte("INBOX")}, "folder_name", false},
+		"message":           {[]any{id, 1, 77}, "PRIMARY", false},
+		"messages":          {[]any{id, 1, 9999, 0, 64}, "PRIMARY", false},
+		"scan messages":     {[]any{id, 1, 5000, 1, 4096}, "PRIMARY", false},
+		"few changes":       {[]any{id, 1, 9}, "message_modseq", true},
+		"many changes":      {[]any{id, 1, 0, 0, 64}, "PRIMARY", false},
+		"count changes":     {[]any{id, 1, 0, 5000}, "message_modseq", false},
+		"few tombstones":    {[]any{id, 1, 9}, "tombstone_seq", true},
+		"many tombstones":   {[]any{id, 1, 0, 0, 64}, "PRIMARY", false},
+		"count tombstones":  {[]any{id, 1, 0, 5000}, "tombstone_seq", false},
+		"scan tombstones":   {[]any{id, 1, 5000, 1, 4096}, "PRIMARY", false},
+		"references":        {[]any{id, 2000}, "message_content", false},
+		"oldest deliveries": {[]any{id, 10}, "delivery_seq", false},
+		"due":               {[]any{1_790_000_500, 1 << 40, 1_790_000_500, id, 1000, 1_790_000_500, id, 1_790_000_500, 100}, "discarded_time", false},
+		"content blobs":     {[]any{id, 500, []byte("primary"), 100}, "PRIMARY", false},
+		"discarded blobs":   {[]any{id, 500, []byte("primary"), 100}, "PRIMARY", false},
+	} {
+		view(t, s, func(v *metadata.View) error {
+			query, known := s.Queries()[name]
+			if !known {
+				t.Fatalf("there is no statement %q", name)
+			}
+			steps, err := metadata.Plan(v, query, c.args...)
+			plan := strings.Join(steps, "\n")
+			if err != nil || !strings.Contains(plan, "key "+c.key+" ") || strings.Contains(plan, sort) != c.sort {
+				t.Errorf("%s: got plan (%v)\n%s\nwant it to use %s, and to sort: %t", name, err, plan, c.key, c.sort)
+			}
+			return nil
+		})
+	}
+}
