@@ -13,6 +13,7 @@ import (
 const (
 	prefixBytesMax  = 512 // a key may have 1,024 bytes
 	stallMaxDefault = 10 * time.Second
+	retryMaxDefault = 3 * time.Second
 	regionDefault   = "us-east-1" // what servers that know no regions expect
 	amazon          = "https://s3.amazonaws.com"
 )
@@ -30,6 +31,8 @@ type Config struct {
 
 	// StallMax is how long a request may make no progress before it is given up; 0: 10 seconds.
 	StallMax time.Duration
+	// RetryMax is how long after its first attempt a request that failed may be made again; 0: 3 seconds.
+	RetryMax time.Duration
 }
 
 // String is where the bucket is.
@@ -65,6 +68,9 @@ func (c Config) normal() (Config, *url.URL, error) {
 	}
 	if c.StallMax <= 0 {
 		c.StallMax = stallMaxDefault
+	}
+	if c.RetryMax <= 0 {
+		c.RetryMax = retryMaxDefault
 	}
 	c.Prefix = strings.Trim(c.Prefix, "/")
 	endpoint, err := url.Parse(c.Endpoint)

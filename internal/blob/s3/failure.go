@@ -17,12 +17,12 @@ import (
 	"mailreplica/internal/fault"
 )
 
-// A request that fails in a way that may pass is made again: attemptsMax times at most, and none begins later than retryMax
+// A request that fails in a way that may pass is made again: attemptsMax times at most, and none begins later than RetryMax
 // after the first. A server that is frozen is not asked again, since that was long already.
 const (
-	attemptsMax = 8
-	retryMax    = 3 * time.Second
-	retryWait   = 50 * time.Millisecond // doubled each time, and half of it is random
+	attemptsMax  = 12
+	retryWait    = 50 * time.Millisecond // doubled each time, and half of it is random
+	retryWaitMax = 500 * time.Millisecond
 
 	serverTextBytesMax = 300
 )
@@ -40,12 +40,14 @@ func (v *Volume) try(ctx context.Context, what string, request func(context.Cont
 			return nil
 		case ctx.Err() != nil:
 			return fault.Wrap(fault.Interrupted, ctx.Err(), "volume %s: interrupted", v.id)
-		case !passing(err) || attempt == attemptsMax || time.Since(start) > retryMax, errors.Is(err, errDamaged) && attempt > 1:
+		}
+		wait := min(retryWait<<(attempt-1), retryWaitMax)
+		wait = wait/2 + rand.N(wait/2)
+		if !passing(err) || attempt == attemptsMax || time.Since(start)+wait > v.config.RetryMax || errors.Is(err, errDamaged) && attempt > 1 {
 			return v.failed(err, what)
 		}
-		wait := retryWait << (attempt - 1)
 		select {
-		case <-time.After(wait/2 + rand.N(wait/2)):
+		case <-time.After(wait):
 		case <-ctx.Done():
 		}
 	}

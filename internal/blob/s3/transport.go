@@ -16,6 +16,9 @@ const (
 	idleMax         = 50 * time.Second // servers close idle connections after a minute or more
 	idleConnections = 128
 	bufferBytes     = 32 << 10
+
+	// slowestBytesPerSecond: when a body has gone to the system's buffers it may be on its way for a while, without a sign of it.
+	slowestBytesPerSecond = 512 << 10
 )
 
 // errStalled ends a request that made no progress for the configured time: the server is frozen, or the network is gone.
@@ -56,7 +59,7 @@ func (t *watched) RoundTrip(request *http.Request) (*http.Response, error) {
 	w.timer = time.AfterFunc(t.stallMax, func() { cancel(errStalled) })
 	request = request.WithContext(ctx)
 	if request.Body != nil && request.Body != http.NoBody {
-		request.Body = &watchedBody{ReadCloser: request.Body, watch: w}
+		request.Body = &watchedBody{ReadCloser: request.Body, watch: w, size: request.ContentLength}
 	}
 	response, err := t.base.RoundTrip(request)
 	if err != nil {
@@ -66,7 +69,7 @@ func (t *watched) RoundTrip(request *http.Request) (*http.Response, error) {
 		w.end()
 		return nil, err
 	}
-	w.progress()
+	w.progress(0)
 	response.Body = &watchedBody{ReadCloser: response.Body, watch: w, ctx: ctx}
 	return response, nil
 }
@@ -77,7 +80,8 @@ type watch struct {
 	stallMax time.Duration
 }
 
-func (w *watch) progress() { w.timer.Reset(w.stallMax) }
+// progress lets the request live for stallMax and some more.
+func (w *watch) progress(more time.Duration) { w.timer.Reset(w.stallMax + more) }
 
 func (w *watch) end() {
 	w.timer.Stop()
@@ -90,12 +94,18 @@ type watchedBody struct {
 	io.ReadCloser
 	watch *watch
 	ctx   context.Context
+	size  int64 // of a request's body
+	read  int64
 }
 
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.watch.progress()
+	b.watch.progress(0)
+	b.read += int64(n)
+	if b.ctx == nil && b.read == b.size {
+		b.watch.progress(time.Duration(b.size) * time.Second / slowestBytesPerSecond)
+	}
 	if err != nil && err != io.EOF && b.ctx != nil && context.Cause(b.ctx) == errStalled {
 		err = errStalled
 	}

@@ -100,6 +100,12 @@ func (v *Volume) Close() {
 // ID implements blob.Volume.
 func (v *Volume) ID() string { return v.id }
 
+// String is where the volume lies; it keeps the credentials out of what prints a Volume.
+func (v *Volume) String() string { return "volume " + v.id + " in " + v.config.String() }
+
+// GoString keeps the credentials out of %#v.
+func (v *Volume) GoString() string { return v.String() }
+
 func (v *Volume) key(name string) string { return v.prefix + blobsName + "/" + name[:2] + "/" + name }
 
 // Claim makes the bucket's prefix this volume if there is nothing, and otherwise makes sure that it is. VolumeUnavailable: it

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"mailreplica/internal/blob"
 	"mailreplica/internal/blob/blobtest"
@@ -68,7 +69,8 @@ func bucket(t testing.TB, g *engine.Gateway) s3.Config {
 	if err := g.CreateBucket(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	return s3.Config{Endpoint: g.Endpoint(), Region: g.Region(), Bucket: name, Prefix: "volumes/one", AccessKey: g.AccessKey(), Secret: g.Secret(), PathStyle: true}
+	// Most tests make a request fail for as long as it is tried: RetryMax is short, for the whole to take less long.
+	return s3.Config{RetryMax: 300 * time.Millisecond, Endpoint: g.Endpoint(), Region: g.Region(), Bucket: name, Prefix: "volumes/one", AccessKey: g.AccessKey(), Secret: g.Secret(), PathStyle: true}
 }
 
 func open(t testing.TB, c s3.Config) *s3.Volume {
