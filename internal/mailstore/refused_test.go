@@ -26,8 +26,8 @@ func TestChangeThatTheBrokersRefuse(t *testing.T) {
 				name := fmt.Sprint("beside it ", i)
 				if i%4 == 0 {
 					begun := time.Now()
-					if _, err := deliver(t, one, name, overTheLimit); !fault.Is(err, fault.TooLarge) || fault.HintOf(err) != "raise it" {
-						t.Errorf("%v with hint %q, want kind %q", err, fault.HintOf(err), fault.TooLarge)
+					if _, err := deliver(t, one, name, overTheLimit); !fault.Is(err, fault.LogUnavailable) || fault.HintOf(err) != "raise it" {
+						t.Errorf("%v with hint %q, want kind %q", err, fault.HintOf(err), fault.LogUnavailable)
 					} else if took := time.Since(begun); took >= 10*time.Second {
 						t.Errorf("told after %s", took)
 					}

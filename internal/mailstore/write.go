@@ -242,7 +242,8 @@ func (a *Account) commitToLog(c *protocol.Copy, batch []*request) ([]*request, e
 	if !tooLarge || len(batch) > 1 {
 		return batch, errStale
 	}
-	return batch, fault.Wrap(fault.TooLarge, p.tooLarge, "the event log refuses a change of %d bytes", len(payload)).
+	// The brokers' limit is for an operator to mend: to an MTA, and to a client, that is a temporary failure (design section 8).
+	return batch, fault.Wrap(fault.LogUnavailable, p.tooLarge, "the event log refuses a change of %d bytes", len(payload)).
 		WithHint("%s", fault.HintOf(p.tooLarge))
 }
 
