@@ -132,5 +132,5 @@ func commandsOf(module string) []*command {
 // commands is the table of commands.
 func commands() []*command {
 	return slices.Concat(configCommands(), provCommands(), mailReplicaCommands(), mailReplicaServiceCommands(), coreCommands(), bucketCommands(),
-		volumeCommands())
+		volumeCommands(), blobCommands())
 }

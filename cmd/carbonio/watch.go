@@ -36,11 +36,7 @@ func (s *session) started(ctx context.Context, o admin.Started, waits bool) erro
 
 // follow waits until an operation has ended, shows its progress if that was asked for, and tells how it ended.
 func (s *session) follow(ctx context.Context, id string) error {
-	op, err := s.await(ctx, id)
-	if ctx.Err() != nil {
-		fmt.Fprintf(s.stderr, "interrupted: the operation %s goes on; watch it with: carbonio MailReplica monitor %s\n", id, id)
-		return exitCode(exitInterrupted)
-	}
+	op, err := s.awaited(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -54,6 +50,16 @@ func (s *session) follow(ctx context.Context, id string) error {
 		return err
 	}
 	return exitOf(op)
+}
+
+// awaited waits until an operation has ended, and says so if the command is interrupted before.
+func (s *session) awaited(ctx context.Context, id string) (admin.Operation, error) {
+	op, err := s.await(ctx, id)
+	if ctx.Err() != nil {
+		fmt.Fprintf(s.stderr, "interrupted: the operation %s goes on; watch it with: carbonio MailReplica monitor %s\n", id, id)
+		return op, exitCode(exitInterrupted)
+	}
+	return op, err
 }
 
 func exitOf(op admin.Operation) error {

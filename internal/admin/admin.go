@@ -29,6 +29,7 @@ const (
 	OperationRestart           = "restartReplicas"
 	OperationDelete            = "deleteAccount"
 	OperationReseed            = "reseed"
+	OperationCheckBlobs        = "doCheckBlobs"
 )
 
 // SettingBrokers is the global setting that names the brokers of the event log.
@@ -61,6 +62,9 @@ type Config struct {
 
 	// Deliver hands a message to the mailbox of a local address, or to whoever relays it. Nil: no mail is sent.
 	Deliver func(ctx context.Context, to string, message []byte) error
+
+	Blobs   BlobChecker // looks for blobs of this mailstore's volumes that nothing refers to
+	Reports string      // folder that reports of such checks are kept in
 
 	Logger *slog.Logger
 	Pace   Pace
@@ -101,6 +105,9 @@ func NewAdmin(c Config) *Admin {
 // New makes the handler of the admin API.
 func New(c Config) http.Handler { return NewAdmin(c).Handler() }
 
+// OperationItems says what the items of operations are that are no accounts.
+func OperationItems() map[string]string { return map[string]string{OperationCheckBlobs: "steps"} }
+
 // Runners gives the Runner of every type of operation that this package knows; that of promotions is added by the caller.
 // Operations need not be set.
 func Runners(c Config) map[string]operation.Runner {
@@ -112,5 +119,6 @@ func Runners(c Config) map[string]operation.Runner {
 		OperationRestart:           operation.RunnerFunc(a.runRestart),
 		OperationDelete:            operation.RunnerFunc(a.runDelete),
 		OperationReseed:            operation.RunnerFunc(a.runReseed),
+		OperationCheckBlobs:        operation.RunnerFunc(a.runCheckBlobs),
 	}
 }

@@ -60,6 +60,8 @@ const (
 	commandCreateCentralized = "doCreateVolumeCentralized"
 	commandUpdateVolume      = "doUpdateVolume"
 	commandDeleteVolume      = "doDeleteVolume"
+	commandCheckBlobs        = "doCheckBlobs"
+	commandGetBlobReport     = "getBlobReport"
 )
 
 // Pong is the answer to a ping.
@@ -132,6 +134,8 @@ func (a *Admin) registerStorage(mux *http.ServeMux) {
 	register(mux, a, commandCreateVolume, a.CreateVolume)
 	register(mux, a, commandCreateCentralized, a.CreateCentralized)
 	register(mux, a, commandUpdateVolume, a.UpdateVolume)
+	register(mux, a, commandCheckBlobs, a.CheckBlobs)
+	register(mux, a, commandGetBlobReport, named(a.GetBlobReport))
 	register(mux, a, commandDeleteVolume, named(func(ctx context.Context, name string) (nothing, error) {
 		return nothing{}, a.DeleteVolume(ctx, name)
 	}))

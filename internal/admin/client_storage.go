@@ -53,3 +53,13 @@ func (c *Client) DeleteVolume(ctx context.Context, name string) error {
 	_, err := call[nothing](ctx, c, commandDeleteVolume, Named{name})
 	return err
 }
+
+// CheckBlobs is Admin.CheckBlobs.
+func (c *Client) CheckBlobs(ctx context.Context, in CheckBlobs) (Started, error) {
+	return call[Started](ctx, c, commandCheckBlobs, in)
+}
+
+// GetBlobReport is Admin.GetBlobReport.
+func (c *Client) GetBlobReport(ctx context.Context, operationID string) ([]BlobReport, error) {
+	return call[[]BlobReport](ctx, c, commandGetBlobReport, Named{operationID})
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/blob"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/metadata"
@@ -64,3 +65,6 @@ func (m *Mailstore) Pending() map[account.ID][]mailbox.Content {
 	}
 	return pending
 }
+
+// Volume is a volume that this mailstore reaches. Kind: VolumeUnavailable.
+func (m *Mailstore) Volume(id string) (blob.Volume, error) { return m.volumes.Find(id) }

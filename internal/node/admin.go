@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -14,6 +15,7 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/operation"
 	"mailreplica/internal/promotion"
+	"mailreplica/internal/reclaim"
 )
 
 // notifyWait bounds the telling of one notification.
@@ -28,7 +30,10 @@ func (n *Node) openAdmin(context.Context) error {
 	c := admin.Config{
 		Self: n.config.FQDN, Token: n.tokens.admin, Directory: n.directory, Follower: n.follower, Peers: n.peers,
 		Reseeder: reseeder{n}, LogStatus: n.logStatus, LogConfig: n.logConfig, Volumes: volumeProver{n},
-		Deliver: n.deliver, Logger: n.logger,
+		Deliver: n.deliver, Logger: n.logger, Reports: filepath.Join(n.config.Data, "reports"),
+		Blobs: reclaim.NewChecker(reclaim.CheckConfig{
+			Mailstore: n.mailstore, Wishes: n.copy, Refresh: n.follower.Poll, Peers: n.peers, Folder: n.config.Data, Logger: n.logger,
+		}),
 	}
 	runners := admin.Runners(c)
 	runners[promotion.OperationType] = promotion.NewPlanner(promotion.PlannerConfig{
@@ -36,7 +41,7 @@ func (n *Node) openAdmin(context.Context) error {
 	})
 	c.Operations = operation.NewManager(operation.ManagerConfig{
 		Directory: n.directory, Host: n.config.FQDN, Runners: runners, RunningMax: operationsAtOnce,
-		Notified: n.notify,
+		Notified: n.notify, Items: admin.OperationItems(),
 	})
 	n.admin = admin.NewAdmin(c)
 	n.loops.Go(func() { c.Operations.Run(n.ctx) })

@@ -24,6 +24,7 @@ type ManagerConfig struct {
 	StoreEvery time.Duration     // optional: how often progress is stored at most; 200 ms
 	RunningMax int               // optional: operations that run at once, others wait; 4
 	RetryEvery time.Duration     // optional: how often an absent directory is tried again; 1 s
+	Items      map[string]string // optional: what the items of a type are called in a notification; "accounts"
 	// Notified, if set, is told of every notification that this mailstore stored at the end of an operation.
 	Notified func(Notification)
 }

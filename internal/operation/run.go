@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	failuresToldMax = 50 // failed items that a notification names
+	failuresToldMax = 50  // failed items that a notification names
+	notesMax        = 100 // lines of a Runner in a notification
 	interruptWait   = 2 * time.Second
 )
 
@@ -147,7 +148,7 @@ func (m *Manager) end(life context.Context, cause error, task *Task, problem err
 	case problem != nil:
 		m.finish(life, task, Failed, fault.Message(problem))
 	case op.Done < op.Total:
-		m.finish(life, task, Failed, fmt.Sprintf("%d accounts were not tried", op.Total-op.Done))
+		m.finish(life, task, Failed, fmt.Sprintf("%d %s were not tried", op.Total-op.Done, m.noun(op.Type)))
 	case op.Failed > 0:
 		m.finish(life, task, Failed, "")
 	default:
@@ -165,7 +166,7 @@ func (m *Manager) finish(life context.Context, task *Task, state State, problem 
 			return err
 		}
 		_, told, err = m.cfg.Directory.FinishOperation(life, task.id, state, problem,
-			func(op Operation) Notification { return notification(op, failures) })
+			func(op Operation) Notification { return notification(op, m.noun(op.Type), failures, task.noted()) })
 		return err
 	})
 	if err == nil && told != nil && m.cfg.Notified != nil {
@@ -173,10 +174,18 @@ func (m *Manager) finish(life context.Context, task *Task, state State, problem 
 	}
 }
 
-// notification tells the end of an operation: counts, and the failures by name.
-func notification(op Operation, failures []Item) Notification {
+// noun is what the items of an operation are called.
+func (m *Manager) noun(kind string) string {
+	if noun := m.cfg.Items[kind]; noun != "" {
+		return noun
+	}
+	return "accounts"
+}
+
+// notification tells the end of an operation: counts, the failures by name, and what its Runner noted.
+func notification(op Operation, noun string, failures []Item, notes []string) Notification {
 	n := Notification{Server: op.Host, Type: directory.Information}
-	n.Subject = fmt.Sprintf("%s %s: %d of %d accounts", op.Type, op.State, op.Done-op.Failed, op.Total)
+	n.Subject = fmt.Sprintf("%s %s: %d of %d %s", op.Type, op.State, op.Done-op.Failed, op.Total, noun)
 	switch {
 	case op.State == Stopped, op.State == Failed && op.Failed < op.Done:
 		n.Type = directory.Warning
@@ -185,8 +194,8 @@ func notification(op Operation, failures []Item) Notification {
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "Operation %s (%s) on %s is %s.\n", op.ID, op.Type, op.Host, op.State)
-	fmt.Fprintf(&text, "Accounts: %d. Successful: %d. Failed: %d. Not tried: %d.\n",
-		op.Total, op.Done-op.Failed, op.Failed, op.Total-op.Done)
+	fmt.Fprintf(&text, "%s: %d. Successful: %d. Failed: %d. Not tried: %d.\n",
+		strings.ToUpper(noun[:1])+noun[1:], op.Total, op.Done-op.Failed, op.Failed, op.Total-op.Done)
 	if op.Error != "" {
 		fmt.Fprintf(&text, "%s\n", op.Error)
 	}
@@ -195,6 +204,9 @@ func notification(op Operation, failures []Item) Notification {
 	}
 	if op.Failed > len(failures) {
 		fmt.Fprintf(&text, "… and %d more.\n", op.Failed-len(failures))
+	}
+	for _, line := range notes {
+		fmt.Fprintf(&text, "%s\n", line)
 	}
 	n.Text = text.String()
 	return n

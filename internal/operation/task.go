@@ -18,6 +18,7 @@ type Task struct {
 	mu         sync.Mutex // guards what follows
 	stored     Operation  // as the directory has it
 	unstored   []directory.ItemResult
+	notes      []string         // lines for the notification
 	reported   map[int]struct{} // positions, so that a second report does not count
 	doneMore   int              // of unstored
 	failedMore int
@@ -47,6 +48,22 @@ func (t *Task) Parameters(v any) error {
 		return fault.Wrap(fault.Invalid, err, "the operation's parameters cannot be read")
 	}
 	return nil
+}
+
+// Note adds a line to the notification at the operation's end. Lines are lost with the process, and over a limit; what was
+// noted by a Runner that is run again is noted again.
+func (t *Task) Note(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.notes) < notesMax {
+		t.notes = append(t.notes, line)
+	}
+}
+
+func (t *Task) noted() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.notes
 }
 
 // Pending gives the items that have no outcome yet. The slice must not be altered.

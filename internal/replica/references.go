@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/blob"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
@@ -43,6 +44,12 @@ func (r *Manager) References(ctx context.Context, volume string, alive func() er
 				return err
 			}
 		}
+	}
+	err := r.exportedBlobs(func(id account.ID, ref blob.Ref) error {
+		return tellReference(volume, ref.Volume, peer.Reference{Account: id, Discarded: true}, ref.Name, yield)
+	})
+	if err != nil {
+		return err
 	}
 	for mailboxID := int64(0); ; {
 		var id account.ID
@@ -117,6 +124,9 @@ func (r *Manager) readAll(ctx context.Context) error {
 	}
 	if len(streams) == 0 {
 		return nil
+	}
+	if log := r.agent.Log(); log == nil || !log.Reachable() {
+		return errNoBrokers()
 	}
 	slices.Sort(streams)
 	ctx, cancel := context.WithTimeout(ctx, referencesReadWait)

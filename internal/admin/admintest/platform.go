@@ -19,6 +19,7 @@ import (
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/operation"
 	"mailreplica/internal/peer"
+	"mailreplica/internal/reclaim"
 )
 
 // The tokens of every platform.
@@ -58,6 +59,9 @@ type Mailstore struct {
 	agentStopped   bool
 	condition      string // of its copies
 	references     []peer.Reference
+	found          reclaim.Report
+	findErr        error
+	checks         []reclaim.Check
 	referenceErr   error
 }
 
@@ -107,14 +111,14 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 	c := admin.Config{
 		Self: m.FQDN, Token: AdminToken, Directory: d, Follower: m.follower, Peers: peer.NewClient(peerToken, nil),
 		Reseeder: m.platform, Logger: logger, LogStatus: m.logStatus, LogConfig: m.platform.logConfig, Volumes: storage{m},
-		Deliver: m.platform.deliver,
-		Pace:    admin.Pace{Look: 5 * time.Millisecond, Ask: 20 * time.Millisecond, Patience: 100 * time.Millisecond},
+		Deliver: m.platform.deliver, Blobs: m, Reports: filepath.Join(t.TempDir(), "reports"),
+		Pace: admin.Pace{Look: 5 * time.Millisecond, Ask: 20 * time.Millisecond, Patience: 100 * time.Millisecond},
 	}
 	runners := admin.Runners(c)
 	runners[admin.OperationPromote] = operation.RunnerFunc(m.platform.promote)
 	var notifier *admin.Admin
 	c.Operations = operation.NewManager(operation.ManagerConfig{
-		Directory: d, Host: m.FQDN, Runners: runners, StoreEvery: 5 * time.Millisecond,
+		Directory: d, Host: m.FQDN, Runners: runners, StoreEvery: 5 * time.Millisecond, Items: admin.OperationItems(),
 		Notified: func(n operation.Notification) { notifier.Notify(ctx, n) },
 	})
 	m.Admin = admin.NewAdmin(c)
