@@ -23,8 +23,8 @@ const (
 	// partBytes is the smallest part that S3 takes, for a Writer holds one in memory. Blobs up to this size are one request.
 	partBytes = 5 << 20
 
-	firstBytes = 64 << 10 // what a Writer begins with; most messages fit
-	growth     = 4        // a buffer that is full is followed by one so many times as large
+	firstBytes = 128 << 10 // what a Writer begins with; most messages fit
+	growth     = 4         // a buffer that is full is followed by one so many times as large
 
 	abortMax = 5 * time.Second
 
@@ -130,7 +130,7 @@ func (w *writer) begin(ctx context.Context) error {
 	v.sweepDaily()
 	return v.try(ctx, "beginning blob "+w.name, func(ctx context.Context) (err error) {
 		w.upload, err = v.client.NewMultipartUpload(ctx, v.config.Bucket, v.key(w.name), minio.PutObjectOptions{UserMetadata: map[string]string{
-			partHeader: strconv.Itoa(partBytes), "x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "COMPOSITE"}})
+			partHeader: strconv.Itoa(partBytes), "x-amz-checksum-algorithm": "CRC32C"}})
 		return err
 	})
 }
