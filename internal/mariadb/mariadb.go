@@ -134,6 +134,7 @@ func session(o Options, timeout time.Duration) []string {
 		fmt.Sprintf("SESSION lock_wait_timeout = %d", seconds(min(metadataLockWaitMax, timeout/2))),
 		fmt.Sprintf("SESSION net_write_timeout = %d", seconds(netWriteTimeoutMax)),
 		fmt.Sprintf("SESSION idle_transaction_timeout = %d", seconds(idle)),
+		"SESSION max_statement_time = 0", // answers are bounded here
 		"SESSION time_zone = '+00:00'",
 		"SESSION autocommit = ON",
 	}

@@ -15,6 +15,12 @@ var rowsOf = flag.Int("rows", 20_000, "messages in the folder that is read by be
 
 const inbox mailbox.ItemID = 1
 
+func benchEach(b *testing.B, bench func(*testing.B, place)) {
+	for _, e := range engines {
+		b.Run(e.name, func(b *testing.B) { bench(b, e.place(b)) })
+	}
+}
+
 // delivery is the delta by which n messages arrive in a mailbox's INBOX, with contents and delivery keys like real ones.
 // The keys of the messages before are forgotten, as they are once the MTA has been answered.
 type delivery struct {
@@ -59,10 +65,12 @@ func (d *delivery) delta(n int) mailbox.Delta {
 }
 
 // BenchmarkDeliver is the apply path of an agent: deliveries of several mailboxes and a position in one transaction.
-func BenchmarkDeliver(b *testing.B) {
+func BenchmarkDeliver(b *testing.B) { benchEach(b, benchDeliver) }
+
+func benchDeliver(b *testing.B, p place) {
 	for _, shape := range []struct{ mailboxes, messages int }{{1, 1}, {1, 10}, {1, 100}, {20, 1}, {20, 10}, {200, 1}} {
 		b.Run(fmt.Sprintf("mailboxes=%d/messages=%d", shape.mailboxes, shape.messages), func(b *testing.B) {
-			s := open(b, b.TempDir())
+			s := p.open(b)
 			mailboxes := make([]*delivery, shape.mailboxes)
 			ids := make([]int64, shape.mailboxes)
 			for i := range mailboxes {
@@ -93,8 +101,10 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 // BenchmarkLoad is a snapshot's way into the database.
-func BenchmarkLoad(b *testing.B) {
-	s := open(b, b.TempDir())
+func BenchmarkLoad(b *testing.B) { benchEach(b, benchLoad) }
+
+func benchLoad(b *testing.B, p place) {
+	s := p.open(b)
 	id, _ := create(b, s)
 	d := newDelivery()
 	rows := 0
@@ -115,8 +125,8 @@ func BenchmarkLoad(b *testing.B) {
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
-func filled(b *testing.B) (*metadata.Store, int64) {
-	s := open(b, b.TempDir())
+func filled(b *testing.B, p place) (*metadata.Store, int64) {
+	s := p.open(b)
 	id, _ := create(b, s)
 	d := newDelivery()
 	for int(d.next) <= *rowsOf {
@@ -125,8 +135,10 @@ func filled(b *testing.B) (*metadata.Store, int64) {
 	return s, id
 }
 
-func BenchmarkRead(b *testing.B) {
-	s, id := filled(b)
+func BenchmarkRead(b *testing.B) { benchEach(b, benchRead) }
+
+func benchRead(b *testing.B, p place) {
+	s, id := filled(b, p)
 	n := mailbox.UID(*rowsOf)
 	last := mailbox.Sequence(n+999) / 1000
 	count := 0
@@ -160,10 +172,12 @@ func BenchmarkRead(b *testing.B) {
 }
 
 // BenchmarkUpdate is one small change by each of many goroutines.
-func BenchmarkUpdate(b *testing.B) {
+func BenchmarkUpdate(b *testing.B) { benchEach(b, benchUpdate) }
+
+func benchUpdate(b *testing.B, p place) {
 	for _, d := range []metadata.Durability{metadata.Lazy, metadata.Fsynced} {
 		b.Run([]string{"lazy", "fsynced"}[d], func(b *testing.B) {
-			s := open(b, b.TempDir())
+			s := p.open(b)
 			value := []byte("v")
 			b.SetParallelism(32)
 			b.RunParallel(func(p *testing.PB) {

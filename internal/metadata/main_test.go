@@ -2,6 +2,7 @@ package metadata_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -34,12 +35,15 @@ func TestMain(m *testing.M) {
 	}
 }
 
+var onDisk = flag.Bool("disk", false, "MariaDB's data on disk, for benchmarks")
+
 // server is the MariaDB that all tests share. Each has a database of its own.
 var server *mariadbengine.Server
 
 func runTests(m *testing.M) int {
+	flag.Parse()
 	memory := "/dev/shm" // where there is one: every commit is fsynced, and no test here cuts the power
-	if _, err := os.Stat(memory); err != nil {
+	if _, err := os.Stat(memory); err != nil || *onDisk {
 		memory = ""
 	}
 	folder, err := os.MkdirTemp(memory, "metadata")

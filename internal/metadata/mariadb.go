@@ -22,6 +22,8 @@ const (
 
 	mariaDBConnections = viewsMax + 4 // the writer, the watch, settling, and one to spare
 
+	snapshotIdleMax = 6 * time.Hour
+
 	alterTimeout = 6 * time.Hour // for a change of the schema, which may copy a table
 )
 
@@ -36,8 +38,11 @@ func newMariaDB(c mariadb.Config) *mariaDB { return &mariaDB{config: c} }
 func (d *mariaDB) open(a access) (*sql.DB, error) {
 	// A snapshot is what repeatable reads are of. Writers see the rows as of the moment at which they hold the owner's row.
 	options := mariadb.Options{Isolation: mariadb.RepeatableRead}
-	if a == altering {
+	switch a {
+	case altering:
 		options.AnswerTimeout = alterTimeout
+	case reading: // whoever reads may take its time between two questions
+		options.IdleTransactionMax = snapshotIdleMax
 	}
 	db, err := mariadb.Open(d.config, options)
 	if err != nil {

@@ -34,6 +34,7 @@ type Store struct {
 	closeErr error
 
 	writer *conn // owned by the commit loop; nil after a failure, until the next Update
+	away   bool  // as well: the database could not be reached when it was last tried
 
 	unsynced atomic.Bool                 // something was committed that no fsync has covered
 	failed   atomic.Pointer[fault.Error] // why there are no Updates any more

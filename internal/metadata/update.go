@@ -21,8 +21,11 @@ const (
 // groupMax is how many functions share a transaction. It bounds how long the first of them waits.
 const groupMax = 256
 
-// repeatsMax is how often a transaction is done that the engine undid, and that would succeed if it is done again.
-const repeatsMax = 4
+// A transaction that the engine undid is done again if that may succeed: so often, and so long after it was begun first.
+const (
+	repeatsMax   = 4
+	repeatWithin = 15 * time.Second
+)
 
 // update is one call of Update on its way through the commit loop.
 type update struct {
@@ -119,9 +122,10 @@ func (s *Store) gather(first *update) []*update {
 
 // commit runs a group in one transaction and answers all of it. What the engine undid is done again, where it may succeed.
 func (s *Store) commit(group []*update) {
+	begun := time.Now()
 	for repeats := 0; len(group) > 0; repeats++ {
 		left, err, again := s.once(group)
-		if len(left) > 0 && (!again || repeats == repeatsMax) {
+		if len(left) > 0 && (!again || repeats == repeatsMax || time.Since(begun) > repeatWithin) {
 			s.abandon(err, left)
 			return
 		}
@@ -236,6 +240,7 @@ func (s *Store) begin(d Durability) (err error, again bool) {
 	if s.writer == nil {
 		c, err := s.connect(context.Background(), s.writers)
 		if err != nil {
+			s.noteAway(err)
 			return err, false
 		}
 		s.writer = c
@@ -246,7 +251,19 @@ func (s *Store) begin(d Durability) (err error, again bool) {
 		s.dropWriter()
 		return err, again
 	}
+	s.noteAway(nil)
 	return nil, false
+}
+
+// noteAway says once that the database cannot be reached, and once that it is back.
+func (s *Store) noteAway(err error) {
+	switch {
+	case err != nil && !s.away:
+		s.logger.Error("the mailstore's database cannot be reached", "error", err)
+	case err == nil && s.away:
+		s.logger.Info("the mailstore's database is back")
+	}
+	s.away = err != nil
 }
 
 // end commits. SQLite does not fsync a transaction that changed no page, be it that it wrote nothing or what was there
@@ -284,7 +301,7 @@ func (s *Store) abandon(err error, group []*update) {
 	for _, u := range group {
 		u.committed <- err
 	}
-	if s.failed.Load() == nil {
+	if s.failed.Load() == nil && !s.away { // of a database that is away it is said once
 		s.logger.Error("a transaction of the mailstore's database was undone", "error", err, "changes", len(group))
 	}
 }
