@@ -21,7 +21,7 @@ const password = "correct horse"
 type cluster struct {
 	t          testing.TB
 	dir        string
-	broker     *process
+	broker     *process // nil where Apache Kafka is in its place
 	brokerAddr string
 	stores     []*mailstore
 	count      atomic.Int64 // of what the load has made
@@ -37,20 +37,22 @@ type mailstore struct {
 func newCluster(t testing.TB, n int, change ...func(*config.Config)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, dir: t.TempDir(), brokerAddr: freeAddress(t)}
+	c.tokens()
 	c.broker = &process{t: t, name: "broker", log: c.path("broker.log"), ports: []string{c.brokerAddr},
 		args: []string{"broker", "--data", c.path("broker"), "--listen", c.brokerAddr}}
-	c.write("admin.token", "0123456789abcdef-admin")
-	c.write("peer.token", "0123456789abcdef-peer")
 	if out, err := exec.Command(filepath.Join(bin, "mailstored"), "init", "--directory", c.path("directory", "directory.db")).CombinedOutput(); err != nil {
 		t.Fatalf("mailstored init: %v\n%s", err, out)
 	}
-	endpoints := map[string]string{}
-	for i := range n {
-		m := c.configure(i+1, change)
-		c.stores = append(c.stores, m)
-		endpoints[m.fqdn] = m.admin
+	embedded := func(f *config.Config) {
+		f.Directory = c.path("directory", "directory.db")
+		f.Volumes = []config.Volume{{Name: "blobs", Path: c.path("blobs"), Centralised: true}}
+		f.PrimaryVolume = "blobs"
+		f.Log.Replication, f.Log.Streams = 1, 4
 	}
-	c.writeYAML("carbonio.yaml", map[string]any{"token": "0123456789abcdef-admin", "endpoints": endpoints})
+	for i := range n {
+		c.configure(i+1, append([]func(*config.Config){embedded}, change...)...)
+	}
+	c.endpoints()
 	t.Cleanup(c.end)
 	c.broker.begin()
 	for _, m := range c.stores {
@@ -64,16 +66,19 @@ func newCluster(t testing.TB, n int, change ...func(*config.Config)) *cluster {
 	return c
 }
 
-func (c *cluster) configure(i int, change []func(*config.Config)) *mailstore {
+func (c *cluster) tokens() {
+	c.write("admin.token", "0123456789abcdef-admin")
+	c.write("peer.token", "0123456789abcdef-peer")
+}
+
+// configure adds the i-th mailstore, on the engines that the changes give it.
+func (c *cluster) configure(i int, change ...func(*config.Config)) {
 	name := fmt.Sprintf("mbox%d", i)
 	m := &mailstore{fqdn: name + ".example.com", lmtp: freeAddress(c.t), imap: freeAddress(c.t), admin: freeAddress(c.t), peer: freeAddress(c.t)}
 	f := config.Default()
-	f.FQDN, f.Data, f.Directory = m.fqdn, c.path(name), c.path("directory", "directory.db")
+	f.FQDN, f.Data = m.fqdn, c.path(name)
 	f.Listen = config.Listen{LMTP: m.lmtp, IMAP: m.imap, Admin: m.admin, Peer: m.peer}
 	f.Tokens = config.Tokens{Admin: c.path("admin.token"), Peer: c.path("peer.token")}
-	f.Volumes = []config.Volume{{Name: "blobs", Path: c.path("blobs"), Centralised: true}}
-	f.PrimaryVolume = "blobs"
-	f.Log.Replication, f.Log.Streams = 1, 4
 	f.IMAP.AllowPlaintext = true
 	for _, do := range change {
 		do(&f)
@@ -81,7 +86,16 @@ func (c *cluster) configure(i int, change []func(*config.Config)) *mailstore {
 	c.writeYAML(name+".yaml", f)
 	m.process = &process{t: c.t, name: name, log: c.path(name + ".log"), ports: []string{m.lmtp, m.imap, m.admin, m.peer},
 		args: []string{"serve", "--config", c.path(name + ".yaml")}}
-	return m
+	c.stores = append(c.stores, m)
+}
+
+// endpoints tells carbonio where the mailstores are.
+func (c *cluster) endpoints() {
+	endpoints := map[string]string{}
+	for _, m := range c.stores {
+		endpoints[m.fqdn] = m.admin
+	}
+	c.writeYAML("carbonio.yaml", map[string]any{"token": "0123456789abcdef-admin", "endpoints": endpoints})
 }
 
 // end kills everything, and looks for signs that a program was wrong.
@@ -108,7 +122,10 @@ func (c *cluster) end() {
 }
 
 func (c *cluster) processes() []*process {
-	all := []*process{c.broker}
+	var all []*process
+	if c.broker != nil {
+		all = append(all, c.broker)
+	}
 	for _, m := range c.stores {
 		all = append(all, m.process)
 	}

@@ -66,6 +66,8 @@ func joinFlags(flags []string) string {
 	return strings.Join(slices.Compact(flags), " ")
 }
 
+var existsLine = regexp.MustCompile(`(?m)^\* (\d+) EXISTS`)
+
 var listLine = regexp.MustCompile(`^\* LIST \(([^)]*)\) (\S+) (.*)$`)
 
 // folders lists the names of all folders, as they are written on the wire.
@@ -120,7 +122,7 @@ func (c *client) takeFolder(name string, p picture) error {
 		return err
 	}
 	all := texts(lines)
-	p["SELECT "+name] = fmt.Sprintf("exists %d validity %d next %d modseq %d flags %s", number(regexp.MustCompile(`(?m)^\* (\d+) EXISTS`), all),
+	p["SELECT "+name] = fmt.Sprintf("exists %d validity %d next %d modseq %d flags %s", number(existsLine, all),
 		number(validityCode, all), number(nextCode, all), number(modseqCode, all), sortedFlags(all))
 	rows, err := c.rows("1:*")
 	if err != nil {

@@ -147,8 +147,8 @@ func tail(path string, n int) string {
 }
 
 // Ports are taken below the range that outgoing connections use, so that nothing takes the port of a process that is dead
-// for a while.
-const portMin, portMax = 10_000, 32_000
+// for a while, and below those of the engines of production.
+const portMin, portMax = 10_000, 20_000
 
 var (
 	portsMu sync.Mutex

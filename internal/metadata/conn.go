@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 )
 
@@ -37,7 +39,8 @@ type putKey struct {
 // connectMax bounds how long a server may take to let us in.
 const connectMax = 5 * time.Second
 
-var errNoConnection = errors.New("there was no connection in time")
+// errNoConnection is of the class of lost connections.
+var errNoConnection = fmt.Errorf("there was no connection in time: %w", os.ErrDeadlineExceeded)
 
 func (s *Store) connect(ctx context.Context, pool *sql.DB) (*conn, error) {
 	bound, cancel := context.WithTimeoutCause(ctx, connectMax, errNoConnection)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"time"
 
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/eventlog"
+	"mailreplica/internal/fault"
 	"mailreplica/internal/mariadb"
 	"mailreplica/internal/metadata"
 )
@@ -50,7 +52,33 @@ func openMetadata(ctx context.Context, c config.Config, logger *slog.Logger) (*m
 	if err != nil {
 		return nil, err
 	}
-	return metadata.OpenMariaDB(ctx, access, logger)
+	return awaitMetadata(ctx, access, logger)
+}
+
+const (
+	databaseWaitMax  = 10 * time.Minute // a recovery after a power cut takes its time
+	databaseAskEvery = time.Second
+	databaseSayEvery = 30 * time.Second
+)
+
+// awaitMetadata waits for a server that does not answer: after a power cut it may start later than the mailstore, and nobody
+// should have to start the mailstore a second time. Whatever else is wrong does not mend itself, and is told at once.
+func awaitMetadata(ctx context.Context, access mariadb.Config, logger *slog.Logger) (*metadata.Store, error) {
+	begun, said := time.Now(), time.Time{}
+	for {
+		store, err := metadata.OpenMariaDB(ctx, access, logger)
+		if err == nil || ctx.Err() != nil || mariadb.ClassOf(err) != mariadb.Lost || time.Since(begun) > databaseWaitMax {
+			return store, err
+		}
+		if time.Since(said) >= databaseSayEvery {
+			logger.Warn("waiting for the mailstore's database", "error", err, "hint", fault.HintOf(err), "most", databaseWaitMax)
+			said = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(databaseAskEvery):
+		}
+	}
 }
 
 // databaseAccess is how a database of MariaDB is reached; key names the setting.
