@@ -98,11 +98,15 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// newClusterID makes one as Kafka does: a UUID in base64.
+// newClusterID makes one as Kafka does: a UUID in base64, without a dash in front, which Kafka's programs take for an option.
 func newClusterID() string {
-	var id [16]byte
-	rand.Read(id[:])
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	for {
+		var id [16]byte
+		rand.Read(id[:])
+		if text := base64.RawURLEncoding.EncodeToString(id[:]); text[0] != '-' {
+			return text
+		}
+	}
 }
 
 // keep gives what a file of the folder holds, and writes the given text into it the first time: the brokers' disks know it.
