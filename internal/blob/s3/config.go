@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minio/minio-go/v7/pkg/s3utils"
+
 	"mailreplica/internal/fault"
 )
 
@@ -87,6 +89,9 @@ func (c Config) normal() (Config, *url.URL, error) {
 		return c, nil, fault.New(fault.Invalid, "the bucket at %s has no name", c.place())
 	case c.AccessKey == "" || c.Secret == "":
 		return c, nil, fault.New(fault.Invalid, "bucket %s has no access key or no secret", c.Bucket)
+	}
+	if err := s3utils.CheckValidBucketName(c.Bucket); err != nil {
+		return c, nil, fault.Wrap(fault.Invalid, err, "%.80q cannot be the name of a bucket", c.Bucket).WithHint("correct the name of the bucket")
 	}
 	return c, endpoint, checkPrefix(c.Prefix)
 }

@@ -25,11 +25,13 @@ type probe struct {
 	steps    []string
 	key      string
 	content  []byte
+	written  bool   // perhaps
+	upload   string // that was begun
 }
 
 // Test proves that a bucket can hold a volume: that it is found and reached, takes, gives back, lists and removes an object, and
 // is not set to remove mail by itself. It returns what was found of each step, up to the one that failed, whose error says why.
-// It leaves nothing behind, and needs no volume in the bucket.
+// It leaves nothing behind that it may remove, and needs no volume in the bucket.
 func Test(ctx context.Context, c Config) ([]string, error) {
 	v, err := Open(c, "test")
 	if err != nil {
@@ -41,7 +43,7 @@ func Test(ctx context.Context, c Config) ([]string, error) {
 		return nil, err
 	}
 	name := blob.NewName()
-	p := &probe{volume: v, endpoint: endpoint, key: v.prefix + "test-" + name, content: bytes.Repeat([]byte(name), 4<<10)}
+	p := &probe{volume: v, endpoint: endpoint, key: v.prefix + testName + name, content: bytes.Repeat([]byte(name), 4<<10)}
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) (string, error)
@@ -51,12 +53,25 @@ func Test(ctx context.Context, c Config) ([]string, error) {
 	} {
 		found, err := step.run(ctx)
 		if err != nil {
+			p.cleanUp(ctx)
 			p.steps = append(p.steps, step.name+": failed: "+strings.TrimPrefix(fault.Message(err), "volume "+v.id+": "))
 			return p.steps, err
 		}
 		p.steps = append(p.steps, step.name+": "+found)
 	}
 	return p.steps, nil
+}
+
+// cleanUp removes what a step that failed may have left. What it cannot remove does not keep a volume from being made there.
+func (p *probe) cleanUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortMax)
+	defer cancel()
+	if p.upload != "" {
+		_ = p.volume.client.AbortMultipartUpload(ctx, p.volume.config.Bucket, p.key, p.upload)
+	}
+	if p.written {
+		_ = p.volume.client.RemoveObject(ctx, p.volume.config.Bucket, p.key, minio.RemoveObjectOptions{})
+	}
 }
 
 func (p *probe) address() string {
@@ -124,6 +139,7 @@ func (p *probe) listed(ctx context.Context, fn func(minio.ObjectInfo)) error {
 
 func (p *probe) write(ctx context.Context) (string, error) {
 	start := time.Now()
+	p.written = true
 	err := p.volume.try(ctx, "writing an object", func(ctx context.Context) error {
 		return p.volume.put(ctx, p.key, p.content, minio.PutObjectOptions{DisableContentSha256: true})
 	})
@@ -173,9 +189,9 @@ func (p *probe) remove(ctx context.Context) (string, error) {
 
 // multipart begins an upload, finds it in the list of those that are not finished, and ends it.
 func (p *probe) multipart(ctx context.Context) (string, error) {
-	v, bucket, upload := p.volume, p.volume.config.Bucket, ""
+	v, bucket := p.volume, p.volume.config.Bucket
 	err := v.try(ctx, "beginning an upload in parts", func(ctx context.Context) (err error) {
-		upload, err = v.client.NewMultipartUpload(ctx, bucket, p.key, minio.PutObjectOptions{})
+		p.upload, err = v.client.NewMultipartUpload(ctx, bucket, p.key, minio.PutObjectOptions{})
 		return err
 	})
 	if err != nil {
@@ -186,7 +202,7 @@ func (p *probe) multipart(ctx context.Context) (string, error) {
 		return err
 	})
 	err = v.try(ctx, "ending an upload in parts", func(ctx context.Context) error {
-		return v.client.AbortMultipartUpload(ctx, bucket, p.key, upload)
+		return v.client.AbortMultipartUpload(ctx, bucket, p.key, p.upload)
 	})
 	if listed != nil {
 		err = listed

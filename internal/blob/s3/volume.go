@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ const (
 	markerLayout   = 1
 	markerBytesMax = 4 << 10
 	blobsName      = "blobs"
+	testName       = "test-" // with a name behind it: what Test writes
+	foreignKeys    = 10      // are asked for to see whether a prefix is empty
 
 	// markerFresh is how long a marker that was seen is believed in. A bucket that is emptied under a running mailstore takes
 	// new blobs for that long at most; what is read and listed is never believed without the marker.
@@ -134,17 +137,17 @@ func (v *Volume) Claim(ctx context.Context) error {
 }
 
 // refuseForeign refuses a prefix that holds anything: a volume that has lost its marker, or what is not ours. A marker does not
-// count, for another mailstore may write it meanwhile.
+// count, for another mailstore may write it meanwhile, nor does what Test could not remove.
 func (v *Volume) refuseForeign(ctx context.Context) error {
 	found := ""
 	err := v.try(ctx, "listing the prefix", func(ctx context.Context) error {
 		page, cancel := context.WithCancel(ctx)
 		defer cancel()
-		for object := range v.client.ListObjectsIter(page, v.config.Bucket, minio.ListObjectsOptions{Prefix: v.prefix, Recursive: true, MaxKeys: 2}) {
+		for object := range v.client.ListObjectsIter(page, v.config.Bucket, minio.ListObjectsOptions{Prefix: v.prefix, Recursive: true, MaxKeys: foreignKeys}) {
 			if object.Err != nil {
 				return object.Err
 			}
-			if object.Key != v.prefix+markerName {
+			if object.Key != v.prefix+markerName && !strings.HasPrefix(object.Key, v.prefix+testName) {
 				found = object.Key
 				return nil
 			}
