@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -31,6 +32,7 @@ type client struct {
 	home     int
 	last     *check.View
 	views    int
+	failure  error // of the last change
 	unsent   []*mail
 	answered []mailbox.DeliveryKey // that were acknowledged, and that no repeat will come for
 }
@@ -49,7 +51,7 @@ func newClient(c *cluster, number int, id account.ID) *client {
 	random := c.options.of(fmt.Sprintf("client %d", number))
 	return &client{
 		cluster: c, number: number, id: id, random: random, home: random.IntN(len(c.stores)),
-		pace: time.Duration(50+random.IntN(1500)) * time.Millisecond,
+		pace: time.Duration(30+random.IntN(900)) * time.Millisecond,
 	}
 }
 
@@ -88,6 +90,8 @@ func (c *client) step(ctx context.Context) {
 		n = min(n, 9)
 	}
 	switch {
+	case n == 0 && c.random.IntN(4) == 0:
+		c.large(ctx)
 	case n < 7:
 		m := &mail{number: c.cluster.nextMail()}
 		m.key = sha256.Sum256(fmt.Appendf(nil, "%s %d", c.id, m.number))
@@ -168,6 +172,7 @@ func (c *client) change(ctx context.Context, l *life, a *store.Account, o *check
 		}
 		return nil
 	})
+	c.failure = err
 	after := a.Copy()
 	switch {
 	case l.dead.Load():
@@ -232,14 +237,12 @@ func (c *client) deliver(ctx context.Context, m *mail) {
 	message.Received = time.Now()
 	c.cluster.history.Body(message.Blob, m.number)
 	o := &check.Op{Kind: fmt.Sprintf("delivers %d", m.number), Delivery: m.number}
-	var failure error
 	repeated := false
 	done := c.change(ctx, l, a, o, func(d *mailbox.Draft, o *check.Op) error {
 		made, again, err := d.Deliver(message, m.key, mailbox.Inbox)
 		if repeated = again; err == nil && !again {
 			o.Made = []check.Made{{Place: check.Place{Folder: made.FolderID, UID: made.UID}, Blob: message.Blob}}
 		}
-		failure = err
 		return err
 	})
 	switch {
@@ -250,9 +253,46 @@ func (c *client) deliver(ctx context.Context, m *mail) {
 			stored.DropBodies(ctx, []mailbox.NewMessage{message}, nil)
 		}
 	case o.Outcome == check.Refused:
-		stored.DropBodies(ctx, []mailbox.NewMessage{message}, fault.New(fault.Internal, "refused"))
+		stored.DropBodies(ctx, []mailbox.NewMessage{message}, c.failure)
 	}
-	_ = failure
+}
+
+// largeBytes is what is known of the inside of a message that makes a few of them a transaction in parts.
+const largeBytes = 400_000
+
+// large appends messages whose transaction does not fit one record of the log.
+func (c *client) large(ctx context.Context) {
+	l, a := c.held(ctx)
+	if a == nil || a.MayServe() != nil {
+		return
+	}
+	o := &check.Op{Kind: "appends in parts"}
+	var messages []mailbox.NewMessage
+	for range 3 {
+		m := &mail{number: c.cluster.nextMail()}
+		message, err := l.node.Load().Mailstore().StoreBody(ctx, strings.NewReader(m.body()))
+		if err != nil || l.dead.Load() {
+			return
+		}
+		c.cluster.history.Body(message.Blob, m.number)
+		message.Received, message.Summary = time.Now(), make([]byte, largeBytes)
+		for i := 0; i < largeBytes; i += 8 {
+			binary.LittleEndian.PutUint64(message.Summary[i:], c.random.Uint64())
+		}
+		messages = append(messages, message)
+		o.Copies = append(o.Copies, check.Made{Blob: message.Blob})
+	}
+	c.change(ctx, l, a, o, func(d *mailbox.Draft, o *check.Op) error {
+		made, err := d.Append(1, messages)
+		o.Copies = nil
+		for i, m := range made {
+			o.Made = append(o.Made, check.Made{Place: check.Place{Folder: m.FolderID, UID: m.UID}, Blob: messages[i].Blob})
+		}
+		return err
+	})
+	if o.Outcome == check.Refused {
+		l.node.Load().Mailstore().DropBodies(ctx, messages, c.failure)
+	}
 }
 
 // look sees all of the mailbox.

@@ -51,6 +51,7 @@ func newNemesis(c *cluster) *nemesis {
 		{"promotes twice", 3, func(ctx context.Context) { n.promote(ctx); n.promote(ctx) }},
 		{"wishes for a replica", 5, n.wish},
 		{"removes a replica", 2, n.remove},
+		{"stops an agent", 2, n.stopAgent},
 		{"pauses", 2, n.pause},
 		{"resumes", 3, n.resume},
 	}
@@ -70,7 +71,7 @@ func (n *nemesis) run(ctx context.Context, faulty time.Duration) {
 	for _, a := range n.actions {
 		total += a.weight
 	}
-	pace := float64(time.Duration(300+n.random.IntN(4000)) * time.Millisecond)
+	pace := float64(time.Duration(100+n.random.IntN(2500)) * time.Millisecond)
 	for end := time.Now().Add(faulty); time.Now().Before(end); {
 		n.sleep(time.Duration(n.random.ExpFloat64() * pace))
 		n.tidy(false)
@@ -310,6 +311,18 @@ func (n *nemesis) wish(ctx context.Context) {
 func (n *nemesis) remove(ctx context.Context) {
 	err := n.dir.RemoveReplica(ctx, n.anAccount(), n.aStore().name)
 	n.trace.add("nemesis", "removal: %v", err)
+}
+
+func (n *nemesis) stopAgent(ctx context.Context) {
+	l := n.aLiving().life.Load()
+	if l == nil || l.node.Load() == nil {
+		return
+	}
+	set := func(run bool) {
+		n.background.Go(func() { _ = l.node.Load().Service().SetService(ctx, "agent", run) })
+	}
+	set(false)
+	n.later(func() { set(true) })
 }
 
 func (n *nemesis) pause(ctx context.Context) {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	faultyDefault  = 40 * time.Second
+	faultyDefault  = 60 * time.Second
 	calmedSec      = 10              // that clients go on when all is mended
 	operationMax   = 3 * time.Minute // longer than any of a client's waits
 	idleConnsClose = 5 * time.Minute // connections that are kept go within that
@@ -50,7 +50,7 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 	}
 	var clients []*client
 	var working sync.WaitGroup
-	for i := range len(c.accounts) * (1 + shape.IntN(3)) {
+	for i := range len(c.accounts) * (1 + shape.IntN(4)) {
 		client := newClient(c, i, c.accounts[i%len(c.accounts)])
 		clients = append(clients, client)
 		working.Go(func() { client.run(ctx) })
@@ -73,6 +73,7 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 	c.audit(ctx)
 	c.close()
 	time.Sleep(idleConnsClose)
+	c.problems = append(c.problems, c.trace.alarm...)
 	c.problems = append(c.problems, c.history.Check()...)
 	c.problems = append(c.problems, c.history.Unended(operationMax)...)
 	r.Problems, r.Trace, r.Virtual = c.problems, c.trace.text(), time.Since(begun)

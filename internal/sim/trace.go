@@ -13,12 +13,23 @@ import (
 // traceLinesMax bounds what is kept of a run.
 const traceLinesMax = 200_000
 
+// alarms are lines of a mailstore's log that no fault explains: each is a broken promise.
+var alarms = []string{
+	"a copy has diverged and will be made anew",
+	"a copy has missed records of the event log",
+	"the event log does not hold this mailstore's position",
+	"an account's rows are not at the head of its copy",
+	"a record of the event log cannot be read",
+	"a change panicked",
+}
+
 // trace keeps what happened, with virtual times.
 type trace struct {
 	begun  time.Time
 	folder string // whose name differs from run to run
 	mu     sync.Mutex
 	lines  []string
+	alarm  []string  // lines that must not be there
 	live   io.Writer // nil: nowhere while it runs
 }
 
@@ -32,6 +43,16 @@ func (t *trace) add(who, format string, args ...any) {
 	}
 	if len(t.lines) < traceLinesMax {
 		t.lines = append(t.lines, line)
+	}
+}
+
+func (t *trace) look(who, line string) {
+	for _, a := range alarms {
+		if strings.Contains(line, a) {
+			t.mu.Lock()
+			t.alarm = append(t.alarm, fmt.Sprintf("at %.4f %s says: %s", time.Since(t.begun).Seconds(), who, line))
+			t.mu.Unlock()
+		}
 	}
 }
 
@@ -70,6 +91,7 @@ func (h *traceHandler) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(write)
 	if text := b.String(); !strings.Contains(text, "a setting of the brokers is unsafe") {
 		h.trace.add(h.who, "%s", text)
+		h.trace.look(h.who, text)
 	}
 	return nil
 }
