@@ -63,8 +63,9 @@ type Node struct {
 	closers []func(context.Context) error // run last to first
 	failed  chan error                    // has the reason when the node must stop by itself
 
-	services sync.Mutex
-	stopped  map[string]bool // services that an operator stopped
+	connecting sync.Mutex // held while the agent changes its brokers, which may wait for them; taken before services
+	services   sync.Mutex
+	stopped    map[string]bool // services that an operator stopped
 
 	world Surroundings
 }
@@ -338,9 +339,12 @@ func endOfSessions(before directory.Account, after *directory.Account) error {
 
 // connect makes the agent use the brokers that the directory names.
 func (n *Node) connect() {
+	n.connecting.Lock()
+	defer n.connecting.Unlock()
 	n.services.Lock()
-	defer n.services.Unlock()
-	if n.stopped[serviceAgent] || n.ctx.Err() != nil {
+	stopped := n.stopped[serviceAgent]
+	n.services.Unlock()
+	if stopped || n.ctx.Err() != nil {
 		return
 	}
 	list, _ := n.copy.Config(configNameBrokers)

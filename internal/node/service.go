@@ -124,12 +124,19 @@ func (s peerService) SetService(_ context.Context, name string, run bool) error 
 	}
 	s.n.services.Lock()
 	s.n.stopped[name] = !run
-	if !run {
-		s.n.agent.Close()
-	}
 	s.n.services.Unlock()
+	if !run {
+		s.n.disconnect()
+	}
 	s.n.connect()
 	return nil
+}
+
+// disconnect ends the use of the log. Who asks for the state of the services meanwhile is answered.
+func (n *Node) disconnect() {
+	n.connecting.Lock()
+	defer n.connecting.Unlock()
+	n.agent.Close()
 }
 
 func (n *Node) serviceStatus() []peer.ServiceStatus {

@@ -31,6 +31,8 @@ type client struct {
 
 	home     int
 	last     *check.View
+	blobs    map[mailbox.ItemID]string // of the contents that were read on seen
+	seen     *life
 	views    int
 	failure  error // of the last change
 	unsent   []*mail
@@ -90,7 +92,7 @@ func (c *client) step(ctx context.Context) {
 		n = min(n, 9)
 	}
 	switch {
-	case n == 0 && c.random.IntN(4) == 0:
+	case n == 0 && c.random.IntN(10) == 0:
 		c.large(ctx)
 	case n < 7:
 		m := &mail{number: c.cluster.nextMail()}
@@ -302,9 +304,12 @@ func (c *client) look(ctx context.Context) {
 		return
 	}
 	var v *check.View
+	if l != c.seen {
+		c.seen, c.blobs = l, map[mailbox.ItemID]string{}
+	}
 	begun := time.Now()
 	err := a.View(ctx, func(rows mailbox.Reader) (err error) {
-		if v, err = check.Read(rows); err != nil {
+		if v, err = check.Read(rows, c.blobs); err != nil || c.random.IntN(8) > 0 {
 			return err
 		}
 		digest, err := mailbox.FullDigest(rows)

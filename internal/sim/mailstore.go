@@ -42,6 +42,7 @@ type life struct {
 	link      string // symbolic link to the directory's folder; without it the directory is away
 	begun     time.Time
 	dead      atomic.Bool
+	turning   atomic.Bool   // its agent is being stopped and started
 	powerLost bool          // by an armed crash
 	started   chan struct{} // closed when starting has succeeded or failed
 	err       error         // of starting

@@ -318,11 +318,17 @@ func (n *nemesis) stopAgent(ctx context.Context) {
 	if l == nil || l.node.Load() == nil {
 		return
 	}
-	set := func(run bool) {
-		n.background.Go(func() { _ = l.node.Load().Service().SetService(ctx, "agent", run) })
+	if !l.turning.CompareAndSwap(false, true) {
+		return // one at a time: a wait for a mutex would keep virtual time from passing
 	}
-	set(false)
-	n.later(func() { set(true) })
+	again := time.Duration(n.random.ExpFloat64() * float64(5*time.Second))
+	n.background.Go(func() {
+		service := l.node.Load().Service()
+		_ = service.SetService(ctx, "agent", false)
+		time.Sleep(again)
+		_ = service.SetService(ctx, "agent", true)
+		l.turning.Store(false)
+	})
 }
 
 func (n *nemesis) pause(ctx context.Context) {

@@ -108,7 +108,7 @@ func (c *cluster) audit(ctx context.Context) {
 			}
 			var v *check.View
 			err := stored.Snapshot(ctx, id, func(row metadata.Mailbox, rows mailbox.Scanner) (err error) {
-				if v, err = check.Read(rows); err != nil {
+				if v, err = check.Read(rows, nil); err != nil {
 					return err
 				}
 				digest, err := mailbox.FullDigest(rows)

@@ -104,8 +104,8 @@ func (v *View) String() string {
 	return fmt.Sprintf("view of %s [%s, %s] seq %d, %d messages", v.Mailstore, clock(v.Begun), clock(v.Ended), v.Sequence, len(v.Rows))
 }
 
-// Read makes a view of rows.
-func Read(rows mailbox.Reader) (*View, error) {
+// Read makes a view of rows. The contents that are in known are not read again, for they may be large; known may be nil.
+func Read(rows mailbox.Reader, known map[mailbox.ItemID]string) (*View, error) {
 	header, err := rows.Header()
 	if err != nil {
 		return nil, err
@@ -126,15 +126,21 @@ func Read(rows mailbox.Reader) (*View, error) {
 			return nil, err
 		}
 		for _, m := range messages {
-			content, found, err := rows.Content(m.ContentID)
-			if err != nil {
-				return nil, err
-			}
+			blob, found := known[m.ContentID]
 			if !found {
-				return nil, fmt.Errorf("message %d of folder %s has no content", m.UID, f.Name)
+				content, found, err := rows.Content(m.ContentID)
+				if err != nil {
+					return nil, err
+				}
+				if !found {
+					return nil, fmt.Errorf("message %d of folder %s has no content", m.UID, f.Name)
+				}
+				if blob = content.Blob; known != nil {
+					known[m.ContentID] = blob
+				}
 			}
 			place := Place{f.ID, m.UID}
-			v.Rows[place] = Row{place, content.Blob, m.Flags.Keywords}
+			v.Rows[place] = Row{place, blob, m.Flags.Keywords}
 		}
 	}
 	return v, nil
