@@ -40,7 +40,7 @@ func TestRefusedConnection(t *testing.T) {
 			if !fault.Is(err, fault.LogUnavailable) || !errors.Is(err, eventlog.ErrRefused) || !strings.Contains(fault.Message(err), test.says) {
 				t.Errorf("got %v, want an error that says %q", err, test.says)
 			}
-			if took := time.Since(started); took > config.AppendTimeout {
+			if took := time.Since(started); took > 10*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			if err != nil && (strings.Contains(err.Error(), wrong) || strings.Contains(err.Error(), w.config.SASL.Password)) {

@@ -28,16 +28,25 @@ const (
 func (l *Log) Bounds(ctx context.Context, streams []int32) (map[int32]Bounds, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.config.AppendTimeout)
 	defer cancel()
-	// While a stream has no leader, or a new one that has not caught up with its own past, brokers refuse for a moment.
+	// While a stream has no leader, brokers refuse for a moment; and while too few are in sync, a new leader refuses to say
+	// where the stream ends: it cannot know of all that was confirmed (KIP-207, KIP-966).
+	var refused error
 	for {
 		bounds, err := l.bounds(ctx, streams)
-		if err == nil || !errors.Is(err, errAgain) {
-			return bounds, err
+		switch {
+		case err == nil:
+			return bounds, nil
+		case errors.Is(err, errAgain):
+			refused = err
+		case refused != nil && ctx.Err() != nil:
+			return nil, refused
+		default:
+			return nil, err
 		}
 		select {
 		case <-time.After(boundsRetryPause):
 		case <-ctx.Done():
-			return nil, err
+			return nil, refused
 		}
 	}
 }
@@ -92,10 +101,12 @@ func (l *Log) offsets(ctx context.Context, streams []int32, timestamp int64) (ma
 		for _, topic := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
 			for _, partition := range topic.Partitions {
 				err := kerr.ErrorForCode(partition.ErrorCode)
-				if kerr.IsRetriable(err) && !isTopicGone(err) {
-					err = fmt.Errorf("%w: %w", errAgain, err)
-				}
-				if err != nil {
+				switch {
+				case err == nil:
+				case kerr.IsRetriable(err) && !isTopicGone(err):
+					return nil, unavailable(fmt.Errorf("%w: %w", errAgain, err), "stream %d: too few brokers are in sync to say where it ends", partition.Partition).
+						WithHint("start the brokers that are down")
+				default:
 					return nil, l.offsetsError(ctx, err)
 				}
 				found[partition.Partition] = partition.Offset

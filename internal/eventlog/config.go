@@ -140,6 +140,11 @@ func (c Config) withDefaults() (Config, error) {
 // batchBytesMax is the largest batch that is sent, counted before compression.
 func (c Config) batchBytesMax() int32 { return int32(c.RecordBytesMax + recordOverheadBytes) }
 
+// patience is how long a broker may take to connect or to answer. A broker that is frozen, or cut off without a word, is given
+// up after one (a fetch, a question) or two of them (an append): early enough for the record to reach the leader that the
+// others have elected meanwhile, within AppendTimeout.
+func (c Config) patience() time.Duration { return max(time.Second, c.AppendTimeout/4) }
+
 // options are those of every client; contact learns from each of them whether brokers answer.
 func (c Config) options(contact *contact) ([]kgo.Opt, error) {
 	options := []kgo.Opt{
@@ -147,12 +152,12 @@ func (c Config) options(contact *contact) ([]kgo.Opt, error) {
 		kgo.ClientID(c.ClientID),
 		kgo.WithLogger(clientLogger{c.Logger}),
 		kgo.WithHooks(contact),
-		kgo.DialTimeout(min(c.AppendTimeout, 5*time.Second)),
-		kgo.RequestTimeoutOverhead(max(time.Second, c.AppendTimeout/2)),
+		kgo.DialTimeout(c.patience()),
+		kgo.RequestTimeoutOverhead(c.patience()),
 		kgo.RetryBackoffFn(backoff),
 		kgo.RetryTimeout(c.AppendTimeout),
 		kgo.MetadataMinAge(100 * time.Millisecond),
-		kgo.MetadataMaxAge(time.Minute),
+		kgo.MetadataMaxAge(c.patience()), // a leader that is frozen does not say that another was elected
 		kgo.DisableClientMetrics(),
 	}
 	switch {
@@ -191,7 +196,7 @@ func (c Config) producerOptions() ([]kgo.Opt, error) {
 		kgo.ProducerLinger(c.LingerMax),
 		kgo.ProducerBatchMaxBytes(c.batchBytesMax()),
 		kgo.ProducerBatchCompression(codec),
-		kgo.ProduceRequestTimeout(c.AppendTimeout / 2), // the connection is given up half a timeout after that
+		kgo.ProduceRequestTimeout(c.patience()), // the connection is given up as long after that
 		kgo.RecordDeliveryTimeout(c.AppendTimeout),
 		// Without this, a record that was sent and not answered could not time out at all: it, and every later
 		// record of its stream, would wait for as long as the brokers are away. The price is that a record

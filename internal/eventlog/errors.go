@@ -42,7 +42,7 @@ func topicGone(topic string, cause error) error {
 }
 
 // unavailable is the error of brokers that did not do what was asked. Where they did not let the client in, it says that.
-func unavailable(cause error, format string, args ...any) error {
+func unavailable(cause error, format string, args ...any) *fault.Error {
 	if refused := refusal(cause); refused != nil {
 		return refused
 	}

@@ -85,7 +85,7 @@ func kafkaWorld(t testing.TB) *world {
 	}
 	c := shared.cluster
 	w := &world{cluster: c, config: eventlog.Config{
-		Brokers: c.Addrs(), Topic: "mail-" + rand.Text(), Streams: 8, Replication: 3, AppendTimeout: 8 * time.Second,
+		Brokers: c.Addrs(), Topic: "mail-" + rand.Text(), Streams: 8, Replication: 3,
 		TLS: &tls.Config{RootCAs: shared.roots}, SASL: eventlog.SASL{Mechanism: "SCRAM-SHA-512", User: c.Username(), Password: c.Password()},
 	}}
 	t.Cleanup(func() { w.deleteTopic(t) })
@@ -147,7 +147,9 @@ func (w *world) deleteTopic(t testing.TB) {
 	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		t.Errorf("deleting the topic: %v", err)
 	}
-	w.awaitTopic(ctx, t, func(found kmsg.MetadataResponseTopic) bool { return found.ErrorCode == kerr.UnknownTopicOrPartition.Code })
+	w.awaitTopic(ctx, t, func(found kmsg.MetadataResponseTopic) bool {
+		return found.ErrorCode == kerr.UnknownTopicOrPartition.Code
+	})
 }
 
 // awaitTopic waits until what every broker that is up tells of the topic is as the test needs it: each learns by itself.

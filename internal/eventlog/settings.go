@@ -77,12 +77,25 @@ func (l *Log) checkBroker(ctx context.Context, metadata *kmsg.MetadataResponse) 
 	if err != nil || resource.Err != nil {
 		return nil
 	}
-	if settingsOf(resource)["auto.create.topics.enable"] == "true" {
-		return []Warning{{"auto.create.topics.enable", "true", "false",
-			"a topic that was deleted comes back by itself, empty and with one replica",
-			"auto.create.topics.enable=false in server.properties of every broker, and restart them one after another"}}
+	var warnings []Warning
+	settings := settingsOf(resource)
+	mend := func(assignment string) string {
+		return assignment + " in server.properties of every broker and controller, and restart them one after another"
 	}
-	return nil
+	if settings["auto.create.topics.enable"] == "true" {
+		warnings = append(warnings, Warning{"auto.create.topics.enable", "true", "false",
+			"a topic that was deleted comes back by itself, empty and with one replica", mend("auto.create.topics.enable=false")})
+	}
+	// A record waits for every broker in sync: until one that is silent is taken out, nothing is confirmed.
+	for _, setting := range []string{"broker.session.timeout.ms", "replica.lag.time.max.ms"} {
+		ms, err := strconv.ParseInt(settings[setting], 10, 64)
+		if err == nil && time.Duration(ms)*time.Millisecond >= l.config.AppendTimeout {
+			wanted := strconv.FormatInt(l.config.AppendTimeout.Milliseconds()/2, 10)
+			warnings = append(warnings, Warning{setting, settings[setting], "at most " + wanted,
+				fmt.Sprintf("a broker that is silent holds up appends until they fail after %v", l.config.AppendTimeout), mend(setting + "=" + wanted)})
+		}
+	}
+	return warnings
 }
 
 func (l *Log) topicSettings(ctx context.Context) (map[string]string, error) {

@@ -26,7 +26,7 @@ const (
 	brokersDefault = 3
 	username       = "mailreplica" // known to the brokers if Options.SCRAM
 
-	startMax  = 90 * time.Second
+	startMax  = 3 * time.Minute // of a machine that does much else
 	stopMax   = 30 * time.Second
 	pollEvery = 20 * time.Millisecond
 )
@@ -205,6 +205,14 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 		return nil
 	}
 	return c.await(ctx, b, []*broker{b})
+}
+
+// Runs says whether a broker's process is there, be it paused.
+func (c *Cluster) Runs(i int) bool {
+	b := c.brokers[i]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.process != nil
 }
 
 // Wipe takes a broker's disk away: all that it knew. The broker is killed if it runs; Restart gives it an empty disk.

@@ -15,6 +15,8 @@ import (
 	"mailreplica/internal/fault"
 )
 
+const answerMax = 5 * time.Second // also of a machine that does much else
+
 // await returns when a broker tells a client that all of those wanted serve.
 func (c *Cluster) await(ctx context.Context, b *broker, wanted []*broker) error {
 	b.mu.Lock()
@@ -42,7 +44,7 @@ func (c *Cluster) await(ctx context.Context, b *broker, wanted []*broker) error 
 
 // known are the ids of the brokers that serve, as one of them tells.
 func (c *Cluster) known(ctx context.Context, b *broker) ([]int32, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerMax)
 	defer cancel()
 	client, err := c.client(b)
 	if err != nil {

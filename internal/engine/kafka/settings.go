@@ -108,9 +108,10 @@ func (c *Cluster) settings(b *broker) map[string]string {
 		"transaction.state.log.replication.factor": copies,
 		"transaction.state.log.min.isr":            inSync,
 
-		// A lost broker is noticed after 3 s, not after 9 s, so that tests take less time.
-		"broker.session.timeout.ms":    "3000",
-		"broker.heartbeat.interval.ms": "500",
+		// A broker that is silent holds up every write until it is taken out. Kafka's defaults are 9 s and 30 s.
+		"broker.session.timeout.ms":    "5000",
+		"broker.heartbeat.interval.ms": "1000",
+		"replica.lag.time.max.ms":      "5000",
 
 		// Small, for many run on one machine.
 		"num.network.threads":                          "1",
