@@ -20,7 +20,9 @@ func TestCreateAccount(t *testing.T) {
 	if made.Name != "alice@example.com" || made.MailHost != admintest.Name(2) || len(made.Notes) > 0 {
 		t.Errorf("got %+v", made)
 	}
-	stored, err := p.Directory.AccountByName(t.Context(), "alice@example.com")
+	id, err := account.ParseID(made.ID)
+	must(t, err)
+	stored, err := p.Directory.Account(t.Context(), id)
 	must(t, err)
 	if stored.Epoch == 0 {
 		t.Error("the command ended before the mailbox was there")
@@ -58,7 +60,7 @@ func TestCreateAccountWhoseHomeIsDead(t *testing.T) {
 
 func TestModifyAccount(t *testing.T) {
 	p := admintest.Start(t, 2)
-	p.Account(t, 2, "a@example.com")
+	a := p.Account(t, 2, "a@example.com")
 	c := client(t, p, 1)
 	status, password, yes := "LOCKED", "another", true
 	changed, err := c.ModifyAccount(t.Context(), admin.ModifyAccount{Name: "A@example.com", Status: &status, Password: &password, IsGlobalAdmin: &yes})
@@ -66,7 +68,7 @@ func TestModifyAccount(t *testing.T) {
 	if changed.Status != "locked" || !changed.IsGlobalAdmin {
 		t.Errorf("got %+v", changed)
 	}
-	stored, err := p.Directory.AccountByName(t.Context(), "a@example.com")
+	stored, err := p.Directory.Account(t.Context(), a.ID)
 	must(t, err)
 	must(t, credential.Verify(stored.PasswordHash, "another"))
 

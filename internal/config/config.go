@@ -244,13 +244,3 @@ func (c *Config) AdvertisedAddress(listen string) string {
 	}
 	return net.JoinHostPort(host, port)
 }
-
-// Centralised reports whether the primary volume is one that every mailstore reaches.
-func (c *Config) Centralised() bool {
-	for _, v := range c.Volumes {
-		if v.Name == c.PrimaryVolume {
-			return v.Centralised
-		}
-	}
-	return false
-}

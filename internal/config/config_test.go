@@ -34,7 +34,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.FQDN != "mbox1.example.com" || !c.Centralised() || c.LogLevel != "info" || c.Log.Replication != 3 {
+	if c.FQDN != "mbox1.example.com" || !c.Volumes[0].Centralised || c.PrimaryVolume != "blobs" || c.LogLevel != "info" || c.Log.Replication != 3 {
 		t.Errorf("got %+v", c)
 	}
 	for got, want := range map[string]string{c.Data: "mbox1", c.Tokens.Admin: "admin.token", c.Volumes[0].Path: "blobs"} {
@@ -45,8 +45,8 @@ func TestLoad(t *testing.T) {
 	if c.Directory != "/directory/directory.db" || c.TLS.CA != "" {
 		t.Errorf("got %s and %q", c.Directory, c.TLS.CA)
 	}
-	if c, _, err := load(t, strings.Replace(least, "primaryVolume: blobs", "primaryVolume: own", 1)); err != nil || c.Centralised() {
-		t.Errorf("got %+v, %v, want a volume of its own", c, err)
+	if c, _, err := load(t, strings.Replace(least, "primaryVolume: blobs", "primaryVolume: own", 1)); err != nil || c.PrimaryVolume != "own" {
+		t.Errorf("got %+v, %v, want another primary volume", c, err)
 	}
 }
 

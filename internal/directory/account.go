@@ -154,16 +154,6 @@ func (d *Directory) Account(ctx context.Context, id account.ID) (Account, error)
 	return a, err
 }
 
-// AccountByName gives an account or a list by name, in the spelling of account.ParseName; an unknown one is NotFound.
-func (d *Directory) AccountByName(ctx context.Context, name string) (Account, error) {
-	var a Account
-	err := d.store.read(ctx, func(q *query) (err error) {
-		a, err = q.mustKnowName(name)
-		return err
-	})
-	return a, err
-}
-
 // CountByHome gives the number of accounts, lists aside, that each mailstore is home of.
 func (d *Directory) CountByHome(ctx context.Context) (map[string]int, error) {
 	type home struct {

@@ -23,7 +23,7 @@ func testCreateAccount(t *testing.T, r rig) {
 	}
 	byID, err := d.Account(t.Context(), made.ID)
 	must(t, err)
-	byName, err := d.AccountByName(t.Context(), "john@example.com")
+	byName, err := directory.AccountByName(t.Context(), d, "john@example.com")
 	must(t, err)
 	if byID != made || byName != made {
 		t.Errorf("by id %+v, by name %+v, want %+v", byID, byName, made)
@@ -124,14 +124,14 @@ func testNamesAreBytes(t *testing.T, r rig) {
 	for _, name := range []string{"a@x", "ä@x", "a\u0308@x", "ß@x", "ss@x"} {
 		newAccount(t, d, name, "")
 	}
-	a, err := d.AccountByName(t.Context(), "ss@x")
+	a, err := directory.AccountByName(t.Context(), d, "ss@x")
 	must(t, err)
 	if a.Name != "ss@x" {
 		t.Errorf("got %q", a.Name)
 	}
-	_, err = d.AccountByName(t.Context(), "A@x")
+	_, err = directory.AccountByName(t.Context(), d, "A@x")
 	wantKind(t, err, fault.NotFound)
-	_, err = d.AccountByName(t.Context(), "a@x ")
+	_, err = directory.AccountByName(t.Context(), d, "a@x ")
 	wantKind(t, err, fault.NotFound)
 }
 

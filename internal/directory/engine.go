@@ -29,6 +29,9 @@ type engine interface {
 	// beginRead starts a transaction that reads one state.
 	beginRead(ctx context.Context, db *sql.DB) (*sql.Tx, error)
 
+	// serverTime reads the time of the database's own clock, in milliseconds; empty: it has none.
+	serverTime() string
+
 	// class says what an error means for the transaction in which it came up.
 	class(err error) errorClass
 

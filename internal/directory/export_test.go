@@ -17,3 +17,13 @@ func AllAccounts(ctx context.Context, d *Directory) ([]Account, error) {
 	})
 	return all, err
 }
+
+// AccountByName gives an account or a list of the directory itself by name.
+func AccountByName(ctx context.Context, d *Directory, name string) (Account, error) {
+	var a Account
+	err := d.store.read(ctx, func(q *query) (err error) {
+		a, err = q.mustKnowName(name)
+		return err
+	})
+	return a, err
+}

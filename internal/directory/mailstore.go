@@ -13,6 +13,9 @@ import (
 // name is refused. Heartbeats must come several times as often.
 const IncarnationLiveFor = 6 * time.Second
 
+// FQDNBytesMax is the length of the longest host name (RFC 1035, section 2.3.4).
+const FQDNBytesMax = 253
+
 // Mailstore is a node that holds mailboxes. The addresses are where its frontends and APIs are reached, host:port.
 type Mailstore struct {
 	FQDN        string
@@ -20,13 +23,12 @@ type Mailstore struct {
 	PeerAddr    string
 	LMTPAddr    string
 	IMAPAddr    string
-	LocalVolume bool      // its primary volume is its own: replicas of its accounts could not read their blobs
 	Incarnation string    // a random text kept in the mailstore's own database
 	SeenAt      time.Time // of its last heartbeat; not followed by copies
 	Version     int64
 }
 
-const mailstoreColumns = "fqdn, admin_addr, peer_addr, lmtp_addr, imap_addr, local_volume, incarnation, seen_at, version"
+const mailstoreColumns = "fqdn, admin_addr, peer_addr, lmtp_addr, imap_addr, incarnation, seen_at, version"
 
 // RegisterMailstore makes a mailstore known, or its addresses. Exists is the answer while another incarnation of the
 // name is alive: a second process of one FQDN must not start. An incarnation of the same mailstore that is gone for
@@ -34,6 +36,9 @@ const mailstoreColumns = "fqdn, admin_addr, peer_addr, lmtp_addr, imap_addr, loc
 func (d *Directory) RegisterMailstore(ctx context.Context, m Mailstore) error {
 	if m.FQDN == "" || m.FQDN != strings.ToLower(m.FQDN) || strings.ContainsAny(m.FQDN, " ,/@*?") {
 		return fault.New(fault.Invalid, "%q is not a mailstore's FQDN: want a host name in lower case", m.FQDN)
+	}
+	if len(m.FQDN) > FQDNBytesMax {
+		return fault.New(fault.Invalid, "%.80q… is longer than the %d bytes that a host name may have", m.FQDN, FQDNBytesMax)
 	}
 	if m.Incarnation == "" {
 		return fault.New(fault.Invalid, "the mailstore %s has no incarnation", m.FQDN)
@@ -88,28 +93,38 @@ func (d *Directory) Heartbeat(ctx context.Context, fqdn, incarnation string) err
 	})
 }
 
-// Mailstores gives every mailstore, by FQDN.
+// Mailstores gives every mailstore, by FQDN. SeenAt is by this machine's clock.
 func (d *Directory) Mailstores(ctx context.Context) ([]Mailstore, error) {
+	return d.mailstores(ctx, "ORDER BY fqdn")
+}
+
+// Mailstore gives one mailstore; an unknown one is NotFound. SeenAt is by this machine's clock.
+func (d *Directory) Mailstore(ctx context.Context, fqdn string) (Mailstore, error) {
+	found, err := d.mailstores(ctx, "WHERE fqdn = ?", fqdn)
+	if err == nil && len(found) == 0 {
+		err = noMailstore(fqdn)
+	}
+	if err != nil {
+		return Mailstore{}, err
+	}
+	return found[0], nil
+}
+
+func (d *Directory) mailstores(ctx context.Context, which string, args ...any) ([]Mailstore, error) {
 	var all []Mailstore
 	err := d.store.read(ctx, func(q *query) (err error) {
-		all, err = rows(q, scanMailstore, "SELECT "+mailstoreColumns+" FROM mailstores ORDER BY fqdn")
+		if all, err = rows(q, scanMailstore, "SELECT "+mailstoreColumns+" FROM mailstores "+which, args...); err != nil {
+			return err
+		}
+		skew, err := q.skew()
+		for i := range all {
+			if !all[i].SeenAt.IsZero() {
+				all[i].SeenAt = all[i].SeenAt.Add(skew)
+			}
+		}
 		return err
 	})
 	return all, err
-}
-
-// Mailstore gives one mailstore; an unknown one is NotFound.
-func (d *Directory) Mailstore(ctx context.Context, fqdn string) (Mailstore, error) {
-	var m Mailstore
-	err := d.store.read(ctx, func(q *query) error {
-		one, found, err := q.mailstore(fqdn)
-		if err == nil && !found {
-			err = noMailstore(fqdn)
-		}
-		m = one
-		return err
-	})
-	return m, err
 }
 
 // DeleteMailstore forgets a mailstore. It is refused (Invalid) while accounts or replicas are there; the message counts
@@ -174,18 +189,18 @@ func (q *query) mustKnowMailstore(fqdn string) error {
 }
 
 func (t *tx) putMailstore(m Mailstore) error {
-	values := []any{m.AdminAddr, m.PeerAddr, m.LMTPAddr, m.IMAPAddr, m.LocalVolume, m.Incarnation, millis(m.SeenAt), m.Version,
+	values := []any{m.AdminAddr, m.PeerAddr, m.LMTPAddr, m.IMAPAddr, m.Incarnation, millis(m.SeenAt), m.Version,
 		m.FQDN}
-	return t.put(`UPDATE mailstores SET admin_addr = ?, peer_addr = ?, lmtp_addr = ?, imap_addr = ?, local_volume = ?,
+	return t.put(`UPDATE mailstores SET admin_addr = ?, peer_addr = ?, lmtp_addr = ?, imap_addr = ?,
 		incarnation = ?, seen_at = ?, version = ? WHERE fqdn = ?`, values,
-		`INSERT INTO mailstores (admin_addr, peer_addr, lmtp_addr, imap_addr, local_volume, incarnation, seen_at, version, fqdn)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, values)
+		`INSERT INTO mailstores (admin_addr, peer_addr, lmtp_addr, imap_addr, incarnation, seen_at, version, fqdn)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, values)
 }
 
 func scanMailstore(row scanner) (Mailstore, error) {
 	var m Mailstore
 	var seen int64
-	err := row.Scan(&m.FQDN, &m.AdminAddr, &m.PeerAddr, &m.LMTPAddr, &m.IMAPAddr, &m.LocalVolume, &m.Incarnation, &seen, &m.Version)
+	err := row.Scan(&m.FQDN, &m.AdminAddr, &m.PeerAddr, &m.LMTPAddr, &m.IMAPAddr, &m.Incarnation, &seen, &m.Version)
 	m.SeenAt = fromMillis(seen)
 	return m, err
 }

@@ -117,22 +117,3 @@ func testConfig(t *testing.T, r rig) {
 	wantKind(t, d.SetConfig(t.Context(), "", "1"), fault.Invalid)
 	wantKind(t, d.SetConfig(t.Context(), "big", strings.Repeat("x", directory.ConfigValueBytesMax+1)), fault.TooLarge)
 }
-
-// Whether a mailstore's volume is its own is known to all, and follows its configuration.
-func TestLocalVolumeIsFollowed(t *testing.T) { onEngines(t, testLocalVolumeIsFollowed) }
-
-func testLocalVolumeIsFollowed(t *testing.T, r rig) {
-	d := r.newDirectory(t, directory.Options{})
-	for _, local := range []bool{true, false} {
-		m := mailstore(mbox1)
-		m.LocalVolume = local
-		must(t, d.RegisterMailstore(t.Context(), m))
-		stored, err := d.Mailstore(t.Context(), mbox1)
-		must(t, err)
-		changes, err := d.Since(t.Context(), stored.Version-1)
-		must(t, err)
-		if stored.LocalVolume != local || len(changes.Mailstores) != 1 || changes.Mailstores[0].LocalVolume != local {
-			t.Errorf("stored %+v, followed %+v, want %v", stored, changes.Mailstores, local)
-		}
-	}
-}

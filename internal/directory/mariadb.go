@@ -248,6 +248,8 @@ func (m *mariaServer) settle(ctx context.Context, db *sql.DB, mark [16]byte) (do
 	return false, tx.Commit()
 }
 
+func (m *mariaServer) serverTime() string { return serverTime }
+
 func (m *mariaServer) class(err error) errorClass {
 	switch {
 	case errors.Is(err, errUndone):

@@ -68,7 +68,7 @@ const contended = 40
 
 // contend tries to create accounts that other processes try to create, and to be home of one account in every epoch.
 func contend(ctx context.Context, d *directory.Directory, role string) error {
-	shared, err := d.AccountByName(ctx, "shared@x")
+	shared, err := directory.AccountByName(ctx, d, "shared@x")
 	if err != nil {
 		return err
 	}

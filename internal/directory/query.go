@@ -12,6 +12,8 @@ type query struct {
 	ctx  context.Context
 	sql  *sql.Tx
 	lock string // what a SELECT ends with whose rows are written after it
+
+	store *store // of one that only reads
 }
 
 // tx is one caller's part of a transaction that writes.
@@ -55,6 +57,17 @@ func (t *tx) put(update string, updateArgs []any, insert string, insertArgs []an
 	}
 	_, err = t.exec(insert, insertArgs...)
 	return err
+}
+
+// skew is how far this machine's clock is before the one that stamps rows.
+func (q *query) skew() (time.Duration, error) {
+	ask := q.store.engine.serverTime()
+	if ask == "" || q.store.clock != nil {
+		return 0, nil
+	}
+	var ms int64
+	_, err := q.row(ask, nil, &ms)
+	return q.store.now().Sub(fromMillis(ms)), err
 }
 
 func (q *query) counter(name string) (int64, error) {

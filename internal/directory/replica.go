@@ -154,17 +154,6 @@ func (d *Directory) Replicas(ctx context.Context, id account.ID) ([]Replica, err
 	return all, err
 }
 
-// ReplicasOn gives the replicas on a mailstore.
-func (d *Directory) ReplicasOn(ctx context.Context, mailstore string) ([]Replica, error) {
-	var all []Replica
-	err := d.store.read(ctx, func(q *query) (err error) {
-		all, err = rows(q, scanReplica,
-			"SELECT "+replicaColumns+" FROM replicas WHERE mailstore = ? ORDER BY account_id", mailstore)
-		return err
-	})
-	return all, err
-}
-
 const replicaColumns = "account_id, mailstore, priority, state, removing, updated_at, version"
 
 func (q *query) replicas(id account.ID) ([]Replica, error) {

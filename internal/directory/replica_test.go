@@ -34,9 +34,8 @@ func testReplicas(t *testing.T, r rig) {
 	if again != changed {
 		t.Errorf("the same wish wrote %+v over %+v", again, changed)
 	}
-	on, err := d.ReplicasOn(ctx, mbox2)
-	if err != nil || len(on) != 1 || on[0] != changed {
-		t.Errorf("ReplicasOn gives %+v, %v", on, err)
+	if all, err := d.Replicas(ctx, a.ID); err != nil || len(all) != 2 || all[0] != changed {
+		t.Errorf("stored are %+v, %v", all, err)
 	}
 	wantKind(t, d.SetReplicaState(ctx, a.ID, mbox1, directory.Gap), fault.NotFound)
 	wantKind(t, d.SetReplicaState(ctx, a.ID, mbox2, "tired"), fault.Invalid)

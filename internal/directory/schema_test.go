@@ -80,7 +80,7 @@ func checkReleased(t *testing.T, opts directory.Options, number string) {
 	ctx := t.Context()
 	d := must1(directory.Open(opts))(t)
 	defer d.Close()
-	a := must1(d.AccountByName(ctx, "old@example.com"))(t)
+	a := must1(directory.AccountByName(ctx, d, "old@example.com"))(t)
 	if a.MailHost != mbox1 || a.Epoch != 7 || a.Stream != 3 || !a.GlobalAdmin {
 		t.Errorf("account %+v", a)
 	}

@@ -21,7 +21,7 @@ func (s *store) read(ctx context.Context, f func(*query) error) error {
 			return err
 		}
 		defer tx.Rollback() // nothing was written
-		return f(&query{ctx: ctx, sql: tx})
+		return f(&query{ctx: ctx, sql: tx, store: s})
 	})
 	if err != nil && ctx.Err() != nil {
 		return fault.Wrap(fault.Interrupted, err, "interrupted")

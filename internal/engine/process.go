@@ -1,13 +1,17 @@
 package engine
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +20,8 @@ import (
 
 // tailBytes is how much of an engine's log stands in an error.
 const tailBytes = 4 << 10
+
+const freezeMax = 5 * time.Second
 
 // Process is a child that dies with this process, however this one ends.
 type Process struct {
@@ -61,12 +67,45 @@ func (p *Process) Succeeded() bool { return p.cmd.ProcessState != nil && p.cmd.P
 // PID is the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal: SIGSTOP freezes the process, SIGCONT ends that.
+// Signal sends a signal: SIGSTOP freezes the process, SIGCONT ends that. It returns when a process that it froze does
+// nothing any more.
 func (p *Process) Signal(which syscall.Signal) error {
 	if err := p.cmd.Process.Signal(which); err != nil {
 		return fault.Wrap(fault.Internal, err, "%s takes no signal", p.cmd.Path)
 	}
+	if which != syscall.SIGSTOP {
+		return nil
+	}
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	late := time.NewTimer(freezeMax)
+	defer late.Stop()
+	for !p.frozen() {
+		select {
+		case <-look.C:
+		case <-p.ended:
+			return fault.New(fault.Internal, "%s has ended", p.cmd.Path)
+		case <-late.C:
+			return fault.New(fault.Internal, "%s does not freeze", p.cmd.Path)
+		}
+	}
 	return nil
+}
+
+// frozen reports whether every thread of the process has taken its SIGSTOP: on a busy machine some go on for a while.
+func (p *Process) frozen() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // that thread has ended
+		}
+		// The state follows the name, which stands in parentheses and may hold any character (proc_pid_stat(5)).
+		if _, rest, found := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " "); !found || !strings.HasPrefix(rest, "T") {
+			return false
+		}
+	}
+	return err == nil && len(threads) > 0
 }
 
 // Kill ends the process as a loss of it does: kill -9. It returns when the process is gone.

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -108,7 +109,7 @@ func NewConnector(c Config, o Options) (driver.Connector, error) {
 		// The driver's error could quote the configuration.
 		return nil, fault.New(fault.Invalid, "the configuration of MariaDB at %s is invalid", c.Address)
 	}
-	return &connector{Connector: inner, session: session(o, timeout)}, nil
+	return &connector{Connector: inner, session: session(o, timeout), causal: o.CausalReads}, nil
 }
 
 func (c Config) answerTimeout() time.Duration {
@@ -138,9 +139,6 @@ func session(o Options, timeout time.Duration) []string {
 		"SESSION time_zone = '+00:00'",
 		"SESSION autocommit = ON",
 	}
-	if o.CausalReads {
-		set = append(set, "SESSION wsrep_sync_wait = 7")
-	}
 	level := "REPEATABLE READ"
 	if o.Isolation == ReadCommitted {
 		level = "READ COMMITTED"
@@ -152,6 +150,7 @@ func session(o Options, timeout time.Duration) []string {
 type connector struct {
 	driver.Connector
 	session []string
+	causal  bool
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -165,5 +164,18 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 	}
+	if c.causal {
+		_, err := conn.(driver.ExecerContext).ExecContext(ctx, "SET SESSION wsrep_sync_wait = 7", nil)
+		if err != nil && !isUnknownVariable(err) { // a server that was built without Galera
+			_ = conn.Close()
+			return nil, err
+		}
+	}
 	return conn, nil
+}
+
+func isUnknownVariable(err error) bool {
+	const unknownSystemVariable = 1193
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && e.Number == unknownSystemVariable
 }

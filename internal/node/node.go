@@ -208,7 +208,6 @@ func (n *Node) registration(ctx context.Context) (directory.Mailstore, error) {
 	l, at := n.config.Listen, n.config.AdvertisedAddress
 	self := directory.Mailstore{
 		FQDN: n.config.FQDN, AdminAddr: at(l.Admin), PeerAddr: at(l.Peer), LMTPAddr: at(l.LMTP), IMAPAddr: at(l.IMAP),
-		LocalVolume: !n.config.Centralised(),
 	}
 	err := n.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {
 		stored, ok, err := tx.Value(incarnationKey)
