@@ -85,6 +85,48 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// TestSeenWhenDurable has no snapshot begin between the moment at which InnoDB shows a commit and the one at which it is durable
+// and answered: what a session has read must not be taken back by a loss of power.
+func TestSeenWhenDurable(t *testing.T) {
+	p, x := throughProxy(t)
+	s := p.open(t)
+	update(t, s, set("key", "old"))
+	value(t, s, "key")
+	var hit, hold chan struct{}
+	armed, result := make(chan struct{}), make(chan error, 1)
+	go func() {
+		result <- s.Update(t.Context(), metadata.Fsynced, func(tx *metadata.Tx) error {
+			err := tx.SetValue("key", []byte("new"))
+			hit, hold = x.arm(heldBack, false), x.hold
+			close(armed)
+			return err
+		})
+	}()
+	<-armed
+	<-hit
+	direct := *p.config
+	direct.Address = server.Address()
+	db, err := mariadb.Open(direct, mariadb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var shown string
+	if err := db.QueryRowContext(t.Context(), "SELECT content FROM setting WHERE name = '.key'").Scan(&shown); err != nil || shown != "new" {
+		t.Errorf("the server shows %q (%v) while its answer is on its way, want it committed", shown, err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	wantKind(t, s.View(short, func(*metadata.View) error { t.Error("a snapshot during a commit"); return nil }), fault.Interrupted)
+	close(hold)
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	if got, _ := value(t, s, "key"); got != "new" {
+		t.Errorf("got %q after the commit, want what it wrote", got)
+	}
+}
+
 // TestClosedInDoubt closes a store whose server does not say what became of a commit.
 func TestClosedInDoubt(t *testing.T) {
 	p, x := throughProxy(t)

@@ -16,6 +16,7 @@ const (
 	nowhere     cut = iota
 	beforeAsked     // the next request is not passed on
 	beforeTold      // it is, and its answer is not
+	heldBack        // its answer is passed on late
 )
 
 // proxy stands between a store and the server, and ends connections at the worst moments.
@@ -28,7 +29,8 @@ type proxy struct {
 	mu    sync.Mutex
 	where cut
 	shut  bool          // new connections are ended at once
-	hit   chan struct{} // closed when a connection was ended at where
+	hit   chan struct{} // closed when a connection was ended at where, or an answer is held back
+	hold  chan struct{} // closed when the answer that is held back may go
 	conns map[net.Conn]bool
 }
 
@@ -59,7 +61,7 @@ func (x *proxy) accept() {
 			continue
 		}
 		x.ended.Go(func() { x.requests(client, server) })
-		x.ended.Go(func() { _, _ = io.Copy(client, server); x.end(client, server) })
+		x.ended.Go(func() { x.answers(client, server) })
 	}
 }
 
@@ -109,19 +111,50 @@ func (x *proxy) requests(client, server net.Conn) {
 	}
 }
 
+func (x *proxy) answers(client, server net.Conn) {
+	defer x.end(client, server)
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := server.Read(buf)
+		if err != nil {
+			return
+		}
+		if hit, hold := x.holding(); hit != nil {
+			close(hit)
+			<-hold
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
 func (x *proxy) strike() (cut, chan struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	where := x.where
+	if where == heldBack {
+		return nowhere, nil
+	}
 	x.where = nowhere
 	return where, x.hit
+}
+
+func (x *proxy) holding() (hit, hold chan struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.where != heldBack {
+		return nil, nil
+	}
+	x.where = nowhere
+	return x.hit, x.hold
 }
 
 // arm has the next request of any connection ended there; shut keeps new connections away until let.
 func (x *proxy) arm(where cut, shut bool) (hit chan struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.where, x.shut, x.hit = where, shut, make(chan struct{})
+	x.where, x.shut, x.hit, x.hold = where, shut, make(chan struct{}), make(chan struct{})
 	return x.hit
 }
 
