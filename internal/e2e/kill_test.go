@@ -26,5 +26,6 @@ func TestKillSourceUnderLoad(t *testing.T) {
 		c.settled(1, 2, names)
 		c.verify(1, ledgers)
 		sameAll(t, c.pictures(1, names), shown)
+		c.noBodyMissing()
 	}
 }

@@ -36,6 +36,7 @@ func (p *pass) discarded(ctx context.Context) error {
 		if err != nil || len(due) == 0 {
 			return err
 		}
+		p.result.looked += len(due)
 		if err := p.page(ctx, due); err != nil || len(due) < pageRows {
 			return err
 		}
@@ -225,6 +226,7 @@ func (p *pass) ended(ctx context.Context) error {
 		return err
 	}
 	all = slices.DeleteFunc(all, func(e metadata.Ended) bool { return e.At > p.upTo })
+	p.result.looked += len(all)
 	for page := range slices.Chunk(all, pageRows) {
 		held := p.stillHeld(ctx, page)
 		for _, e := range page {

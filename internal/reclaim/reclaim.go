@@ -89,10 +89,12 @@ func New(c Config) *Reclaimer {
 type Result struct {
 	Removed int // blobs
 	Waiting int // blobs that are due and could not be removed yet
+
+	looked int // rows that are due, on any primary's list
 }
 
-// Run makes passes until the context ends. While nothing that is due can be removed, for a mailstore or a volume is away, they
-// become rare.
+// Run makes passes until the context ends. While nothing of what is due can be removed here they become rare: a mailstore or a
+// volume is away, or all of it is that of other primaries, and a look costs as much as there is.
 func (r *Reclaimer) Run(ctx context.Context) {
 	wait := r.c.Every
 	for sleep(ctx, wait) {
@@ -106,7 +108,9 @@ func (r *Reclaimer) Run(ctx context.Context) {
 		if result.Removed > 0 {
 			r.c.Logger.Info("blobs of removed messages were removed", "blobs", result.Removed, "waiting", result.Waiting)
 		}
-		if wait = r.c.Every; result.Removed == 0 && (result.Waiting > 0 || err != nil) {
+		if result.Removed > 0 || result.looked == 0 && err == nil {
+			wait = r.c.Every
+		} else {
 			wait = min(2*wait, max(idlePauseMax, r.c.Every))
 		}
 	}

@@ -208,7 +208,7 @@ func (p *place) pass() reclaim.Result {
 
 func (p *place) want(what string, removed, waiting int) {
 	p.t.Helper()
-	if got := p.pass(); got != (reclaim.Result{Removed: removed, Waiting: waiting}) {
+	if got := p.pass(); got.Removed != removed || got.Waiting != waiting {
 		p.t.Errorf("%s: got %+v, want %d removed and %d waiting", what, got, removed, waiting)
 	}
 }
@@ -319,4 +319,31 @@ func TestInterruptedPass(t *testing.T) {
 		t.Error("a pass without time succeeded")
 	}
 	p.want("again", 10, 0)
+}
+
+// Run removes what is due by itself.
+func TestRun(t *testing.T) {
+	p := newPlace(t)
+	p.discard(p.account("user@example.com"), "one", 0, 3)
+	p.clock.pass(week)
+	r := reclaim.New(reclaim.Config{
+		Mailstore: p.mailstore, Store: p.store, Wishes: p.follower.Copy(), Peers: p.peers, Logger: slog.New(slog.DiscardHandler),
+		Clock: p.clock, Every: time.Millisecond,
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.Run(ctx)
+	}()
+	removed := 0
+	for deadline := time.Now().Add(time.Minute); removed < 3; time.Sleep(time.Millisecond) {
+		removed += len(p.one.take())
+		if time.Now().After(deadline) {
+			t.Fatalf("%d blobs were removed, want 3", removed)
+		}
+	}
+	cancel()
+	<-ended
 }
