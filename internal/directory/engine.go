@@ -32,6 +32,9 @@ type engine interface {
 	// serverTime reads the time of the database's own clock, in milliseconds; empty: it has none.
 	serverTime() string
 
+	// tidy removes what the engine keeps for itself and no longer needs.
+	tidy(ctx context.Context, tx *sql.Tx, now time.Time) error
+
 	// class says what an error means for the transaction in which it came up.
 	class(err error) errorClass
 

@@ -25,6 +25,8 @@ const (
 	// after this long, which is well before others are taken for dead (IncarnationLiveFor).
 	mariaIdleTransactionMax = 3 * time.Second
 
+	writersKeptFor = 30 * 24 * time.Hour // a process that runs writes every few seconds
+
 	mariaConnectionLife = time.Hour // then a connection is made anew, to wherever the name leads by now
 
 	// mariaPacketBytesMin is twice the largest statement (an operation's parameters), whose text may be longer than its values.
@@ -183,12 +185,13 @@ func (m *mariaServer) commit(ctx context.Context, db *sql.DB, conn *sql.Conn, tx
 	if err == nil {
 		return nil
 	}
+	m.unsure.Store(true)
 	// Whatever it said, the transaction may still be open: the connection must not be used again.
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	done, problem := m.outcome(ctx, db, mark)
 	switch {
 	case problem != nil:
-		return fault.Wrap(fault.DirectoryUnavailable, errors.Join(err, problem), "the directory did not say whether a change was made").
+		return fault.Wrap(fault.DirectoryUnavailable, errors.Join(errDoubt, err, problem), "the directory did not say whether a change was made").
 			WithHint("when it answers again, look whether the change was made before you repeat it")
 	case done:
 		return nil
@@ -196,8 +199,12 @@ func (m *mariaServer) commit(ctx context.Context, db *sql.DB, conn *sql.Conn, tx
 	return errors.Join(errUndone, err)
 }
 
-// errUndone says that a transaction certainly had, and will have, no effect.
-var errUndone = errors.New("the transaction was undone")
+var (
+	// errUndone says that a transaction certainly had, and will have, no effect.
+	errUndone = errors.New("the transaction was undone")
+	// errDoubt says that nobody knows: the transaction must not be repeated.
+	errDoubt = errors.New("the transaction is in doubt")
+)
 
 // mark writes that this process's last transaction is the one of this mark.
 func (m *mariaServer) mark(ctx context.Context, tx *sql.Tx, mark [16]byte) error {
@@ -248,13 +255,19 @@ func (m *mariaServer) settle(ctx context.Context, db *sql.DB, mark [16]byte) (do
 	return false, tx.Commit()
 }
 
+// tidy forgets processes that have not written for long.
+func (m *mariaServer) tidy(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	_, err := tx.ExecContext(ctx, "DELETE FROM writers WHERE marked < ?", millis(now.Add(-writersKeptFor)))
+	return err
+}
+
 func (m *mariaServer) serverTime() string { return serverTime }
 
 func (m *mariaServer) class(err error) errorClass {
 	switch {
 	case errors.Is(err, errUndone):
 		return errAgain
-	case errors.Is(err, sql.ErrTxDone): // undone when the time was up
+	case errors.Is(err, errDoubt), errors.Is(err, sql.ErrTxDone): // the latter: undone when the time was up
 		return errOther
 	}
 	switch mariadb.ClassOf(err) {

@@ -28,7 +28,10 @@ func (d *Directory) Prune(ctx context.Context) error {
 		if err := t.pruneNotifications(); err != nil {
 			return err
 		}
-		return t.pruneRemoved()
+		if err := t.pruneRemoved(); err != nil {
+			return err
+		}
+		return d.store.engine.tidy(t.ctx, t.sql, t.now)
 	})
 }
 

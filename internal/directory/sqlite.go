@@ -149,6 +149,8 @@ func (s *sqliteFile) beginRead(ctx context.Context, db *sql.DB) (*sql.Tx, error)
 	return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 }
 
+func (s *sqliteFile) tidy(context.Context, *sql.Tx, time.Time) error { return nil }
+
 func (s *sqliteFile) serverTime() string { return "" } // it is the machine's
 
 func (s *sqliteFile) class(err error) errorClass {

@@ -146,6 +146,26 @@ func newWorld(t *testing.T, priorityB, priorityC int) *world {
 	return w
 }
 
+// TestEpochOfAnItem: an operation that an older release stored goes on with the epochs that it began with.
+func TestEpochOfAnItem(t *testing.T) {
+	of := Parameters{Epochs: []uint64{4, 5}}
+	for _, c := range []struct {
+		p     Parameters
+		item  operation.Item
+		epoch uint64
+	}{
+		{Parameters{}, operation.Item{Position: 1, Parameter: "7"}, 7},
+		{of, operation.Item{Position: 1}, 5},
+		{of, operation.Item{Position: 2}, 0},
+		{Parameters{}, operation.Item{Position: 0, Parameter: "x"}, 0},
+	} {
+		epoch, err := c.p.epochOf(c.item)
+		if epoch != c.epoch || (err == nil) != (c.epoch > 0) {
+			t.Errorf("%+v: got %d, %v, want %d", c.item, epoch, err, c.epoch)
+		}
+	}
+}
+
 // run runs a promotion to its end and gives the outcome of its only item.
 func (w *world) run(p Parameters) operation.Item {
 	w.t.Helper()
