@@ -49,10 +49,14 @@ func (m *Mailstore) RemoveBlob(ctx context.Context, volume, name string) error {
 
 // Pending are the contents that transactions in flight would put, of all accounts. A record in doubt may land long after its
 // client was told a temporary failure, and name blobs that no row does yet. Whoever reads rows after this call sees what was
-// decided meanwhile.
-func (m *Mailstore) Pending() map[account.ID][]mailbox.Content {
+// decided meanwhile. It fails where a defect has made an account forget what it had in flight.
+func (m *Mailstore) Pending() (map[account.ID][]mailbox.Content, error) {
 	pending := map[account.ID][]mailbox.Content{}
 	for _, a := range m.All() {
+		if a.defect.Load() {
+			return nil, fault.New(fault.Internal, "a defect has left a change of account %s in doubt", a.id).
+				WithHint("restart %s, and report it", m.self)
+		}
 		a.mu.Lock()
 		if a.pending != nil && a.pending.delta != nil {
 			for _, c := range a.pending.delta.Contents {
@@ -63,7 +67,7 @@ func (m *Mailstore) Pending() map[account.ID][]mailbox.Content {
 		}
 		a.mu.Unlock()
 	}
-	return pending
+	return pending, nil
 }
 
 // Volume is a volume that this mailstore reaches. Kind: VolumeUnavailable.

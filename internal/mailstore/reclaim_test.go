@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/mailstore"
@@ -36,7 +37,7 @@ func TestNotWritten(t *testing.T) {
 			if _, err := deliver(t, one, "in flight", 1); mailstore.NotWritten(err) {
 				t.Errorf("in flight: got %v, which says that it was not written", err)
 			}
-			if got := a.m.Pending()[one.ID()]; len(got) != 1 || got[0].Blob != "in flight" {
+			if got := pending(t, a)[one.ID()]; len(got) != 1 || got[0].Blob != "in flight" {
 				t.Errorf("pending contents: got %+v", got)
 			}
 			if _, err := deliver(t, one, "waiting", 1); !mailstore.NotWritten(err) {
@@ -44,7 +45,7 @@ func TestNotWritten(t *testing.T) {
 			}
 			log.setAway(false)
 			await(t, "what was in flight", func() bool { names, _, _ := inbox(b, one.ID()); return len(names) == 1 })
-			await(t, "nothing in flight", func() bool { return len(a.m.Pending()) == 0 })
+			await(t, "nothing in flight", func() bool { return len(pending(t, a)) == 0 })
 		})
 	})
 	t.Run("decided by a fence", func(t *testing.T) {
@@ -86,6 +87,15 @@ func TestNotWritten(t *testing.T) {
 			_ = b
 		})
 	})
+}
+
+func pending(t *testing.T, h *host) map[account.ID][]mailbox.Content {
+	t.Helper()
+	contents, err := h.m.Pending()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contents
 }
 
 // The home of a deleted account keeps a list of its blobs; its replica does not.

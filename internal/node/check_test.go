@@ -125,9 +125,10 @@ func TestCheckBlobsSeesWhatIsInFlight(t *testing.T) {
 	if _, err := deliver(t, c.Nodes[0], id, "in flight"); err == nil {
 		t.Fatal("a delivery without a log succeeded")
 	}
-	pending := c.Nodes[0].Mailstore().Pending()[id]
-	if len(pending) != 1 {
-		t.Fatalf("pending: %+v", pending)
+	all, err := c.Nodes[0].Mailstore().Pending()
+	pending := all[id]
+	if err != nil || len(pending) != 1 {
+		t.Fatalf("pending: %+v, %v", all, err)
 	}
 	ageBlobs(t, c)
 	if op, r := checkBlobs(t, c, 0, true); op.State != "failed" || r.Removed.Blobs != 0 || !there(t, c.Nodes[0], pending[0]) {

@@ -34,7 +34,10 @@ func (r *Manager) References(ctx context.Context, volume string, alive func() er
 	if err := r.readAll(ctx); err != nil {
 		return err
 	}
-	pending := r.m.Pending() // before any row is read: what is decided from here on is in the rows
+	pending, err := r.m.Pending() // before any row is read: what is decided from here on is in the rows
+	if err != nil {
+		return err
+	}
 	if err := r.knowsAll(); err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func (r *Manager) References(ctx context.Context, volume string, alive func() er
 			}
 		}
 	}
-	err := r.exportedBlobs(func(id account.ID, ref blob.Ref) error {
+	err = r.exportedBlobs(func(id account.ID, ref blob.Ref) error {
 		return tellReference(volume, ref.Volume, peer.Reference{Account: id, Discarded: true}, ref.Name, yield)
 	})
 	if err != nil {
