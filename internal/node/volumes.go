@@ -99,18 +99,28 @@ func (n *Node) openBucket(record directory.Volume) (blob.Volume, error) {
 	if known, ok := v.buckets[record.Name]; ok && known.settings == settings {
 		return known.volume, nil
 	}
-	if v.cache == nil {
-		if v.cache, err = cache.Open(n.config.CacheFolder(), n.config.BlobCache.BytesMax, n.logger); err != nil {
-			return nil, err
-		}
-	}
 	bucket, err := s3.Open(settings, record.Name)
 	if err != nil {
 		return nil, err
 	}
 	v.closing = append(v.closing, bucket)
-	v.buckets[record.Name] = opened{settings, n.reached(v.cache.Wrap(bucket))}
+	v.buckets[record.Name] = opened{settings, n.reached(n.near(bucket))}
 	return v.buckets[record.Name].volume, nil
+}
+
+// near puts the cache before a volume. Without one everything works, and is slower: a cache that cannot be used is no reason to
+// refuse mail. The caller holds volumes.mu.
+func (n *Node) near(volume blob.Volume) blob.Volume {
+	v := &n.volumes
+	if v.cache == nil {
+		opened, err := cache.Open(n.config.CacheFolder(), n.config.BlobCache.BytesMax, n.logger)
+		if err != nil {
+			n.logger.Error("the blob cache cannot be used; bodies are read from their volumes", "error", err, "hint", fault.HintOf(err))
+			return volume
+		}
+		v.cache = opened
+	}
+	return v.cache.Wrap(volume)
 }
 
 // reached is a volume as this mailstore reaches it.
