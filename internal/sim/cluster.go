@@ -25,6 +25,8 @@ const (
 	volumeName    = "blobs"
 	brokerName    = "broker"
 	brokerAddress = "10.0.0.100:9092"
+	peerPort      = 7072
+	peerToken     = "0123456789abcdef-peer.token"
 )
 
 // Options say what is simulated. What is zero is chosen by the seed.

@@ -58,7 +58,7 @@ func (m *mailstore) config(l *life) config.Config {
 	c.Tokens = config.Tokens{Admin: filepath.Join(m.cluster.folder, "admin.token"), Peer: filepath.Join(m.cluster.folder, "peer.token")}
 	c.Volumes = []config.Volume{{Name: volumeName, Path: filepath.Join(m.cluster.folder, "blobs"), Centralised: true}}
 	c.PrimaryVolume, c.Log.Replication, c.Log.Streams = volumeName, 1, m.cluster.options.Streams
-	c.Listen = config.Listen{Admin: at(7071), Peer: at(7072), LMTP: at(7025)}
+	c.Listen = config.Listen{Admin: at(7071), Peer: at(peerPort), LMTP: at(7025)}
 	return c
 }
 

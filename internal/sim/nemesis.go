@@ -2,15 +2,15 @@ package sim
 
 import (
 	"context"
-	"fmt"
+	"net/netip"
 	"slices"
 	"testing/synctest"
 	"time"
 
 	"mailreplica/internal/account"
-	"mailreplica/internal/directory"
 	"mailreplica/internal/peer"
 	"mailreplica/internal/sim/check"
+	"mailreplica/internal/sim/network"
 )
 
 // nemesis makes things go wrong and plays the administrator, one action after another: between two of them every goroutine waits.
@@ -19,6 +19,8 @@ type nemesis struct {
 	actions []action
 	undo    []repair
 	down    map[*mailstore]time.Time // when it may come back
+	paused  map[account.ID]time.Time // when a pause was last wished for or ended
+	rescued map[account.ID]time.Time // when an account without a home was last promoted
 }
 
 type action struct {
@@ -34,12 +36,13 @@ type repair struct {
 }
 
 func newNemesis(c *cluster) *nemesis {
-	n := &nemesis{cluster: c, down: map[*mailstore]time.Time{}}
+	n := &nemesis{cluster: c, down: map[*mailstore]time.Time{}, paused: map[account.ID]time.Time{}, rescued: map[account.ID]time.Time{}}
 	all := []action{
 		{"kills", 4, func(context.Context) { n.crash(false) }},
 		{"cuts the power", 4, func(context.Context) { n.crash(true) }},
 		{"kills at a write", 4, func(context.Context) { n.crashAtWrite(false) }},
 		{"cuts the power at a write", 4, func(context.Context) { n.crashAtWrite(true) }},
+		{"takes the disk away", 3, n.loseDisk},
 		{"stops", 2, func(context.Context) { n.stop() }},
 		{"cuts links", 6, func(context.Context) { n.cutLinks() }},
 		{"cuts off", 4, func(context.Context) { n.cutOff() }},
@@ -74,7 +77,7 @@ func (n *nemesis) run(ctx context.Context, faulty time.Duration) {
 	pace := float64(time.Duration(100+n.random.IntN(2500)) * time.Millisecond)
 	for end := time.Now().Add(faulty); time.Now().Before(end); {
 		n.sleep(time.Duration(n.random.ExpFloat64() * pace))
-		n.tidy(false)
+		n.tidy(ctx, false)
 		choice := n.random.IntN(total)
 		for _, a := range n.actions {
 			if choice -= a.weight; choice < 0 {
@@ -85,7 +88,7 @@ func (n *nemesis) run(ctx context.Context, faulty time.Duration) {
 		}
 		synctest.Wait()
 	}
-	n.tidy(true)
+	n.tidy(ctx, true)
 }
 
 // sleep passes time, and ends the lives of mailstores whose disks fail meanwhile.
@@ -126,7 +129,7 @@ func (n *nemesis) comesBack(m *mailstore) {
 }
 
 // tidy ends the faults whose time is over, or all of them, and starts the mailstores that may come back.
-func (n *nemesis) tidy(all bool) {
+func (n *nemesis) tidy(ctx context.Context, all bool) {
 	n.undo = slices.DeleteFunc(n.undo, func(r repair) bool {
 		if over := all || time.Now().After(r.at); over {
 			r.do()
@@ -148,6 +151,7 @@ func (n *nemesis) tidy(all bool) {
 		}
 		n.trace.add("nemesis", "starts %s", m.last)
 	}
+	n.rescue(ctx)
 }
 
 func hasFailed(l *life) bool {
@@ -278,26 +282,34 @@ func (n *nemesis) loseDirectory() {
 	}
 }
 
-// promote asks a mailstore to take an account over, as a planner does.
+// promote asks a mailstore to take an account over, as a planner does: over the network, from some mailstore.
 func (n *nemesis) promote(ctx context.Context) {
-	m, id := n.aStore(), n.anAccount()
+	id := n.anAccount()
+	one := peer.FenceAccount{Account: id}
+	if a, err := n.dir.Account(ctx, id); err == nil && n.random.IntN(2) == 0 {
+		one.Epoch = a.Epoch + 1
+	}
+	if from := n.aLiving().life.Load(); from != nil {
+		n.fence(ctx, from.host, n.aStore(), one)
+	}
+}
+
+func (n *nemesis) fence(ctx context.Context, from *network.Host, m *mailstore, one peer.FenceAccount) {
 	l := m.life.Load()
-	if l == nil || l.node.Load() == nil {
+	if l == nil {
 		return
 	}
-	request := peer.FenceRequest{Operation: n.nextName("promotion"), Accounts: []peer.FenceAccount{{Account: id}}}
-	if a, err := n.dir.Account(ctx, id); err == nil && n.random.IntN(2) == 0 {
-		request.Accounts[0].Epoch = a.Epoch + 1
-	}
+	request := peer.FenceRequest{Operation: n.nextName("promotion"), Accounts: []peer.FenceAccount{one}}
 	n.background.Go(func() {
 		begun := time.Now()
-		err := l.node.Load().Service().Fence(ctx, request, func(r peer.FenceResult) {
-			if r.Error == "" && !l.dead.Load() {
-				n.history.Took(check.Taken{Account: id, Mailstore: m.name, At: time.Now()})
+		client := peer.NewClientOver(from.DialContext, peerToken, nil)
+		err := client.Fence(ctx, netip.AddrPortFrom(m.ip, peerPort).String(), request, func(r peer.FenceResult) {
+			if r.Error == "" {
+				n.history.Took(check.Taken{Account: one.Account, Mailstore: m.name, At: time.Now()})
 			}
-			n.trace.add("promotion", "%s on %s: %+v", id, m.name, r)
+			n.trace.add("promotion", "%s on %s: %+v", one.Account, m.name, r)
 		})
-		if took := time.Since(begun); took > time.Minute {
+		if took := time.Since(begun); took > 2*time.Minute {
 			n.problem("a promotion on %s took %s: %v", m.name, took, err)
 		}
 	})
@@ -332,18 +344,22 @@ func (n *nemesis) stopAgent(ctx context.Context) {
 }
 
 func (n *nemesis) pause(ctx context.Context) {
-	_, err := n.dir.SetPaused(ctx, n.anAccount(), true)
+	id := n.anAccount()
+	n.paused[id] = time.Now()
+	_, err := n.dir.SetPaused(ctx, id, true)
 	n.trace.add("nemesis", "pause: %v", err)
 }
 
 func (n *nemesis) resume(ctx context.Context) {
-	_, err := n.dir.SetPaused(ctx, n.anAccount(), false)
+	id := n.anAccount()
+	n.paused[id] = time.Now()
+	_, err := n.dir.SetPaused(ctx, id, false)
 	n.trace.add("nemesis", "resume: %v", err)
 }
 
 // mend ends every fault.
 func (n *nemesis) mend(ctx context.Context) {
-	n.tidy(true)
+	n.tidy(ctx, true)
 	for _, m := range n.stores {
 		if l := m.life.Load(); l != nil {
 			l.disk.KillAfter(-1, nil)
@@ -355,73 +371,4 @@ func (n *nemesis) mend(ctx context.Context) {
 			n.problem("the pause of %s could not be ended: %v", id, err)
 		}
 	}
-}
-
-// settle waits until all is as it is wished.
-func (n *nemesis) settle(ctx context.Context) {
-	why := ""
-	for end := time.Now().Add(settleWaitMax); time.Now().Before(end); n.sleep(time.Second) {
-		n.tidy(true)
-		if why = n.unsettled(ctx); why == "" {
-			return
-		}
-	}
-	n.problem("not settled %s after all was mended: %s", settleWaitMax, why)
-}
-
-const settleWaitMax = 20 * time.Minute
-
-// unsettled says what is not as it is wished, if anything is.
-func (n *nemesis) unsettled(ctx context.Context) string {
-	for _, m := range n.stores {
-		if l := m.life.Load(); l == nil || l.node.Load() == nil {
-			return m.name + " has not started"
-		}
-	}
-	for _, id := range n.accounts {
-		if why := n.unsettledAccount(ctx, id); why != "" {
-			return fmt.Sprintf("account %s: %s", id, why)
-		}
-	}
-	return ""
-}
-
-func (n *nemesis) unsettledAccount(ctx context.Context, id account.ID) string {
-	wish, err := n.dir.Account(ctx, id)
-	if err != nil {
-		return err.Error()
-	}
-	replicas, err := n.dir.Replicas(ctx, id)
-	if err != nil {
-		return err.Error()
-	}
-	home, ok := n.nodeOf(wish.MailHost).Mailstore().Account(id)
-	if !ok {
-		return "no copy at home on " + wish.MailHost
-	}
-	c := home.Copy()
-	if err := home.MayServe(); err != nil {
-		return "the home does not serve: " + err.Error()
-	}
-	switch {
-	case c.Epoch != wish.Epoch:
-		return fmt.Sprintf("the home is in epoch %d, the directory in %d", c.Epoch, wish.Epoch)
-	case c.IsPaused():
-		return "paused"
-	case len(replicas) == 0 && c.IsOpen():
-		return "open without replicas"
-	}
-	for _, r := range replicas {
-		if r.Removing || r.State != directory.Available {
-			return fmt.Sprintf("replica on %s is %s, removing %v", r.Mailstore, r.State, r.Removing)
-		}
-		a, ok := n.nodeOf(r.Mailstore).Mailstore().Account(id)
-		if !ok {
-			return "no copy on " + r.Mailstore
-		}
-		if other := a.Copy(); other.Committed != home.Copy().Committed || other.Epoch != c.Epoch {
-			return fmt.Sprintf("the copy on %s is at %d/%d, the home at %d/%d", r.Mailstore, other.Epoch, other.Committed, c.Epoch, c.Committed)
-		}
-	}
-	return ""
 }

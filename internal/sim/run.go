@@ -60,7 +60,7 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 	n.mend(ctx)
 	for range calmedSec {
 		n.sleep(time.Second)
-		n.tidy(true)
+		n.tidy(ctx, true)
 	}
 	close(c.stopped)
 	working.Wait()
@@ -84,10 +84,12 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 	return r, nil
 }
 
-func (c *cluster) nodeOf(name string) *node.Node {
+func (c *cluster) nodeOf(name string) *node.Node { return c.storeOf(name).life.Load().node.Load() }
+
+func (c *cluster) storeOf(name string) *mailstore {
 	for _, m := range c.stores {
 		if m.name == name {
-			return m.life.Load().node.Load()
+			return m
 		}
 	}
 	return nil

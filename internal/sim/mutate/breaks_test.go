@@ -1,0 +1,19 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// Every break must fit the sources as they are. What each is found by is shown by make mutate.
+func TestBreaksFit(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range breaks {
+		if _, err := patch(b, root); err != nil {
+			t.Errorf("%s: %v", b.name, err)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+// Command mutate shows that the simulation notices when a rule is taken away from the real code. Each break is a replacement in
+// the sources, which the compiler is given as an overlay: nothing of it is ever in the code that is delivered.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	seeds := flag.Int("seeds", 200, "within how many seeds each break is to be found")
+	only := flag.String("only", "", "part of the name of the breaks to try")
+	wait := flag.Duration("wait", 10*time.Minute, "bound on the time for one break")
+	flag.Parse()
+	missed := 0
+	for _, b := range breaks {
+		if !strings.Contains(b.name, *only) {
+			continue
+		}
+		found, err := try(b, *seeds, *wait)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", b.name, err)
+			os.Exit(1)
+		}
+		if found == "" {
+			missed++
+			found = fmt.Sprintf("NOT FOUND in %d seeds", *seeds)
+		}
+		fmt.Printf("| %s | %s | %s |\n", b.rule, b.name, found)
+	}
+	if missed > 0 {
+		fmt.Fprintf(os.Stderr, "%d breaks were not found\n", missed)
+		os.Exit(1)
+	}
+}
+
+// patch gives the text of a file with a break's edits.
+func patch(b break_, root string) (map[string]string, error) {
+	texts := map[string]string{}
+	for _, e := range b.edits {
+		path := filepath.Join(root, e.file)
+		text, known := texts[path]
+		if !known {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			text = string(content)
+		}
+		if n := strings.Count(text, e.old); n != 1 {
+			return nil, fmt.Errorf("%s holds %q %d times, not once: bring the break up to date", e.file, e.old, n)
+		}
+		texts[path] = strings.Replace(text, e.old, e.new, 1)
+	}
+	return texts, nil
+}
+
+var seedOf = regexp.MustCompile(`seed(\d+)`)
+
+// try builds the simulation with a break and runs it until it fails. found says by what; empty: it did not fail.
+func try(b break_, seeds int, wait time.Duration) (found string, err error) {
+	folder, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(folder)
+	binary, err := build(b, folder)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	run := exec.CommandContext(ctx, binary, "-test.run", "TestSimulation$", "-test.v", "-test.timeout", "0", "-seeds", fmt.Sprint(seeds))
+	run.Dir = folder
+	var out bytes.Buffer
+	run.Stdout, run.Stderr = &out, &out
+	begun := time.Now()
+	err = run.Run()
+	var exit *exec.ExitError
+	if err == nil {
+		return "", nil
+	}
+	if !errors.As(err, &exit) {
+		return "", err
+	}
+	seed := "?"
+	if all := seedOf.FindAllStringSubmatch(out.String(), -1); len(all) > 0 {
+		seed = all[len(all)-1][1]
+	}
+	if ctx.Err() != nil {
+		return fmt.Sprintf("stands still in seed %s", seed), nil
+	}
+	return fmt.Sprintf("seed %s, %s: %s", seed, time.Since(begun).Round(time.Second), firstProblem(out.String())), nil
+}
+
+// build compiles the simulation over the patched sources.
+func build(b break_, folder string) (binary string, err error) {
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", err
+	}
+	texts, err := patch(b, strings.TrimSpace(string(root)))
+	if err != nil {
+		return "", err
+	}
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for path, text := range texts {
+		patched := filepath.Join(folder, fmt.Sprintf("%d.go", len(overlay.Replace)))
+		if err := os.WriteFile(patched, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		overlay.Replace[path] = patched
+	}
+	list, err := json.Marshal(overlay)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "overlay.json"), list, 0o600); err != nil {
+		return "", err
+	}
+	binary = filepath.Join(folder, "sim.test")
+	compile := exec.Command("go", "test", "-c", "-overlay", filepath.Join(folder, "overlay.json"), "-o", binary, "mailreplica/internal/sim")
+	if text, err := compile.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, text)
+	}
+	return binary, nil
+}
+
+// firstProblem is the first line of a failure.
+func firstProblem(out string) string {
+	lines := strings.Split(out, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(strings.TrimSpace(line), "--- FAIL") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
+			if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal") {
+				return line
+			}
+			for _, before := range lines[:i] {
+				if strings.Contains(before, "sim_test.go:") && !strings.Contains(before, "simulated in") {
+					return shorten(before[strings.Index(before, ": ")+2:])
+				}
+			}
+		}
+	}
+	return "?"
+}
+
+var (
+	ids      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}`)
+	widthMax = 110
+)
+
+func shorten(line string) string {
+	line = ids.ReplaceAllString(line, "…")
+	if len(line) > widthMax {
+		line = line[:widthMax] + "…"
+	}
+	return line
+}
