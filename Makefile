@@ -6,7 +6,7 @@ ENGINES ?= embedded
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build run demo embedded production test quick check fuzz sim clean
+.PHONY: help build run demo embedded production test quick check fuzz sim mutate clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 
 sim: ## simulate clusters from SEEDS (default 100) seeds after FIRST (default 1), and go on for MINUTES (default 0)
 	$(GO) test ./internal/sim -run 'TestSimulation$$' -timeout 0 -seeds $(or $(SEEDS),100) -first $(or $(FIRST),1) -for $(or $(MINUTES),0)m
+
+mutate: ## take each rule away from the real code in turn, and have the simulation find it within SEEDS (default 200) seeds
+	$(GO) run ./internal/sim/mutate -seeds $(or $(SEEDS),200)
 
 clean: ## remove bin/
 	rm -rf bin
