@@ -2,6 +2,7 @@ package mariadb
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -27,7 +28,8 @@ const (
 	ReadOnly                 // the server takes no writes
 	Damaged                  // the server found its data damaged
 	Denied                   // user, password or rights
-	Missing                  // the database does not exist
+	Missing                  // the database does not exist, or is not granted to the user
+	Untrusted                // the server's certificate is not the one that was expected
 	TooLarge                 // a statement or value is larger than the server takes
 	Duplicate                // a unique key is taken
 	Interrupted              // our own context ended; the connection is closed
@@ -72,7 +74,6 @@ var classes = map[uint16]Class{
 	1712: Damaged, // ER_INDEX_CORRUPT
 	1932: Damaged, // ER_NO_SUCH_TABLE_IN_ENGINE
 
-	1044: Denied, // ER_DBACCESS_DENIED_ERROR
 	1045: Denied, // ER_ACCESS_DENIED_ERROR
 	1130: Denied, // ER_HOST_NOT_PRIVILEGED
 	1142: Denied, // ER_TABLEACCESS_DENIED_ERROR
@@ -81,6 +82,7 @@ var classes = map[uint16]Class{
 	1698: Denied, // ER_ACCESS_DENIED_NO_PASSWORD_ERROR
 	1820: Denied, // ER_MUST_CHANGE_PASSWORD
 
+	1044: Missing, // ER_DBACCESS_DENIED_ERROR: so a user with few rights is told that there is none, too
 	1049: Missing, // ER_BAD_DB_ERROR
 
 	1118: TooLarge, // ER_TOO_BIG_ROWSIZE
@@ -107,10 +109,21 @@ func ClassOf(err error) Class {
 		return Interrupted
 	case errors.Is(err, mysql.ErrPktTooLarge):
 		return TooLarge
+	case isUntrusted(err):
+		return Untrusted
+	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrOldPassword),
+		errors.Is(err, mysql.ErrUnknownPlugin):
+		return Denied
 	case isLost(err):
 		return Lost
 	}
 	return Ours
+}
+
+func isUntrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &certificate) || errors.As(err, &record)
 }
 
 // lost are what the driver says when a connection has ended, or can no longer be understood.
@@ -129,6 +142,9 @@ func isLost(err error) bool {
 	var way net.Error // refused, unreachable, timed out, unknown host
 	return errors.As(err, &way)
 }
+
+// grant is all that a package needs, for what it creates, too.
+const grant = "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP ON the database TO the user"
 
 // Explain gives an error a kind and a way to mend it. unavailable is the kind of a database that cannot be used, what is the
 // database's name in a sentence.
@@ -160,9 +176,12 @@ func Explain(unavailable fault.Kind, what string, err error) error {
 	case Damaged:
 		return wrap(unavailable, "is damaged", "look at the error log of the MariaDB server; restore a backup, or set the database aside and begin anew")
 	case Denied:
-		return wrap(unavailable, "does not let this user in", "check user and password; as root: GRANT ALL PRIVILEGES ON the database TO the user")
+		return wrap(unavailable, "does not let this user in", "check user and password; as root: "+grant)
 	case Missing:
-		return wrap(unavailable, "does not exist", "as root: CREATE DATABASE with the name in the configuration, and grant it to the user")
+		return wrap(unavailable, "does not exist, or is not granted to this user",
+			"check the name; as root: CREATE DATABASE, and "+grant)
+	case Untrusted:
+		return wrap(unavailable, "has a certificate that is not trusted", "check ca and the address, which the certificate must name")
 	case TooLarge:
 		return wrap(fault.TooLarge, "takes no value as large as that", "raise max_allowed_packet of the MariaDB server")
 	}

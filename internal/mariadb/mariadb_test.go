@@ -174,7 +174,7 @@ func TestRefusedLogins(t *testing.T) {
 		hint   string
 	}{
 		{"wrong password", func(c *mariadb.Config) { c.Password = password }, mariadb.Denied, "GRANT"},
-		{"no rights", func(c *mariadb.Config) { c.User, c.Password = "guest", password }, mariadb.Denied, "GRANT"},
+		{"no rights", func(c *mariadb.Config) { c.User, c.Password = "guest", password }, mariadb.Missing, "GRANT"},
 		{"unknown database", func(c *mariadb.Config) { c.Database = "nowhere" }, mariadb.Missing, "CREATE DATABASE"},
 		{"nobody listens", func(c *mariadb.Config) { c.Address = "127.0.0.1:1" }, mariadb.Lost, "MariaDB runs"},
 		{"no socket", func(c *mariadb.Config) { c.Address = "/nowhere/mariadb.sock" }, mariadb.Lost, "MariaDB runs"},

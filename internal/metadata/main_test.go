@@ -103,14 +103,19 @@ func inMariaDB(t testing.TB) place {
 	if err := server.CreateDatabase(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
+	const password = "not a secret" // a user who may do no more than what the documentation says
+	err := server.Execute(t.Context(), fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", name, password),
+		fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP ON %[1]s.* TO %[1]s@'127.0.0.1'", name))
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { // after the store was closed
-		if err := server.Execute(context.WithoutCancel(t.Context()), "DROP DATABASE "+name); err != nil {
+		ctx := context.WithoutCancel(t.Context())
+		if err := server.Execute(ctx, "DROP DATABASE "+name, fmt.Sprintf("DROP USER %s@'127.0.0.1'", name)); err != nil {
 			t.Error(err)
 		}
 	})
-	return place{config: &mariadb.Config{
-		Address: server.Address(), Database: name, User: server.User(), Password: server.Password(),
-	}}
+	return place{config: &mariadb.Config{Address: server.Address(), Database: name, User: name, Password: password}}
 }
 
 func onEach(t *testing.T, test func(*testing.T, place)) {

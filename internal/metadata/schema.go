@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"embed"
+	"errors"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -45,9 +46,9 @@ func tablesOf(d dialect) []*table {
 	return append([]*table{journalMore}, mailboxTables...)
 }
 
-// migrate brings the schema to this release's version, one numbered file and one transaction after the other. A file that
-// was released is never altered; what it made is fixed by another file.
-func migrate(c *conn, d dialect) error {
+// migrate brings the schema to this release's version, one numbered file after the other. A file that was released is never
+// altered; what it made is fixed by another file. altering gives a connection whose statements may take long.
+func migrate(c *conn, d dialect, altering func() (*conn, error)) error {
 	version, err := d.version(c)
 	if err != nil {
 		return err
@@ -60,15 +61,18 @@ func migrate(c *conn, d dialect) error {
 		return fault.New(fault.DatabaseUnavailable, "the database has schema %d, this release knows %d at most", version,
 			len(files)).WithHint("run the newer release that wrote it")
 	}
-	for i, text := range files {
-		if i < version {
-			continue
-		}
-		if err := d.migrate(c, text, i+1); err != nil {
-			return err
+	if version == len(files) {
+		return nil
+	}
+	if c, err = altering(); err != nil {
+		return err
+	}
+	for i, text := range files[version:] {
+		if err := d.migrate(c, text, version+i+1); err != nil {
+			return errors.Join(err, c.close())
 		}
 	}
-	return nil
+	return c.close()
 }
 
 // migrationsOf are the texts of a dialect's migrations, the first bringing an empty schema to version 1.

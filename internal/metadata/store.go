@@ -108,10 +108,10 @@ func (s *Store) start(ctx context.Context) error {
 	if s.readers, err = s.dialect.open(reading); err != nil {
 		return err
 	}
-	if err := s.prepare(ctx); err != nil {
+	if s.writer, err = s.connect(ctx, s.writers); err != nil {
 		return err
 	}
-	if s.writer, err = s.connect(ctx, s.writers); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return err
 	}
 	s.views.open(s)
@@ -126,20 +126,17 @@ func (s *Store) start(ctx context.Context) error {
 	return nil
 }
 
-// prepare brings the schema up to date, on a connection that may take long.
+// prepare brings the schema up to date.
 func (s *Store) prepare(ctx context.Context) error {
 	pool, err := s.dialect.open(altering)
 	if err != nil {
 		return err
 	}
-	c, err := s.connect(ctx, pool)
+	err = migrate(s.writer, s.dialect, func() (*conn, error) { return s.connect(ctx, pool) })
 	if err == nil {
-		err = migrate(c, s.dialect)
+		err = s.dialect.check(s.writer)
 	}
-	if err == nil {
-		err = s.dialect.check(c)
-	}
-	return errors.Join(err, c.close(), pool.Close())
+	return errors.Join(err, pool.Close())
 }
 
 // Close waits for the Updates and Views under way, refuses further ones, and gives the directory free.
