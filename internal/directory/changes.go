@@ -66,7 +66,7 @@ func (d *Directory) FullSince(ctx context.Context, version int64) (Changes, erro
 
 func (d *Directory) changes(ctx context.Context, after int64, full bool) (Changes, error) {
 	var c Changes
-	err := d.store.read(ctx, func(q *query) error {
+	err := d.store.readToCopy(ctx, func(q *query) error {
 		c = Changes{After: after}
 		current, err := q.counter(counterVersion)
 		if err != nil {

@@ -29,6 +29,10 @@ type engine interface {
 	// beginRead starts a transaction that reads one state.
 	beginRead(ctx context.Context, db *sql.DB) (*sql.Tx, error)
 
+	// beginCopy is beginRead for what is copied elsewhere: it must not be lost again. It ends with settle, after which all
+	// that was read lasts; an error says that it may not. The transaction is ended by a Rollback after that.
+	beginCopy(ctx context.Context, db *sql.DB) (tx *sql.Tx, settle func() error, err error)
+
 	// serverTime reads the time of the database's own clock, in milliseconds; empty: it has none.
 	serverTime() string
 

@@ -56,15 +56,15 @@ func touch(pages []Changes, old *index) (touched, error) {
 }
 
 func (t *touched) all(x *index) {
-	mark(t.accounts, x.accounts)
-	mark(t.replicas, x.replicas)
-	mark(t.mailstores, x.mailstores)
-	mark(t.config, x.config)
-	mark(t.buckets, x.buckets)
-	mark(t.volumes, x.volumes)
+	touchAll(t.accounts, x.accounts)
+	touchAll(t.replicas, x.replicas)
+	touchAll(t.mailstores, x.mailstores)
+	touchAll(t.config, x.config)
+	touchAll(t.buckets, x.buckets)
+	touchAll(t.volumes, x.volumes)
 }
 
-func mark[K comparable, V any](touched map[K]struct{}, known map[K]V) {
+func touchAll[K comparable, V any](touched map[K]struct{}, known map[K]V) {
 	for key := range known {
 		touched[key] = struct{}{}
 	}

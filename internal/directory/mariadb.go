@@ -39,6 +39,7 @@ type mariaServer struct {
 	log    *slog.Logger
 	db     *sql.DB
 	writer [16]byte // this process's row in the table writers
+	reader [16]byte // another one, written for the sake of its COMMIT
 
 	// unsure is set when something happened after which the database must be looked at again: it may be another server by
 	// now, or an empty one.
@@ -66,7 +67,7 @@ func newMariaServer(opts Options) (engine, error) {
 	db.SetMaxOpenConns(mariaConnectionsMax)
 	db.SetMaxIdleConns(mariaConnectionsMax)
 	db.SetConnMaxLifetime(mariaConnectionLife)
-	m := &mariaServer{config: c, log: opts.Log, db: db, writer: random16()}
+	m := &mariaServer{config: c, log: opts.Log, db: db, writer: random16(), reader: random16()}
 	m.unsure.Store(true)
 	return m, nil
 }
@@ -174,11 +175,24 @@ func (m *mariaServer) beginRead(ctx context.Context, db *sql.DB) (*sql.Tx, error
 	return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 }
 
+// beginCopy: InnoDB shows a transaction to others before the disk has it, and may lose it if it is killed then; a copy would
+// have a version that becomes that of another write. So the transaction that read writes as well: its COMMIT, on the same
+// connection and thus to the same server, is answered when the disk has all that came before it.
+func (m *mariaServer) beginCopy(ctx context.Context, db *sql.DB) (*sql.Tx, func() error, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	return tx, func() error {
+		if err := mark(ctx, tx, m.reader, random16()); err != nil {
+			return err
+		}
+		return tx.Commit()
+	}, err
+}
+
 // commit commits, and finds out what became of it if the server does not say. It must not be guessed: a creation that was
 // done would come back as one whose name is taken, one that was not done would be lost.
 func (m *mariaServer) commit(ctx context.Context, db *sql.DB, conn *sql.Conn, tx *sql.Tx) error {
-	mark := random16()
-	if err := m.mark(ctx, tx, mark); err != nil {
+	own := random16()
+	if err := mark(ctx, tx, m.writer, own); err != nil {
 		return err
 	}
 	err := tx.Commit()
@@ -188,7 +202,7 @@ func (m *mariaServer) commit(ctx context.Context, db *sql.DB, conn *sql.Conn, tx
 	m.unsure.Store(true)
 	// Whatever it said, the transaction may still be open: the connection must not be used again.
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	done, problem := m.outcome(ctx, db, mark)
+	done, problem := m.outcome(ctx, db, own)
 	switch {
 	case problem != nil:
 		return fault.Wrap(fault.DirectoryUnavailable, errors.Join(errDoubt, err, problem), "the directory did not say whether a change was made").
@@ -206,10 +220,10 @@ var (
 	errDoubt = errors.New("the transaction is in doubt")
 )
 
-// mark writes that this process's last transaction is the one of this mark.
-func (m *mariaServer) mark(ctx context.Context, tx *sql.Tx, mark [16]byte) error {
+// mark writes that the last transaction of a row of the table writers is the one of this mark.
+func mark(ctx context.Context, tx *sql.Tx, id, mark [16]byte) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO writers (id, mark, marked) VALUES (?, ?, UNIX_TIMESTAMP() * 1000)
-		ON DUPLICATE KEY UPDATE mark = VALUES(mark), marked = VALUES(marked)`, m.writer[:], mark[:])
+		ON DUPLICATE KEY UPDATE mark = VALUES(mark), marked = VALUES(marked)`, id[:], mark[:])
 	return err
 }
 
@@ -217,9 +231,9 @@ func (m *mariaServer) mark(ctx context.Context, tx *sql.Tx, mark [16]byte) error
 // was frozen may commit later what it was told before: it waits for the lock that the transaction holds as long as it
 // lives, and writes another mark. With that committed, a node of a Galera cluster that comes with the old transaction
 // after it is refused, since both wrote the same row.
-func (m *mariaServer) outcome(ctx context.Context, db *sql.DB, mark [16]byte) (done bool, err error) {
+func (m *mariaServer) outcome(ctx context.Context, db *sql.DB, own [16]byte) (done bool, err error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, retryPauseMax) {
-		if done, err = m.settle(ctx, db, mark); err == nil {
+		if done, err = m.settle(ctx, db, own); err == nil {
 			return done, nil
 		}
 		timer := time.NewTimer(pause)
@@ -232,7 +246,7 @@ func (m *mariaServer) outcome(ctx context.Context, db *sql.DB, mark [16]byte) (d
 	}
 }
 
-func (m *mariaServer) settle(ctx context.Context, db *sql.DB, mark [16]byte) (done bool, err error) {
+func (m *mariaServer) settle(ctx context.Context, db *sql.DB, own [16]byte) (done bool, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
@@ -246,13 +260,14 @@ func (m *mariaServer) settle(ctx context.Context, db *sql.DB, mark [16]byte) (do
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, err
 	}
-	if string(last) == string(mark[:]) {
-		return true, nil
+	row := m.writer
+	if done = string(last) == string(own[:]); done {
+		row = m.reader // what can be seen is on the disk when a later COMMIT is answered: see beginCopy
 	}
-	if err := m.mark(ctx, tx, random16()); err != nil {
+	if err := mark(ctx, tx, row, random16()); err != nil {
 		return false, err
 	}
-	return false, tx.Commit()
+	return done, tx.Commit()
 }
 
 // tidy forgets processes that have not written for long.

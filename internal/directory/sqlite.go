@@ -153,6 +153,12 @@ func (s *sqliteFile) tidy(context.Context, *sql.Tx, time.Time) error { return ni
 
 func (s *sqliteFile) serverTime() string { return "" } // it is the machine's
 
+// beginCopy: SQLite shows no transaction to others before the disk has it (synchronous=FULL).
+func (s *sqliteFile) beginCopy(ctx context.Context, db *sql.DB) (*sql.Tx, func() error, error) {
+	tx, err := s.beginRead(ctx, db)
+	return tx, func() error { return nil }, err
+}
+
 func (s *sqliteFile) class(err error) errorClass {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {

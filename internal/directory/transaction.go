@@ -11,11 +11,7 @@ import (
 
 // read runs f in a transaction that reads one state. f may run several times.
 func (s *store) read(ctx context.Context, f func(*query) error) error {
-	err := s.retry(ctx, s.readTimeout, func(ctx context.Context) error {
-		db, err := s.handle(ctx)
-		if err != nil {
-			return err
-		}
+	return s.reading(ctx, func(ctx context.Context, db *sql.DB) error {
 		tx, err := s.engine.beginRead(ctx, db)
 		if err != nil {
 			return err
@@ -23,10 +19,35 @@ func (s *store) read(ctx context.Context, f func(*query) error) error {
 		defer tx.Rollback() // nothing was written
 		return f(&query{ctx: ctx, sql: tx, store: s})
 	})
+}
+
+func (s *store) reading(ctx context.Context, f func(context.Context, *sql.DB) error) error {
+	err := s.retry(ctx, s.readTimeout, func(ctx context.Context) error {
+		db, err := s.handle(ctx)
+		if err != nil {
+			return err
+		}
+		return f(ctx, db)
+	})
 	if err != nil && ctx.Err() != nil {
 		return fault.Wrap(fault.Interrupted, err, "interrupted")
 	}
 	return s.fail(err)
+}
+
+// readToCopy is read for what is copied elsewhere, and must last.
+func (s *store) readToCopy(ctx context.Context, f func(*query) error) error {
+	return s.reading(ctx, func(ctx context.Context, db *sql.DB) error {
+		tx, settle, err := s.engine.beginCopy(ctx, db)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() // of no effect after a commit
+		if err := f(&query{ctx: ctx, sql: tx, store: s}); err != nil {
+			return err
+		}
+		return settle()
+	})
 }
 
 // handle gives the open database.
