@@ -50,7 +50,7 @@ func (s *Store) connect(ctx context.Context, pool *sql.DB) (*conn, error) {
 		if ctx.Err() == nil && bound.Err() != nil {
 			err = errNoConnection
 		}
-		err, _ = s.dialect.explain(err)
+		_, err = s.dialect.explain(err)
 		return nil, err
 	}
 	return &conn{sql: c, dialect: s.dialect, prepared: map[string]*statement{}, puts: map[putKey]*statement{}}, nil
@@ -76,7 +76,7 @@ func (c *conn) close() error {
 }
 
 func (c *conn) fail(err error) error {
-	explained, harm := c.dialect.explain(err)
+	harm, explained := c.dialect.explain(err)
 	c.harm = max(c.harm, harm)
 	return explained
 }

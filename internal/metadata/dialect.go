@@ -65,14 +65,13 @@ type dialect interface {
 	// engine needs no such word.
 	by(index string) string
 	// explain turns an engine's error into one with a kind.
-	explain(error) (error, harm)
+	explain(error) (harm, error)
 }
 
 // traits are what differs between engines in how they go about statements and commits.
 type traits struct {
 	streams     bool  // other statements may be run on a connection while the rows of one are read
 	syncsAlways bool  // every commit is fsynced
-	showsEarly  bool  // a commit is seen by others before it is durable
 	putBytes    int   // of the values of one statement that puts several rows; 0: any
 	deleteRows  int64 // by one statement; 0: any
 	valueBytes  int   // of one value; 0: any. Journals go on in another table

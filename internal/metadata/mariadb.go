@@ -144,22 +144,22 @@ func (*mariaDB) afterValues(key []any) []any {
 
 func (*mariaDB) by(index string) string { return " FORCE INDEX (" + index + ")" }
 
-func (*mariaDB) explain(err error) (error, harm) {
+func (*mariaDB) explain(err error) (harm, error) {
 	if err == nil {
-		return nil, harmless
+		return harmless, nil
 	}
 	if errors.Is(err, errNoConnection) {
-		return fault.Wrap(fault.DatabaseUnavailable, err, "%s does not answer", mariaDBName).
-			WithHint("check that MariaDB runs and that it can be reached"), undone
+		return undone, fault.Wrap(fault.DatabaseUnavailable, err, "%s does not answer", mariaDBName).
+			WithHint("check that MariaDB runs and that it can be reached")
 	}
 	var ours *fault.Error
 	if errors.As(err, &ours) {
-		return err, harmless
+		return harmless, err
 	}
 	h := harmless
 	switch mariadb.ClassOf(err) {
 	case mariadb.Again, mariadb.Lost, mariadb.Interrupted:
 		h = undone
 	}
-	return mariadb.Explain(fault.DatabaseUnavailable, mariaDBName, err), h
+	return h, mariadb.Explain(fault.DatabaseUnavailable, mariaDBName, err)
 }

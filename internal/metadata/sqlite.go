@@ -199,30 +199,30 @@ func (*sqlite) afterValues(key []any) []any { return key }
 // by is not needed: expressions instead of bare columns keep SQLite to an index.
 func (*sqlite) by(string) string { return "" }
 
-func (*sqlite) explain(err error) (error, harm) {
+func (*sqlite) explain(err error) (harm, error) {
 	var e *engine.Error
 	switch {
 	case err == nil:
-		return nil, harmless
+		return harmless, nil
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fault.Wrap(fault.Interrupted, err, "interrupted"), harmless
+		return harmless, fault.Wrap(fault.Interrupted, err, "interrupted")
 	case !errors.As(err, &e):
-		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database failed"), harmless
+		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database failed")
 	}
 	switch e.Code() & 0xff {
 	case codes.SQLITE_FULL:
-		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full"), harmless
+		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full")
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
-		return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged"), harmless
+		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged")
 	case codes.SQLITE_CONSTRAINT, codes.SQLITE_ERROR, codes.SQLITE_MISUSE, codes.SQLITE_RANGE, codes.SQLITE_MISMATCH,
 		codes.SQLITE_TOOBIG:
-		return fault.Wrap(fault.Internal, err, "the mailstore's database refused a statement"), harmless
+		return harmless, fault.Wrap(fault.Internal, err, "the mailstore's database refused a statement")
 	case codes.SQLITE_INTERRUPT:
-		return fault.Wrap(fault.Interrupted, err, "interrupted"), harmless
+		return harmless, fault.Wrap(fault.Interrupted, err, "interrupted")
 	}
 	h := harmless
 	if e.Code() == codes.SQLITE_IOERR_FSYNC || e.Code() == codes.SQLITE_IOERR_DIR_FSYNC {
 		h = unsynced
 	}
-	return fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database cannot be read or written"), h
+	return h, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database cannot be read or written")
 }
