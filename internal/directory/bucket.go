@@ -272,7 +272,8 @@ func (b *Bucket) check() error {
 			WithHint("a bucket's name has %d to %d lower-case letters, digits, dots and hyphens", bucketNameBytesMin, bucketNameBytesMax)
 	}
 	if len(b.Region) > bucketRegionBytesMax || !bucketRegion.MatchString(b.Region) {
-		return fault.New(fault.Invalid, "%q is not a region: want at most %d letters, digits and hyphens", clip(b.Region, 80), bucketRegionBytesMax)
+		return fault.New(fault.Invalid, "%q is not a region: want at most %d letters, digits and hyphens", clip(b.Region, 80),
+			bucketRegionBytesMax)
 	}
 	for what, key := range map[string]string{"access key": b.AccessKey, "secret": b.Secret} {
 		if key == "" || len(key) > bucketKeyBytesMax || !printable(key) || strings.ContainsAny(key, " ") {
@@ -289,7 +290,8 @@ func (b *Bucket) check() error {
 // parseEndpoint gives an endpoint in one spelling. Its text is not in the errors, for it may hold a password.
 func parseEndpoint(text string) (string, error) {
 	refuse := func(why string) (string, error) {
-		return "", fault.New(fault.Invalid, "the endpoint of a bucket %s", why).WithHint("give it as https://s3.example.com or http://10.0.0.1:9000")
+		return "", fault.New(fault.Invalid, "the endpoint of a bucket %s", why).
+			WithHint("give it as https://s3.example.com or http://10.0.0.1:9000")
 	}
 	if len(text) > bucketEndpointBytesMax {
 		return refuse(fmt.Sprintf("has more than %d bytes", bucketEndpointBytesMax))

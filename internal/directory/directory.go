@@ -1,13 +1,13 @@
-// Package directory owns the records that all mailstores share: global configuration, mailstores, accounts, replicas,
-// operations and notifications. It owns the durable full copy that every mailstore keeps of them, too, and the follower
+// Package directory owns the records that all mailstores share: global configuration, mailstores, accounts, replicas, buckets,
+// volumes, operations and notifications. It owns the durable full copy that every mailstore keeps of them, too, and the follower
 // that keeps the copy fresh.
 //
 // The directory holds wishes and a view for operators and frontends. It decides nothing about who is primary: the event
 // log does (docs of the protocol). What the log decided is written here by compare-and-set on the epoch.
 //
-// The package knows SQL and its engines: SQLite for the mailstores of one machine, MariaDB for several. It must not know the event log, the mailboxes or any protocol. Every error that
-// leaves it carries a fault kind; a directory that cannot be read or written is DirectoryUnavailable, and no answer
-// is ever NotFound because of that.
+// The package knows SQL and its engines: SQLite for the mailstores of one machine, MariaDB for several. It must not know the
+// event log, the mailboxes or any protocol. Every error that leaves it carries a fault kind; a directory that cannot be read
+// or written is DirectoryUnavailable, and no answer is ever NotFound because of that.
 //
 // DESIGN.md says how the pieces fit together.
 package directory

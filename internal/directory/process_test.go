@@ -28,10 +28,7 @@ const (
 )
 
 // place is where a directory is.
-type place struct {
-	Path    string
-	MariaDB *mariadb.Config
-}
+type place struct{ Path, Address, Database, User, Password string }
 
 func child(role string) error {
 	ctx := context.Background()
@@ -39,7 +36,10 @@ func child(role string) error {
 	if err := json.Unmarshal([]byte(os.Getenv(childPlace)), &at); err != nil {
 		return err
 	}
-	opts := directory.Options{Path: at.Path, MariaDB: at.MariaDB}
+	opts := directory.Options{Path: at.Path}
+	if at.Address != "" {
+		opts.MariaDB = &mariadb.Config{Address: at.Address, Database: at.Database, User: at.User, Password: at.Password}
+	}
 	if role == "hold" {
 		return holdTransaction(ctx, opts)
 	}
@@ -126,7 +126,11 @@ type process struct {
 
 func start(t *testing.T, role string, opts directory.Options) *process {
 	t.Helper()
-	text := must1(json.Marshal(place{opts.Path, opts.MariaDB}))(t)
+	at := place{Path: opts.Path}
+	if c := opts.MariaDB; c != nil {
+		at = place{Address: c.Address, Database: c.Database, User: c.User, Password: c.Password}
+	}
+	text := must1(json.Marshal(at))(t)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childRole+"="+role, childPlace+"="+string(text))
 	cmd.Stderr = os.Stderr

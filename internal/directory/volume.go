@@ -107,7 +107,7 @@ func (t *tx) changeVolume(before, after Volume, all []Volume) error {
 	moved := after
 	moved.Path, moved.Primary, moved.Centralised = before.Path, before.Primary, before.Centralised
 	if moved != before {
-		return fault.New(fault.Invalid, "the volume %s of %s must keep its mailstore, name, kind, bucket and prefix: its blobs would not be found",
+		return fault.New(fault.Invalid, "the volume %s of %s keeps its mailstore, name, kind, bucket and prefix: its blobs are found by them",
 			before.Name, before.Mailstore).
 			WithHint("make another volume, and make it the primary one: new blobs go there, and the old ones stay readable")
 	}
@@ -251,8 +251,9 @@ func (v *Volume) agrees(all []Volume) error {
 		switch {
 		case other.Name == v.Name && other.Mailstore == v.Mailstore: // itself
 		case other.Name == v.Name && v.Kind == FolderVolume && other.Kind == FolderVolume:
-			// It may have another path there, and be centralised there and not here, or the other way round. Configurations say what a folder is, and are changed on one mailstore after another: a folder that becomes
-			// centralised is so on some of them first. Until it is on both of two mailstores, neither reads the other's blobs.
+			// It may have another path there, and be centralised there and not here, or the other way round. Configurations say
+			// what a folder is, and are changed on one mailstore after another: a folder that becomes centralised is so on some
+			// of them first. Until it is on both of two mailstores, neither reads the other's blobs.
 		case other.Name == v.Name && (v.Centralised || other.Centralised):
 			if v.Centralised != other.Centralised || v.Kind != other.Kind || v.BucketID != other.BucketID || v.Prefix != other.Prefix {
 				return v.isAnother(other)

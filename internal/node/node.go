@@ -162,6 +162,7 @@ func (n *Node) openDirectory(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	options.Log = n.logger
 	if n.directory, err = directory.Open(options); err != nil {
 		return err
 	}
