@@ -76,6 +76,7 @@ type Surroundings struct {
 	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // to mailstores and brokers
 	Clock  reclaim.Clock                                                     // by which blobs are reclaimed
+	Every  time.Duration                                                     // between two looks at what is to be reclaimed
 	Volume func(blob.Volume) blob.Volume                                     // puts itself in front of a volume
 }
 
@@ -266,7 +267,7 @@ func (n *Node) openParts(context.Context) error {
 	n.taker = &promotion.Taker{Mailstore: n.mailstore, Agent: n.agent, Switch: n.manager, Logger: n.logger, Reads: n.mayTake}
 	n.reclaimer = reclaim.New(reclaim.Config{
 		Mailstore: n.mailstore, Store: n.store, Wishes: n.copy, Peers: n.peers, Logger: n.logger,
-		Grace: time.Duration(n.config.Reclaim.GraceHours) * time.Hour, Clock: n.world.Clock,
+		Grace: time.Duration(n.config.Reclaim.GraceHours) * time.Hour, Clock: n.world.Clock, Every: n.world.Every,
 	})
 	n.mailstore.Start(n.agent, n.manager.Look)
 	n.atStop(func(context.Context) error {

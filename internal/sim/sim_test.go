@@ -23,6 +23,10 @@ var (
 	traceFlag = flag.String("trace", "", "file for what happened in the last run")
 )
 
+// standstillMax bounds the real time of a run. In virtual time nothing stands still but what waits for a mutex that is held by
+// what waits for time to pass.
+const standstillMax = 5 * time.Minute
+
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(1) // the fewer goroutines run at once, the less is left to chance
 	os.Exit(m.Run())
@@ -51,6 +55,8 @@ func simulate(t *testing.T, seed uint64) {
 		live = os.Stdout
 	}
 	begun := time.Now()
+	watchdog := time.AfterFunc(standstillMax, func() { panic(fmt.Sprintf("seed %d stands still", seed)) })
+	defer watchdog.Stop()
 	var report sim.Report
 	var err error
 	synctest.Test(t, func(t *testing.T) { report, err = sim.Run(t.Context(), options, live) })

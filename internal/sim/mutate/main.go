@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -21,27 +22,48 @@ func main() {
 	seeds := flag.Int("seeds", 200, "within how many seeds each break is to be found")
 	only := flag.String("only", "", "part of the name of the breaks to try")
 	wait := flag.Duration("wait", 10*time.Minute, "bound on the time for one break")
+	jobs := flag.Int("jobs", max(1, runtime.NumCPU()), "how many breaks are tried at once")
 	flag.Parse()
-	missed := 0
+	var wanted []break_
 	for _, b := range breaks {
-		if !strings.Contains(b.name, *only) {
-			continue
+		if strings.Contains(b.name, *only) {
+			wanted = append(wanted, b)
 		}
-		found, err := try(b, *seeds, *wait)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", b.name, err)
-			os.Exit(1)
-		}
-		if found == "" {
+	}
+	results := make([]chan result, len(wanted))
+	slots := make(chan struct{}, *jobs)
+	for i, b := range wanted {
+		results[i] = make(chan result, 1)
+		go func() {
+			slots <- struct{}{}
+			found, err := try(b, *seeds, *wait)
+			<-slots
+			results[i] <- result{found, err}
+		}()
+	}
+	missed := 0
+	for i, b := range wanted {
+		r := <-results[i]
+		switch {
+		case r.err != nil:
 			missed++
-			found = fmt.Sprintf("NOT FOUND in %d seeds", *seeds)
+			r.found = "not tried: " + r.err.Error()
+		case r.found == "":
+			missed++
+			r.found = "**not found**"
 		}
-		fmt.Printf("| %s | %s | %s |\n", b.rule, b.name, found)
+		fmt.Printf("| %s | %s | %s |\n", b.rule, b.name, r.found)
 	}
 	if missed > 0 {
-		fmt.Fprintf(os.Stderr, "%d breaks were not found\n", missed)
+		fmt.Fprintf(os.Stderr, "%d of %d breaks were not found within %d seeds and %s\n", missed, len(wanted), *seeds, *wait)
 		os.Exit(1)
 	}
+}
+
+// result is by what a break was found; empty: by nothing.
+type result struct {
+	found string
+	err   error
 }
 
 // patch gives the text of a file with a break's edits.
@@ -98,7 +120,7 @@ func try(b break_, seeds int, wait time.Duration) (found string, err error) {
 		seed = all[len(all)-1][1]
 	}
 	if ctx.Err() != nil {
-		return fmt.Sprintf("stands still in seed %s", seed), nil
+		return "", nil
 	}
 	return fmt.Sprintf("seed %s, %s: %s", seed, time.Since(begun).Round(time.Second), firstProblem(out.String())), nil
 }
