@@ -187,3 +187,19 @@ func (w *world) makeTopic(t testing.TB, settings map[string]string) {
 	}
 	w.awaitTopic(within(t), t, func(found kmsg.MetadataResponseTopic) bool { return found.ErrorCode == 0 && len(found.Partitions) == 8 })
 }
+
+// logBytes is what one copy of the topic takes on a broker's disk.
+func (w *world) logBytes(t testing.TB) int64 {
+	t.Helper()
+	dirs, err := w.admin(t).DescribeBrokerLogDirs(within(t), 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size int64
+	dirs.EachPartition(func(p kadm.DescribedLogDirPartition) {
+		if p.Topic == w.config.Topic {
+			size += p.Size
+		}
+	})
+	return size
+}
