@@ -1,7 +1,11 @@
 package eventlog_test
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -125,19 +129,45 @@ func TestDoubtfulAppends(t *testing.T) {
 }
 
 // The broker writes, and its answer is lost. An idempotent producer sends again and the broker recognises it.
-func TestLostAnswerIsNoDuplicate(t *testing.T) {
-	l, b := startLog(t)
-	appendAll(t, l, 0, "warm")
-	var lost atomic.Int32
-	b.Cluster().ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		b.Cluster().KeepControl()
-		if lost.Add(1) <= 3 {
-			return nil, fmt.Errorf("cut"), true
+func TestLostAnswerIsNoDuplicate(t *testing.T) { both(t, checkLostAnswer) }
+
+func checkLostAnswer(t *testing.T, w *world) {
+	var lose atomic.Int32
+	w.config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
 		}
-		return nil, nil, false
-	})
-	appendAll(t, l, 0, numbered(0, 100)...)
-	assertValues(t, l, 0, append([]string{"warm"}, numbered(0, 100)...))
+		if w.config.TLS == nil {
+			return &forgetful{conn, &lose}, nil
+		}
+		config := w.config.TLS.Clone()
+		config.ServerName, _, _ = net.SplitHostPort(address)
+		return &forgetful{tls.Client(conn, config), &lose}, nil
+	}
+	l := w.open(t)
+	appendAll(t, l, 0, "warm")
+	for i := range 20 {
+		lose.Store(1)
+		appendAll(t, l, 0, numbered(i, i+1)...)
+	}
+	lose.Store(0)
+	assertValues(t, l, 0, append([]string{"warm"}, numbered(0, 20)...))
+}
+
+// forgetful is a connection that loses what it is sent, and is cut then, as often as is asked for.
+type forgetful struct {
+	net.Conn
+	lose *atomic.Int32
+}
+
+func (c *forgetful) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.lose.Add(-1) == 0 {
+		c.Close()
+		return 0, errors.New("the answer was lost")
+	}
+	return n, err
 }
 
 // A broker that is stopped (it accepts, and does not answer) leaves an append in doubt within the bound; the record

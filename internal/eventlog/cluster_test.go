@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,6 +14,9 @@ import (
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/fault"
 )
+
+// outageTimeout is for tests that wait for appends to fail. The others take the default.
+const outageTimeout = 5 * time.Second
 
 // underLoad is a Kafka cluster with a topic that is written and followed all the time, while a test does something to brokers.
 type underLoad struct {
@@ -22,9 +26,10 @@ type underLoad struct {
 	live   *collector
 }
 
-func startLoad(t *testing.T) *underLoad {
+func startLoad(t *testing.T, appendTimeout time.Duration) *underLoad {
 	t.Helper()
 	w := kafkaWorld(t)
+	w.config.AppendTimeout = appendTimeout
 	t.Cleanup(func() { w.heal(t) })
 	l := w.open(t)
 	u := &underLoad{world: w, log: l, live: newCollector()}
@@ -101,7 +106,7 @@ func (w *world) leader(t *testing.T, stream int32) int {
 
 // A broker dies, one that leads; it comes back, leads again, and then loses its disk.
 func TestLossOfOneBroker(t *testing.T) {
-	u := startLoad(t)
+	u := startLoad(t, 0)
 	for _, lose := range []func(int) error{u.cluster.Kill, u.cluster.Wipe} {
 		lost := u.leader(t, 0)
 		u.must(t, lose(lost))
@@ -120,7 +125,7 @@ func TestLossOfOneBroker(t *testing.T) {
 }
 
 func TestRestartInTurn(t *testing.T) {
-	u := startLoad(t)
+	u := startLoad(t, 0)
 	for i := range u.config.Brokers {
 		u.must(t, u.cluster.Stop(i))
 		u.ledger.progress(t, 20)
@@ -131,7 +136,7 @@ func TestRestartInTurn(t *testing.T) {
 
 // With two of three down nothing is confirmed, and what is in the log can be read. Writes come back by themselves.
 func TestTwoOfThreeDown(t *testing.T) {
-	u := startLoad(t)
+	u := startLoad(t, outageTimeout)
 	u.must(t, u.cluster.Stop(0))
 	u.must(t, u.cluster.Stop(1)) // in an orderly way: the third leads everything then
 	u.ledger.doubt(t)
@@ -154,7 +159,7 @@ func TestTwoOfThreeDown(t *testing.T) {
 
 // All brokers die. One that was behind comes back first, and must not lead.
 func TestAllDownAndBack(t *testing.T) {
-	u := startLoad(t)
+	u := startLoad(t, outageTimeout)
 	u.must(t, u.cluster.Kill(0))
 	u.ledger.progress(t, 50)
 	u.must(t, u.cluster.Kill(1))
@@ -174,7 +179,7 @@ func TestAllDownAndBack(t *testing.T) {
 
 // A broker that leads is frozen. The others go on without it, and when it goes on it takes itself for the leader for a moment.
 func TestPausedBroker(t *testing.T) {
-	u := startLoad(t)
+	u := startLoad(t, 0)
 	paused := u.leader(t, 0)
 	u.must(t, u.cluster.Pause(paused))
 	u.ledger.progress(t, 50)

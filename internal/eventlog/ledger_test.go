@@ -17,6 +17,7 @@ import (
 const (
 	inFlight   = 4 // records of a stream that the ledger's writer waits for at once
 	recordSize = 300
+	appendPace = 10 * time.Millisecond // of a stream's records, so that the brokers have time for what the test does to them
 )
 
 // ledger appends to every stream without a pause, and keeps what was confirmed. Each value is appended once only, so that what
@@ -54,7 +55,10 @@ func startLedger(t *testing.T, l *eventlog.Log, streams int32) *ledger {
 
 func (g *ledger) write(ctx context.Context, stream int32) {
 	room := make(chan struct{}, inFlight)
+	pace := time.NewTicker(appendPace)
+	defer pace.Stop()
 	for n := 0; ; n++ {
+		<-pace.C
 		select {
 		case room <- struct{}{}:
 		case <-ctx.Done():

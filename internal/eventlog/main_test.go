@@ -156,11 +156,13 @@ func (w *world) deleteTopic(t testing.TB) {
 func (w *world) awaitTopic(ctx context.Context, t testing.TB, ok func(kmsg.MetadataResponseTopic) bool) {
 	t.Helper()
 	client := w.client(t)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
 	request := kmsg.NewPtrMetadataRequest()
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = &w.config.Topic
 	request.Topics = append(request.Topics, topic)
-	for {
+	for ; ; <-again.C {
 		response, err := request.RequestWith(ctx, client)
 		if err == nil && !slices.ContainsFunc(response.Brokers, func(b kmsg.MetadataResponseBroker) bool {
 			answer, err := request.RequestWith(ctx, client.Broker(int(b.NodeID)))
