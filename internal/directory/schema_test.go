@@ -108,3 +108,29 @@ func checkReleased(t *testing.T, opts directory.Options, number string) {
 		t.Errorf("items %+v", items)
 	}
 }
+
+// A copy that an older program followed lacks the rows which that one did not know: it is copied in full.
+func TestCopyOfAnOlderProgram(t *testing.T) {
+	p, ctx := sqlite.newPlatform(t), t.Context()
+	must(t, p.directory.CreateVolume(ctx, folder(mbox1, "v", "/v", false)))
+	must(t, p.follower.Poll(ctx))
+	must(t, p.copy.Close())
+	db := must1(sql.Open("sqlite", "file:"+p.copyPath))(t)
+	execute(t, db, "DELETE FROM volumes")
+	execute(t, db, "UPDATE meta SET value = '2' WHERE name = 'copied_schema'")
+	must(t, db.Close())
+	p.open(t)
+	if p.copy.Version() == 0 {
+		t.Error("the copy is not to be used while the directory is away")
+	}
+	must(t, p.follower.Poll(ctx))
+	if len(p.copy.AllVolumes()) != 1 {
+		t.Error("what the older program did not know is not in the copy")
+	}
+	before := must1(p.directory.Version(ctx))(t)
+	must(t, p.directory.SetConfig(ctx, "c", "1"))
+	must(t, p.follower.Poll(ctx))
+	if page := must1(p.directory.Since(ctx, before))(t); page.Full || p.copy.Version() != page.Through {
+		t.Errorf("the copy has version %d after %+v", p.copy.Version(), page)
+	}
+}
