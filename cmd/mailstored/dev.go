@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,13 +30,14 @@ const (
 	devMailstoresMax = 100
 	devReadyWait     = 30 * time.Second
 	devStopWait      = 20 * time.Second
-	devBroker        = "127.0.0.10:9092"
+	devAddress       = "127.0.0.10"
 )
 
 // cluster is a development cluster: ordinary processes of this program in one folder, on loopback addresses.
 type cluster struct {
 	folder     string
-	count      int // of mailstores
+	count      int        // of mailstores
+	first      netip.Addr // of the embedded broker; those of the mailstores follow
 	program    string
 	engines    engines
 	mailstores []*child
@@ -56,11 +58,16 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	data := flags.String("data", "", "the `FOLDER` that keeps everything, across restarts")
 	count := flags.Int("mailstores", 3, "how many mailstores to run")
 	kind := flags.String("engines", enginesEmbedded, "what they stand on: `embedded` (a broker, SQLite, a folder), or production (Kafka, MariaDB, S3)")
+	first := flags.String("address", devAddress, "the first of the loopback `ADDRESSES` to use, another one for each cluster of a machine")
 	if err := parse(flags, args, stderr, "data"); err != nil {
 		return err
 	}
 	if *count < 1 || *count > devMailstoresMax {
 		return fault.New(fault.Invalid, "--mailstores is %d; want 1 to %d", *count, devMailstoresMax)
+	}
+	at, err := netip.ParseAddr(*first)
+	if err != nil || !at.IsLoopback() || !at.Is4() {
+		return fault.New(fault.Invalid, "--address is %q; want a loopback address like %s", *first, devAddress)
 	}
 	folder, err := filepath.Abs(*data)
 	if err != nil {
@@ -70,7 +77,7 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &cluster{folder: folder, count: *count, program: program, stdout: stdout}
+	c := &cluster{folder: folder, count: *count, first: at, program: program, stdout: stdout}
 	if err := c.chooseEngines(*kind); err != nil {
 		return err
 	}
@@ -109,7 +116,7 @@ func (c *cluster) start(ctx context.Context) error {
 	}
 	for i, mailstore := range c.mailstores {
 		for _, port := range []string{"7025", "7143", "7071", "7072"} {
-			if err := c.wait(ctx, mailstore, net.JoinHostPort(address(i+1), port)); err != nil {
+			if err := c.wait(ctx, mailstore, net.JoinHostPort(c.address(i+1), port)); err != nil {
 				return err
 			}
 		}
@@ -126,9 +133,17 @@ func (p *child) hasEnded() bool {
 	}
 }
 
-func short(i int) string   { return fmt.Sprintf("mbox%d", i) }
-func fqdn(i int) string    { return short(i) + ".example.com" }
-func address(i int) string { return fmt.Sprintf("127.0.0.%d", 10+i) }
+func short(i int) string { return fmt.Sprintf("mbox%d", i) }
+func fqdn(i int) string  { return short(i) + ".example.com" }
+
+// address is that of the i-th mailstore, and of the embedded broker for 0.
+func (c *cluster) address(i int) string {
+	at := c.first
+	for range i {
+		at = at.Next()
+	}
+	return at.String()
+}
 
 // configure writes what is missing: tokens, the directory with its brokers, and the configuration files.
 func (c *cluster) configure(ctx context.Context) error {
@@ -153,7 +168,7 @@ func (c *cluster) configure(ctx context.Context) error {
 	}
 	endpoints := map[string]string{}
 	for i := 1; i <= c.count; i++ {
-		endpoints[fqdn(i)] = net.JoinHostPort(address(i), "7071")
+		endpoints[fqdn(i)] = net.JoinHostPort(c.address(i), "7071")
 		m := c.mailstore(i)
 		if err := c.engines.configure(ctx, &m, i); err != nil {
 			return err
@@ -170,8 +185,8 @@ func (c *cluster) mailstore(i int) config.Config {
 	m.FQDN, m.Data = fqdn(i), c.path(short(i))
 	m.PIDFile = c.path("run", short(i)+".pid")
 	m.Listen = config.Listen{
-		LMTP: net.JoinHostPort(address(i), "7025"), IMAP: net.JoinHostPort(address(i), "7143"),
-		Admin: net.JoinHostPort(address(i), "7071"), Peer: net.JoinHostPort(address(i), "7072"),
+		LMTP: net.JoinHostPort(c.address(i), "7025"), IMAP: net.JoinHostPort(c.address(i), "7143"),
+		Admin: net.JoinHostPort(c.address(i), "7071"), Peer: net.JoinHostPort(c.address(i), "7072"),
 	}
 	m.Tokens = config.Tokens{Admin: c.path("etc", "admin.token"), Peer: c.path("etc", "peer.token")}
 	m.IMAP.AllowPlaintext = true
@@ -199,7 +214,7 @@ func (c *cluster) admin(i int) (*admin.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admin.NewClient(net.JoinHostPort(address(i), "7071"), token, nil)
+	return admin.NewClient(net.JoinHostPort(c.address(i), "7071"), token, nil)
 }
 
 func writeYAML(path string, v any) error {
@@ -270,12 +285,12 @@ func (c *cluster) explain() {
   carbonio prov createAccount user@example.com secret mailHost %s
   carbonio MailReplica setAccountDestination %s 10 accounts user@example.com
 
-mailstore N is mboxN.example.com on 127.0.0.(10+N): LMTP 7025, IMAP 7143, admin API 7071, peer API 7072.
+mailstore N is mboxN.example.com on the N-th address after %s: LMTP 7025, IMAP 7143, admin API 7071, peer API 7072.
 The event log is on %s. Logs are in %s, process ids in %s.
 Kill one:     kill -9 $(cat %s)
 Bring it back: mailstored serve --config %s
 Interrupt (Ctrl-C) ends everything that this command started.
-`, c.path("etc", "carbonio.yaml"), fqdn(1), fqdn(min(2, c.count)), c.engines.brokers(), c.path("log"), c.path("run"),
+`, c.path("etc", "carbonio.yaml"), fqdn(1), fqdn(min(2, c.count)), c.first, c.engines.brokers(), c.path("log"), c.path("run"),
 		c.path("run", "mbox1.pid"), c.path("etc", "mbox1.yaml"))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -60,18 +61,18 @@ type embedded struct {
 
 func (e *embedded) start(ctx context.Context) (err error) {
 	c := e.c
-	e.broker, err = c.run("broker", "broker", "--data", c.path("broker"), "--listen", devBroker, "--pid-file", c.path("run", "broker.pid"))
+	e.broker, err = c.run("broker", "broker", "--data", c.path("broker"), "--listen", e.brokers(), "--pid-file", c.path("run", "broker.pid"))
 	if err != nil {
 		return err
 	}
-	return c.wait(ctx, e.broker, devBroker)
+	return c.wait(ctx, e.broker, e.brokers())
 }
 
 func (e *embedded) directory() directory.Options {
 	return directory.Options{Path: e.c.path("directory", "directory.db")}
 }
 
-func (e *embedded) brokers() string { return devBroker }
+func (e *embedded) brokers() string { return net.JoinHostPort(e.c.address(0), "9092") }
 
 func (e *embedded) configure(_ context.Context, m *config.Config, _ int) error {
 	m.Directory = e.directory().Path
@@ -83,7 +84,7 @@ func (e *embedded) configure(_ context.Context, m *config.Config, _ int) error {
 
 // volumes has nothing to make: they are in the configuration. It makes sure that the broker that answered is ours: one that had the
 // address before would answer for it, and ours would have ended by now.
-func (e *embedded) volumes(ctx context.Context) error { return e.c.wait(ctx, e.broker, devBroker) }
+func (e *embedded) volumes(ctx context.Context) error { return e.c.wait(ctx, e.broker, e.brokers()) }
 
 func (e *embedded) stop() error {
 	if e.broker != nil {

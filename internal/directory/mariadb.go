@@ -111,6 +111,7 @@ func (m *mariaServer) prepare(ctx context.Context, create bool, now time.Time) e
 
 func (m *mariaServer) check(ctx context.Context) error {
 	warnings, err := mariadb.Check(ctx, m.db, fault.DirectoryUnavailable, mariadb.Needs{
+		Server:         "the MariaDB server of the directory",
 		PacketBytesMin: mariaPacketBytesMin, ConnectionsMin: mariaConnectionsMax, Durable: true,
 	})
 	if fault.Is(err, fault.Interrupted) {

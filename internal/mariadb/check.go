@@ -1,6 +1,7 @@
 package mariadb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -19,10 +20,11 @@ const (
 
 // Needs are what a package asks of a server.
 type Needs struct {
-	PacketBytesMin int64 // the largest statement, its values included
-	ConnectionsMin int   // at once
-	Durable        bool  // what is committed survives a loss of power
-	Alone          bool  // no Galera cluster: its locks are those of one node
+	Server         string // what the server is called in a sentence; "the MariaDB server" if empty
+	PacketBytesMin int64  // the largest statement, its values included
+	ConnectionsMin int    // at once
+	Durable        bool   // what is committed survives a loss of power
+	Alone          bool   // no Galera cluster: its locks are those of one node
 }
 
 // Warning is something about a server that is unwise.
@@ -37,7 +39,7 @@ type Queryer interface {
 func Check(ctx context.Context, q Queryer, unavailable fault.Kind, needs Needs) ([]Warning, error) {
 	variables, err := read(ctx, q)
 	if err != nil {
-		return nil, Explain(unavailable, "the MariaDB server", err)
+		return nil, Explain(unavailable, cmp.Or(needs.Server, "the MariaDB server"), err)
 	}
 	s := server{variables: variables, needs: needs}
 	if problem := s.refusal(); problem != nil {

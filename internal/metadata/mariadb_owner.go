@@ -95,6 +95,7 @@ func (d *mariaDB) claim(ctx context.Context, s *Store) (err error) {
 
 func (d *mariaDB) checkServer(ctx context.Context, logger *slog.Logger) error {
 	warnings, err := mariadb.Check(ctx, d.owner.watch.sql, fault.DatabaseUnavailable, mariadb.Needs{
+		Server:         mariaDBName,
 		PacketBytesMin: mariaDBPacketBytes, ConnectionsMin: mariaDBConnections, Durable: true, Alone: true,
 	})
 	for _, w := range warnings {
