@@ -1,6 +1,8 @@
 package metadata
 
 import (
+	"fmt"
+
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
@@ -27,8 +29,12 @@ func (r *rows) one(query string, args []any, dest ...any) (bool, error) {
 }
 
 func (r *rows) Header() (mailbox.Header, error) {
-	m, found, err := r.v.MailboxByID(r.id)
-	if err == nil && !found {
+	m, found, err := kept(r.v, keptKey{r.id, "", ""}, func() (Mailbox, bool, error) { return r.v.MailboxByID(r.id) })
+	switch {
+	case err != nil:
+	case found:
+		r.v.alive = r.id
+	default:
 		err = noMailbox(r.id)
 	}
 	return m.Header, err
@@ -50,7 +56,9 @@ func (r *rows) folder(query string, key any) (f mailbox.Folder, found bool, err 
 	if err != nil {
 		return f, false, err
 	}
-	return first(r.v, query, args, scanFolder)
+	return kept(r.v, keptKey{r.id, query, fmt.Sprint(key)}, func() (mailbox.Folder, bool, error) {
+		return first(r.v, query, args, scanFolder)
+	})
 }
 
 func (r *rows) Folders() ([]mailbox.Folder, error) {
@@ -202,7 +210,10 @@ func (r *rows) Delivery(key mailbox.DeliveryKey) (d mailbox.Delivery, found bool
 	if err != nil {
 		return d, false, err
 	}
-	return first(r.v, selectDelivery+" AND delivery_key = ?", args, r.scanDelivery)
+	const query = selectDelivery + " AND delivery_key = ?"
+	return kept(r.v, keptKey{r.id, query, string(key[:])}, func() (mailbox.Delivery, bool, error) {
+		return first(r.v, query, args, r.scanDelivery)
+	})
 }
 
 func (r *rows) OldestDeliveries(limit int) ([]mailbox.Delivery, error) {

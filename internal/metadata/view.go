@@ -25,8 +25,9 @@ type View struct {
 	ctx  context.Context // nil inside a Tx: it is not interrupted half way
 	over bool
 
-	alive  int64 // the mailbox that was last found to exist
-	failed error // inside a Tx: the first failure, which undoes the Tx
+	kept   map[keptKey]any // what was answered: keptRow
+	alive  int64           // the mailbox that was last found to exist
+	failed error           // inside a Tx: the first failure, which undoes the Tx
 }
 
 // View runs fn on a snapshot that holds all that was committed when it was called. Many Views run in parallel, none waits
