@@ -28,11 +28,12 @@ type FollowerConfig struct {
 type Follower struct {
 	cfg FollowerConfig
 
-	polling sync.Mutex // one step at a time, so that subscribers see them in order; taken before mu
+	turn chan struct{} // has room for one: one step at a time, so that subscribers see them in order; taken before mu
 
 	mu          sync.Mutex // guards what follows
 	subscribers []*subscriber
 	problem     error
+	failures    int // steps that the directory did not answer
 }
 
 type subscriber struct{ tell func(Event) }
@@ -45,7 +46,7 @@ func NewFollower(cfg FollowerConfig) *Follower {
 	if cfg.PasswordAgeMax <= 0 {
 		cfg.PasswordAgeMax = passwordAgeMaxDefault
 	}
-	return &Follower{cfg: cfg}
+	return &Follower{cfg: cfg, turn: make(chan struct{}, 1)}
 }
 
 // Copy is the copy that the Follower keeps.
@@ -66,15 +67,36 @@ func (f *Follower) Run(ctx context.Context) {
 }
 
 // Poll takes one step: after it, everything that was in the directory when it began is in the copy, and subscribers
-// have been told. Whoever wrote to the directory calls it to see the own write in the copy.
+// have been told. Whoever wrote to the directory calls it to see the own write in the copy. Whoever waited for a step that the
+// directory did not answer is told so, and does not wait for another.
 func (f *Follower) Poll(ctx context.Context) error {
-	f.polling.Lock()
-	defer f.polling.Unlock()
+	_, before := f.failure()
+	select {
+	case f.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fault.Wrap(fault.Interrupted, ctx.Err(), "interrupted before the directory was asked")
+	}
+	defer func() { <-f.turn }()
+	if problem, failures := f.failure(); failures != before && problem != nil {
+		return problem
+	}
 	err := f.step(ctx)
+	if fault.Is(err, fault.Interrupted) {
+		return err // which says nothing of the directory
+	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.problem = err
-	f.mu.Unlock()
+	if fault.Is(err, fault.DirectoryUnavailable) {
+		f.failures++
+	}
 	return err
+}
+
+func (f *Follower) failure() (problem error, failures int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.problem, f.failures
 }
 
 func (f *Follower) step(ctx context.Context) error {

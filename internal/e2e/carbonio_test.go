@@ -22,6 +22,9 @@ const availableWait = 60 * time.Second
 // carbonioWait is longer than any command may take here.
 const carbonioWait = 150 * time.Second
 
+// carbonioSlow is worth a line in a test's log.
+const carbonioSlow = 3 * time.Second
+
 // result is what a command line answered.
 type result struct {
 	out, err string
@@ -45,7 +48,11 @@ func (c *cluster) carbonio(args ...string) result {
 	command.Env = append(os.Environ(), "CARBONIO_CONFIG="+c.path("carbonio.yaml"))
 	var out, problems bytes.Buffer
 	command.Stdout, command.Stderr = &out, &problems
+	begun := time.Now()
 	err := command.Run()
+	if took := time.Since(begun); took > carbonioSlow {
+		c.t.Logf("carbonio %s took %s", strings.Join(args, " "), took)
+	}
 	if ctx.Err() != nil {
 		c.t.Errorf("carbonio %s does not end within %s: %s", strings.Join(args, " "), carbonioWait, problems.String())
 	}
