@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -232,7 +233,8 @@ func writeYAML(path string, v any) error {
 }
 
 // run starts a process of this program, with its output in a file of the log folder. It is in a process group of its own, so
-// that an interrupt from the keyboard reaches this process alone, which then ends the others in order.
+// that an interrupt from the keyboard reaches this process alone, which then ends the others in order. If this one is killed, the
+// others are: they would keep the addresses of the next.
 func (c *cluster) run(name string, args ...string) (*child, error) {
 	log, err := os.OpenFile(c.path("log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -241,17 +243,27 @@ func (c *cluster) run(name string, args ...string) (*child, error) {
 	defer log.Close()
 	command := exec.Command(c.program, args...)
 	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "%s cannot be started", name)
-	}
-	p := &child{name: name, process: command.Process, ended: make(chan struct{})}
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p := &child{name: name, ended: make(chan struct{})}
+	started := make(chan error)
 	go func() {
+		// The signal comes when the thread that started the child ends (prctl(2)), so that thread is kept.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.ended)
+		err := command.Start()
+		p.process = command.Process
+		started <- err
+		if err != nil {
+			return
+		}
 		if err := command.Wait(); err != nil {
 			fmt.Fprintf(c.stdout, "%s ended: %v (see %s)\n", name, err, c.path("log", name+".log"))
 		}
-		close(p.ended)
 	}()
+	if err := <-started; err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "%s cannot be started", name)
+	}
 	return p, nil
 }
 

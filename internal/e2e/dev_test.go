@@ -41,6 +41,7 @@ func TestDevelopmentClusterAgain(t *testing.T) {
 	c.settled(1, 1, names)
 	shown := c.pictures(1, names)
 	c.interruptDev()
+	c.nothingLeft()
 
 	c.startDev(2)
 	c.settled(1, 1, names)
@@ -52,7 +53,13 @@ func TestDevelopmentClusterAgain(t *testing.T) {
 			t.Errorf("%s holds %+v, want the mail of both runs", name, rows)
 		}
 	}
-	c.interruptDev()
+	c.broker.kill() // which takes everything with it
+	eventually(t, devWait, func() error {
+		if left := c.left(); len(left) > 0 {
+			return fmt.Errorf("left running: %q", left)
+		}
+		return nil
+	})
 }
 
 // startDev starts the cluster and returns when it has said so for the n-th time.
@@ -76,7 +83,7 @@ func (c *cluster) startDev(n int) {
 	})
 }
 
-// interruptDev ends the cluster as Ctrl-C does. Nothing of it is left.
+// interruptDev ends the cluster as Ctrl-C does.
 func (c *cluster) interruptDev() {
 	c.t.Helper()
 	c.broker.signal(syscall.SIGINT)
@@ -85,13 +92,26 @@ func (c *cluster) interruptDev() {
 	case <-time.After(devWait):
 		c.t.Fatalf("the cluster does not end on an interrupt within %s", devWait)
 	}
+}
+
+func (c *cluster) nothingLeft() {
+	c.t.Helper()
+	if left := c.left(); len(left) > 0 {
+		c.t.Errorf("left running: %q", left)
+	}
+}
+
+// left are the command lines of processes of the development cluster that run.
+func (c *cluster) left() (all []string) {
+	c.t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	for _, file := range files {
 		if text, err := os.ReadFile(file); err == nil && bytes.Contains(text, []byte(c.path("data"))) {
-			c.t.Errorf("left running: %s", strings.ReplaceAll(string(text), "\x00", " "))
+			all = append(all, strings.ReplaceAll(string(text), "\x00", " "))
 		}
 	}
+	return all
 }
