@@ -245,3 +245,36 @@ func TestServerIsFrozen(t *testing.T) {
 		newAccount(t, one, fmt.Sprintf("after%d@x", i), mbox1)
 	}
 }
+
+// Whoever asks a follower of a server that says nothing is told with the step that is under way, and no later than it has time.
+func TestFollowerOfAFrozenServer(t *testing.T) {
+	opts, ctx := maria.empty(t), t.Context()
+	opts.ReadTimeout = 2 * time.Second
+	d := maria.newDirectory(t, opts)
+	copied := must1(directory.OpenCopy(ctx, filepath.Join(t.TempDir(), "copy.db"), directory.Options{}))(t)
+	defer copied.Close()
+	f := directory.NewFollower(directory.FollowerConfig{Directory: d, Copy: copied})
+	must(t, f.Poll(ctx))
+	must(t, server.Pause())
+	defer server.Continue()
+	start := time.Now()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() { wantKind(t, f.Poll(ctx), fault.DirectoryUnavailable) })
+	}
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	wantKind(t, f.Poll(short), fault.Interrupted)
+	if took := time.Since(start); took > opts.ReadTimeout {
+		t.Errorf("one with little time was told after %v", took)
+	}
+	group.Wait()
+	if took := time.Since(start); took > 2*opts.ReadTimeout {
+		t.Errorf("eight at once were told after %v, one waits %v", took, opts.ReadTimeout)
+	}
+	if f.Status().Problem == nil {
+		t.Error("the follower shows no problem")
+	}
+	must(t, server.Continue())
+	must(t, f.Poll(ctx))
+}
