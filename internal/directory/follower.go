@@ -70,14 +70,14 @@ func (f *Follower) Run(ctx context.Context) {
 // have been told. Whoever wrote to the directory calls it to see the own write in the copy. Whoever waited for a step that the
 // directory did not answer is told so, and does not wait for another.
 func (f *Follower) Poll(ctx context.Context) error {
-	_, before := f.failure()
+	before, _ := f.failure()
 	select {
 	case f.turn <- struct{}{}:
 	case <-ctx.Done():
 		return fault.Wrap(fault.Interrupted, ctx.Err(), "interrupted before the directory was asked")
 	}
 	defer func() { <-f.turn }()
-	if problem, failures := f.failure(); failures != before && problem != nil {
+	if failures, problem := f.failure(); failures != before && problem != nil {
 		return problem
 	}
 	err := f.step(ctx)
@@ -93,10 +93,10 @@ func (f *Follower) Poll(ctx context.Context) error {
 	return err
 }
 
-func (f *Follower) failure() (problem error, failures int) {
+func (f *Follower) failure() (failures int, problem error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.problem, f.failures
+	return f.failures, f.problem
 }
 
 func (f *Follower) step(ctx context.Context) error {
