@@ -3,10 +3,15 @@ package sim
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"mailreplica/internal/account"
+	"mailreplica/internal/config"
 	"mailreplica/internal/peer"
 	"mailreplica/internal/protocol"
 )
@@ -21,11 +26,12 @@ const (
 func (n *nemesis) loseDisk(context.Context) {
 	m := n.aLiving()
 	l := m.life.Load()
-	if l == nil || l.node.Load() == nil || !n.mayLose(l) {
+	if l == nil || l.node.Load() == nil || n.trimmed || !n.mayLose(l) {
 		return
 	}
 	n.trace.add("nemesis", "takes the disk of %s", m.name)
 	l.cutOff(true)
+	n.lostPower[m] = true
 	m.life.Store(nil)
 	m.data = filepath.Join(n.folder, fmt.Sprintf("%s-%d", m.name, m.lives+1))
 	n.background.Go(func() { _ = l.end() })
@@ -77,7 +83,10 @@ func (n *nemesis) rescue(ctx context.Context) {
 		if l == nil || l.node.Load() == nil {
 			continue
 		}
-		if _, held := l.node.Load().Mailstore().Account(id); held {
+		if a, held := l.node.Load().Mailstore().Account(id); held {
+			if n.trimmed && a.Copy().Condition == protocol.Gap {
+				n.reseed(ctx, id)
+			}
 			continue
 		}
 		if m := n.another(id, l.store); m != nil {
@@ -86,4 +95,74 @@ func (n *nemesis) rescue(ctx context.Context) {
 			n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
 		}
 	}
+}
+
+// reseed has the copy that is ahead declared the primary, as an administrator does who is told that a home has missed records. It
+// is refused where it would lose something; then it is tried again.
+func (n *nemesis) reseed(ctx context.Context, id account.ID) {
+	var best *mailstore
+	var head protocol.Copy
+	for _, m := range n.stores {
+		l := m.life.Load()
+		if l == nil || l.node.Load() == nil {
+			return // it may be the one that is ahead
+		}
+		a, held := l.node.Load().Mailstore().Account(id)
+		if !held || a.Copy().Condition == protocol.CatchingUp || a.Copy().Condition == protocol.Initialising {
+			continue
+		}
+		if c := a.Copy(); best == nil || c.Epoch > head.Epoch || c.Epoch == head.Epoch && c.Committed > head.Committed {
+			best, head = m, *c
+		}
+	}
+	if best == nil {
+		return
+	}
+	n.rescued[id] = time.Now()
+	service := best.life.Load().node.Load().Service()
+	n.background.Go(func() {
+		err := service.Reseed(ctx, id)
+		n.trace.add("reseed", "%s from %s: %v", id, best.name, err)
+	})
+}
+
+// trim removes from the log what every mailstore has had the time to read, but for one that is down or cut off: its copies are in
+// gap when it returns. No disk loses anything from then on, for the log cannot give it back.
+func (n *nemesis) trim(ctx context.Context) {
+	if len(n.undo) > 0 {
+		return // somebody may be cut off
+	}
+	for _, m := range n.stores {
+		l := m.life.Load()
+		if l != nil && (l.node.Load() == nil || l.armed) {
+			return // it will lose power, or is reading
+		}
+		if l == nil && n.lostPower[m] {
+			return
+		}
+	}
+	host := n.network.Host("operator", netip.MustParseAddr("10.0.0.200"))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokerAddress), kgo.Dialer(host.DialContext))
+	if err != nil {
+		n.problem("the simulation has no client of the log: %v", err)
+		return
+	}
+	defer client.Close()
+	asking, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(client)
+	topic := config.Default().Log.Topic
+	ends, err := admin.ListEndOffsets(asking, topic)
+	if err != nil {
+		n.trace.add("nemesis", "cannot trim: %v", err)
+		return
+	}
+	n.trimmed = true
+	n.trace.expect("the event log does not hold this mailstore's position", "a copy has missed records of the event log")
+	n.sleep(2 * time.Second) // to read what there is
+	answers, err := admin.DeleteRecords(asking, ends.Offsets())
+	if err == nil {
+		err = answers.Error()
+	}
+	n.trace.add("nemesis", "trimmed to %v: %v", ends.Offsets(), err)
 }

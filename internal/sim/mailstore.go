@@ -44,6 +44,7 @@ type life struct {
 	dead      atomic.Bool
 	turning   atomic.Bool   // its agent is being stopped and started
 	powerLost bool          // by an armed crash
+	armed     bool          // it will crash at a write
 	started   chan struct{} // closed when starting has succeeded or failed
 	err       error         // of starting
 	ended     chan struct{} // closed when nothing of it runs any more
@@ -174,7 +175,7 @@ func (l *life) cutOff(silent bool) {
 
 // crashWithin has the process die at one of its next writes.
 func (l *life) crashWithin(writes int, power bool, told chan<- *life) {
-	l.powerLost = power
+	l.powerLost, l.armed = power, true
 	l.disk.KillAfter(writes, func() {
 		l.dead.Store(true)
 		l.host.Crash(power)

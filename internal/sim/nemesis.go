@@ -16,11 +16,13 @@ import (
 // nemesis makes things go wrong and plays the administrator, one action after another: between two of them every goroutine waits.
 type nemesis struct {
 	*cluster
-	actions []action
-	undo    []repair
-	down    map[*mailstore]time.Time // when it may come back
-	paused  map[account.ID]time.Time // when a pause was last wished for or ended
-	rescued map[account.ID]time.Time // when an account without a home was last promoted
+	actions   []action
+	undo      []repair
+	down      map[*mailstore]time.Time // when it may come back
+	paused    map[account.ID]time.Time // when a pause was last wished for or ended
+	rescued   map[account.ID]time.Time // when an administrator last did something for an account in trouble
+	lostPower map[*mailstore]bool      // its last end took back what was not synced
+	trimmed   bool                     // records are gone from the log: what a disk loses now is lost
 }
 
 type action struct {
@@ -36,13 +38,14 @@ type repair struct {
 }
 
 func newNemesis(c *cluster) *nemesis {
-	n := &nemesis{cluster: c, down: map[*mailstore]time.Time{}, paused: map[account.ID]time.Time{}, rescued: map[account.ID]time.Time{}}
+	n := &nemesis{cluster: c, down: map[*mailstore]time.Time{}, paused: map[account.ID]time.Time{}, rescued: map[account.ID]time.Time{}, lostPower: map[*mailstore]bool{}}
 	all := []action{
 		{"kills", 4, func(context.Context) { n.crash(false) }},
 		{"cuts the power", 4, func(context.Context) { n.crash(true) }},
 		{"kills at a write", 4, func(context.Context) { n.crashAtWrite(false) }},
 		{"cuts the power at a write", 4, func(context.Context) { n.crashAtWrite(true) }},
 		{"takes the disk away", 3, n.loseDisk},
+		{"trims the log", 1, n.trim},
 		{"stops", 2, func(context.Context) { n.stop() }},
 		{"cuts links", 6, func(context.Context) { n.cutLinks() }},
 		{"cuts off", 4, func(context.Context) { n.cutOff() }},
@@ -51,7 +54,8 @@ func newNemesis(c *cluster) *nemesis {
 		{"fills the disk", 1, func(context.Context) { n.fill() }},
 		{"takes the directory away", 2, func(context.Context) { n.loseDirectory() }},
 		{"promotes", 6, n.promote},
-		{"promotes twice", 3, func(ctx context.Context) { n.promote(ctx); n.promote(ctx) }},
+		{"races promotions", 4, n.race},
+		{"promotes what leaves and comes again", 3, n.promoteLate},
 		{"wishes for a replica", 5, n.wish},
 		{"removes a replica", 2, n.remove},
 		{"stops an agent", 2, n.stopAgent},
@@ -118,7 +122,8 @@ func (n *nemesis) ends(m *mailstore, power bool) {
 	if m.life.Load() == nil {
 		return
 	}
-	if err := m.crash(power); err != nil {
+	n.lostPower[m] = power && !n.trimmed
+	if err := m.crash(n.lostPower[m]); err != nil {
 		n.problem("the simulation could not crash %s: %v", m.name, err)
 	}
 	n.comesBack(m)
@@ -292,6 +297,36 @@ func (n *nemesis) promote(ctx context.Context) {
 	if from := n.aLiving().life.Load(); from != nil {
 		n.fence(ctx, from.host, n.aStore(), one)
 	}
+}
+
+// race asks every mailstore at once to take an account over.
+func (n *nemesis) race(ctx context.Context) {
+	id := n.anAccount()
+	for _, m := range n.stores {
+		if l := m.life.Load(); l != nil {
+			n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
+		}
+	}
+}
+
+// promoteLate has a mailstore append a Fence that takes its time, and meanwhile removes its copy and wishes for it again.
+func (n *nemesis) promoteLate(ctx context.Context) {
+	m, id := n.aLiving(), n.anAccount()
+	l := m.life.Load()
+	if l == nil {
+		return
+	}
+	travels := time.Duration(500+n.random.IntN(4_000)) * time.Millisecond
+	n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
+	n.sleep(time.Duration(n.random.IntN(20)) * time.Millisecond) // it reads to the end before it appends
+	n.network.Slow(m.name, brokerName, travels)
+	n.later(func() { n.network.Heal(m.name, brokerName) })
+	if err := n.dir.RemoveReplica(ctx, id, m.name); err != nil {
+		return
+	}
+	n.sleep(time.Duration(n.random.Int64N(int64(travels))))
+	_, err := n.dir.PutReplica(ctx, id, m.name, 1)
+	n.trace.add("nemesis", "wish again: %v", err)
 }
 
 func (n *nemesis) fence(ctx context.Context, from *network.Host, m *mailstore, one peer.FenceAccount) {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	faultyDefault  = 60 * time.Second
+	faultyDefault  = 45 * time.Second
 	calmedSec      = 10              // that clients go on when all is mended
 	operationMax   = 3 * time.Minute // longer than any of a client's waits
 	idleConnsClose = 5 * time.Minute // connections that are kept go within that

@@ -92,22 +92,22 @@ func (p *pipe) wakeLocked() {
 }
 
 // take moves arrived bytes to b, or says for how long to wait (negative: until woken).
-func (p *pipe) take(b []byte) (n int, err error, wait time.Duration) {
+func (p *pipe) take(b []byte) (n int, wait time.Duration, err error) {
 	cut := p.network.isCut(p.link)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.chunks) == 0 {
-		return 0, nil, -1
+		return 0, -1, nil
 	}
 	c := &p.chunks[0]
 	if cut {
-		return 0, nil, -1
+		return 0, -1, nil
 	}
 	if wait := time.Until(c.at); wait > 0 {
-		return 0, nil, wait
+		return 0, wait, nil
 	}
 	if c.err != nil {
-		return 0, c.err, 0 // and stays
+		return 0, 0, c.err // and stays
 	}
 	n = copy(b, c.data)
 	c.data = c.data[n:]
@@ -119,7 +119,7 @@ func (p *pipe) take(b []byte) (n int, err error, wait time.Duration) {
 	case p.room <- struct{}{}:
 	default:
 	}
-	return n, nil, 0
+	return n, 0, nil
 }
 
 // half is one end of a connection.
@@ -155,7 +155,7 @@ func (c *half) Read(b []byte) (int, error) {
 		if len(b) == 0 {
 			return 0, nil
 		}
-		n, err, wait := c.in.take(b)
+		n, wait, err := c.in.take(b)
 		if err == io.EOF {
 			return 0, io.EOF
 		}
