@@ -56,6 +56,57 @@ func (n *nemesis) mayLose(l *life) bool {
 	return true
 }
 
+// failOver cuts the home of an account off while it has changes in flight, and promotes another mailstore.
+func (n *nemesis) failOver(ctx context.Context) {
+	id := n.anAccount()
+	wish, err := n.dir.Account(ctx, id)
+	if err != nil {
+		return
+	}
+	home := n.storeOf(wish.MailHost)
+	m := n.another(id, home)
+	if m == nil {
+		return
+	}
+	n.trace.add("nemesis", "%s is cut off, %s takes over", home.name, m.name)
+	n.cutOffOne(home, true)
+	n.sleep(time.Duration(n.random.Int64N(int64(3 * time.Second))))
+	if l := m.life.Load(); l != nil {
+		n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
+	}
+	n.sleep(time.Duration(n.random.Int64N(int64(3 * time.Second))))
+}
+
+// strike has the home of an account die at one of its next writes, and asks it for something that takes it several.
+func (n *nemesis) strike(ctx context.Context) {
+	id := n.anAccount()
+	wish, err := n.dir.Account(ctx, id)
+	if err != nil {
+		return
+	}
+	m := n.storeOf(wish.MailHost)
+	if n.random.IntN(3) == 0 {
+		m = n.aLiving()
+	}
+	l := m.life.Load()
+	if l == nil || l.node.Load() == nil {
+		return
+	}
+	l.crashWithin(1+n.random.IntN(40), n.random.IntN(2) == 0, n.died)
+	switch n.random.IntN(5) {
+	case 0:
+		_, err = n.dir.PutReplica(ctx, id, n.aStore().name, 1)
+	case 1:
+		err = n.dir.RemoveReplica(ctx, id, n.aStore().name)
+	case 2, 3:
+		n.paused[id] = time.Now()
+		_, err = n.dir.SetPaused(ctx, id, !wish.Paused)
+	default:
+		n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
+	}
+	n.trace.add("nemesis", "strikes %s, %s: %v", id, m.name, err)
+}
+
 // another is a running mailstore with a complete copy of an account that the log decides for, other than one.
 func (n *nemesis) another(id account.ID, than *mailstore) *mailstore {
 	for _, m := range n.stores {
@@ -72,7 +123,7 @@ func (n *nemesis) another(id account.ID, than *mailstore) *mailstore {
 	return nil
 }
 
-// rescue promotes accounts whose home has lost its disk, as an administrator who is told of that does.
+// rescue promotes accounts whose home has lost its disk, or has missed records, as an administrator who is told of that does.
 func (n *nemesis) rescue(ctx context.Context) {
 	for _, id := range n.accounts {
 		wish, err := n.dir.Account(ctx, id)
@@ -84,14 +135,17 @@ func (n *nemesis) rescue(ctx context.Context) {
 			continue
 		}
 		if a, held := l.node.Load().Mailstore().Account(id); held {
-			if n.trimmed && a.Copy().Condition == protocol.Gap {
-				n.reseed(ctx, id)
+			if !n.trimmed || a.Copy().Condition != protocol.Gap {
+				continue
 			}
-			continue
+			if n.another(id, l.store) == nil {
+				n.reseed(ctx, id)
+				continue
+			}
 		}
 		if m := n.another(id, l.store); m != nil {
 			n.rescued[id] = time.Now()
-			n.trace.add("nemesis", "promotes %s, whose home has nothing, to %s", id, m.name)
+			n.trace.add("nemesis", "promotes %s, whose home has nothing, or a gap, to %s", id, m.name)
 			n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
 		}
 	}

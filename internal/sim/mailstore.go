@@ -108,7 +108,7 @@ func (m *mailstore) start() (*life, error) {
 	m.life.Store(l)
 	m.cluster.background.Go(func() {
 		defer close(l.started)
-		n, err := node.StartIn(context.Background(), world, m.config(l), "simulation", m.cluster.logger(l))
+		n, err := node.StartIn(context.Background(), world, m.config(l), "simulation", slog.New(m.cluster.trace.handler(l)))
 		if err != nil {
 			l.err = err
 			return
@@ -194,8 +194,4 @@ func (l *life) loseDirectory(away bool) {
 	} else if !l.dead.Load() {
 		_ = os.Symlink(filepath.Join(l.store.cluster.folder, "directory"), l.link) // it may be there
 	}
-}
-
-func (c *cluster) logger(l *life) *slog.Logger {
-	return slog.New(c.trace.handler(fmt.Sprintf("%s/%d", l.store.name[:5], l.number)))
 }

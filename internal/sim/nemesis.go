@@ -59,6 +59,8 @@ func newNemesis(c *cluster) *nemesis {
 		{"wishes for a replica", 5, n.wish},
 		{"removes a replica", 2, n.remove},
 		{"stops an agent", 2, n.stopAgent},
+		{"fails over", 5, n.failOver},
+		{"strikes", 5, n.strike},
 		{"pauses", 2, n.pause},
 		{"resumes", 3, n.resume},
 	}
@@ -237,14 +239,17 @@ func (n *nemesis) cutLinks() {
 
 // cutOff parts one mailstore from all others, and perhaps from the broker.
 func (n *nemesis) cutOff() {
-	m := n.aStore()
+	n.cutOffOne(n.aStore(), n.random.IntN(3) > 0)
+}
+
+func (n *nemesis) cutOffOne(m *mailstore, fromBroker bool) {
 	var others []string
 	for _, other := range n.stores {
 		if other != m {
 			others = append(others, other.name)
 		}
 	}
-	if n.random.IntN(3) > 0 {
+	if fromBroker {
 		others = append(others, brokerName)
 	}
 	n.trace.add("nemesis", "cuts %s off from %v", m.name, others)

@@ -76,10 +76,13 @@ func (t *trace) text() string {
 }
 
 // handler brings the log of a process into the trace.
-func (t *trace) handler(who string) slog.Handler { return &traceHandler{trace: t, who: who} }
+func (t *trace) handler(l *life) slog.Handler {
+	return &traceHandler{trace: t, life: l, who: fmt.Sprintf("%s/%d", l.store.name[:5], l.number)}
+}
 
 type traceHandler struct {
 	trace *trace
+	life  *life
 	who   string
 	attrs []slog.Attr
 }
@@ -110,7 +113,7 @@ func (h *traceHandler) Handle(_ context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (h *traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &traceHandler{h.trace, h.who, append(append([]slog.Attr(nil), h.attrs...), attrs...)}
+	return &traceHandler{h.trace, h.life, h.who, append(append([]slog.Attr(nil), h.attrs...), attrs...)}
 }
 
 // WithGroup implements slog.Handler.
