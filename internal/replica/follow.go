@@ -176,20 +176,9 @@ func (g *Agent) handle(ctx context.Context, b eventlog.Batch) {
 	g.mu.Lock()
 	s, id := g.streams[b.Stream], g.identity
 	g.mu.Unlock()
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	entries := g.continues(s, b.Entries)
-	if len(entries) == 0 {
-		return
-	}
-	last := entries[len(entries)-1]
-	position := positionAt(id, b.Stream, last.Offset+1, last.LeaderEpoch)
 	for {
-		err := g.m.ApplyLive(ctx, position, entries)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
+		err := g.applyNext(ctx, s, id, b.Entries)
+		if err == nil || ctx.Err() != nil {
 			return
 		}
 		g.logger.Error("events cannot be applied; trying again", "stream", b.Stream, "error", err, "hint", fault.HintOf(err))
@@ -197,11 +186,27 @@ func (g *Agent) handle(ctx context.Context, b eventlog.Batch) {
 			return
 		}
 	}
+}
+
+// applyNext applies what of a batch follows on what was judged. Between two attempts the stream is given free: a copy may be handed
+// over meanwhile, and is judged for then, or the stream be moved.
+func (g *Agent) applyNext(ctx context.Context, s *stream, id eventlog.Identity, entries []eventlog.Entry) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	entries = g.continues(s, entries)
+	if len(entries) == 0 {
+		return nil
+	}
+	last := entries[len(entries)-1]
+	if err := g.m.ApplyLive(ctx, positionAt(id, s.number, last.Offset+1, last.LeaderEpoch), entries); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.next = last.Offset + 1
 	s.caughtUp = s.caughtUp || s.next >= s.target
 	g.moved()
+	return nil
 }
 
 // continues gives the entries of a batch that follow on what was judged. A batch that was fetched for an earlier position of
