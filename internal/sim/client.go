@@ -92,7 +92,7 @@ func (c *client) step(ctx context.Context) {
 		n = min(n, 9)
 	}
 	switch {
-	case n == 0 && c.random.IntN(10) == 0:
+	case n == 0 && c.random.IntN(4) == 0:
 		c.large(ctx)
 	case n < 7:
 		m := &mail{number: c.cluster.nextMail()}
@@ -254,7 +254,7 @@ func (c *client) deliver(ctx context.Context, m *mail) {
 		if repeated {
 			stored.DropBodies(ctx, []mailbox.NewMessage{message}, nil)
 		}
-	case o.Outcome == check.Refused:
+	case c.failure != nil && !l.dead.Load():
 		stored.DropBodies(ctx, []mailbox.NewMessage{message}, c.failure)
 	}
 }
@@ -292,7 +292,7 @@ func (c *client) large(ctx context.Context) {
 		}
 		return err
 	})
-	if o.Outcome == check.Refused {
+	if c.failure != nil && !l.dead.Load() {
 		l.node.Load().Mailstore().DropBodies(ctx, messages, c.failure)
 	}
 }

@@ -20,13 +20,18 @@ import (
 
 func main() {
 	seeds := flag.Int("seeds", 200, "within how many seeds each break is to be found")
-	only := flag.String("only", "", "part of the name of the breaks to try")
+	only := flag.String("only", "", "regular expression for the names of the breaks to try")
 	wait := flag.Duration("wait", 10*time.Minute, "bound on the time for one break")
 	jobs := flag.Int("jobs", max(1, runtime.NumCPU()), "how many breaks are tried at once")
 	flag.Parse()
+	names, err := regexp.Compile(*only)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	var wanted []break_
 	for _, b := range breaks {
-		if strings.Contains(b.name, *only) {
+		if names.MatchString(b.name) {
 			wanted = append(wanted, b)
 		}
 	}
