@@ -107,7 +107,11 @@ func (w *world) admin(t testing.TB) *kadm.Client {
 // client is of the test's own.
 func (w *world) client(t testing.TB) *kgo.Client {
 	t.Helper()
-	options := []kgo.Opt{kgo.SeedBrokers(w.config.Brokers...), kgo.DisableClientMetrics(), kgo.MetadataMinAge(20 * time.Millisecond)}
+	options := []kgo.Opt{
+		kgo.SeedBrokers(w.config.Brokers...), kgo.DisableClientMetrics(), kgo.MetadataMinAge(20 * time.Millisecond),
+		// Another broker is asked soon if one is frozen: by default a connection to it, and a question, may take 10 s each.
+		kgo.DialTimeout(2 * time.Second), kgo.RequestTimeoutOverhead(2 * time.Second),
+	}
 	if w.config.TLS != nil {
 		options = append(options, kgo.DialTLSConfig(w.config.TLS))
 	}
