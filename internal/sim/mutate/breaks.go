@@ -9,6 +9,15 @@ type break_ struct {
 	edits      []edit
 }
 
+// behind says of breaks that no run is known to find what else keeps them from doing harm. They are tried all the same.
+var behind = map[string]string{
+	"accept records after the Leave that closed the account": "only the primary appends in that epoch, and it closes with nothing in flight",
+	"pass over holes": "positions are stored with their rows, and batches continue the stream, so that none arises",
+	"take a batch that does not continue the stream": "the reader of the log refuses such a batch before",
+	"do not sync who commits":                        "the log says it again after a loss of power",
+	"give a snapshot while a journal exists":         "the destination compares the sequences of rows and header, and refuses",
+}
+
 const (
 	judge    = "internal/protocol/judge.go"
 	append_  = "internal/protocol/append.go"

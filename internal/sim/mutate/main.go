@@ -53,6 +53,8 @@ func main() {
 		case r.err != nil:
 			missed++
 			r.found = "not tried: " + r.err.Error()
+		case r.found == "" && behind[b.name] != "":
+			r.found = "not found: " + behind[b.name]
 		case r.found == "":
 			missed++
 			r.found = "**not found**"
