@@ -2,28 +2,15 @@ package imap_test
 
 import (
 	"bytes"
-	"net"
+	"crypto/tls"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
+	"mailreplica/internal/fault"
 	"mailreplica/internal/imap"
+	"mailreplica/internal/listener/listenertest"
 )
-
-// pipeListener accepts the connections that it is handed.
-type pipeListener chan net.Conn
-
-func (l pipeListener) Accept() (net.Conn, error) {
-	conn, open := <-l
-	if !open {
-		return nil, net.ErrClosed
-	}
-	return conn, nil
-}
-func (l pipeListener) Close() error   { return nil }
-func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // FuzzSession sends anything to a session that has logged in. Whatever it is, the server answers lines that begin as
 // responses do, and is still able to serve another session.
@@ -33,39 +20,54 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Add([]byte("a SELECT INBOX\r\nb APPEND INBOX {3}\r\nabc\r\nc IDLE\r\nDONE\r\nd LOGOUT\r\n"))
 	b, _ := backendWithTest()
-	l := make(pipeListener)
 	s := imap.New(imap.Config{Backend: b, AllowPlaintext: true, AppendBytesMax: 1000})
-	go func() { _ = s.Serve(l) }()
 	f.Fuzz(func(t *testing.T, input []byte) {
 		b.AddAccount("test", "pass") // anew, so that nothing depends on what was before
-		conn := &script{closed: make(chan struct{})}
-		conn.in.WriteString("login LOGIN test pass\r\nsel SELECT INBOX\r\n")
-		conn.in.Write(input)
-		conn.in.WriteString("\r\nz NOOP\r\nz LOGOUT\r\n")
-		l <- conn
-		<-conn.closed
-		checkResponses(t, conn.out.Bytes())
+		serve(t, s, "login LOGIN test pass\r\nsel SELECT INBOX\r\n"+string(input)+"\r\nz NOOP\r\nz LOGOUT\r\n")
 	})
 }
 
-// script is a connection whose client has said all that it will say.
-type script struct {
-	in, out bytes.Buffer
-	closed  chan struct{}
-	once    sync.Once
+// FuzzLogin sends anything to a session that has not logged in: passwords in every way, the handing over between
+// mailstores, STARTTLS. Nobody gets in who does not know a password.
+func FuzzLogin(f *testing.F) {
+	f.Add([]byte(commandsOf(f, "testdata/login.txt")))
+	for _, seed := range []string{
+		"a AUTHENTICATE PLAIN AHRlc3QAcGFzcw==\r\nb SELECT INBOX\r\n", "a AUTHENTICATE PLAIN\r\nAHRlc3QAcGFzeA==\r\n",
+		"a AUTHENTICATE LOGIN\r\ndGVzdA==\r\ncGFzeA==\r\n", "a AUTHENTICATE LOGIN =\r\n*\r\n", "a STARTTLS\r\nb NOOP\r\n",
+		"a LOGIN {4+}\r\ntest {4+}\r\npasx\r\n", "a LOGIN \"te\\\"st\" \"\"\r\nb ID (\"name\" NIL)\r\nc CAPABILITY\r\n",
+		"a AUTHENTICATE X-MAILREPLICA-PROXY dABhAHI=\r\nb SELECT INBOX\r\n", "a LOGIN {5000}\r\n", "a ENABLE QRESYNC\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	b, _ := backendWithTest()
+	s := imap.New(imap.Config{
+		Backend: b, AllowPlaintext: true, TLS: &tls.Config{},
+		ProxyAuth: func(token, account, _ string) (imap.Login, error) {
+			return imap.Login{}, fault.New(fault.Denied, "%q is not the token, nor %q an account", token, account)
+		},
+	})
+	f.Fuzz(func(t *testing.T, input []byte) {
+		said := serve(t, s, string(input)+"\r\nz SELECT INBOX\r\nz LOGOUT\r\n")
+		lower := bytes.ToLower(input)
+		if !bytes.Contains(lower, []byte("pass")) && !bytes.Contains(input, []byte("AHRlc3QAcGFzcw==")) && !bytes.Contains(input, []byte("cGFzcw")) &&
+			bytes.Contains(said, []byte("OK [READ-WRITE]")) {
+			t.Fatalf("%q got in: %q", input, said)
+		}
+	})
 }
 
-func (s *script) Read(p []byte) (int, error)  { return s.in.Read(p) }
-func (s *script) Write(p []byte) (int, error) { return s.out.Write(p) }
-func (s *script) Close() error {
-	s.once.Do(func() { close(s.closed) })
-	return nil
+// serve has a server answer a client that says this, and checks the answer.
+func serve(t *testing.T, s *imap.Server, says string) []byte {
+	t.Helper()
+	conn := listenertest.NewScript([]byte(says))
+	s.ServeConn(conn)
+	said := conn.Said()
+	if n := s.Panics(); n > 0 {
+		t.Fatalf("the session panicked after %.2000q", said)
+	}
+	checkResponses(t, said)
+	return said
 }
-func (s *script) LocalAddr() net.Addr              { return &net.UnixAddr{Name: "pipe"} }
-func (s *script) RemoteAddr() net.Addr             { return &net.UnixAddr{Name: "pipe"} }
-func (s *script) SetDeadline(time.Time) error      { return nil }
-func (s *script) SetReadDeadline(time.Time) error  { return nil }
-func (s *script) SetWriteDeadline(time.Time) error { return nil }
 
 // checkResponses looks at what the server said: every line outside of a literal is a response.
 func checkResponses(t *testing.T, said []byte) {

@@ -20,16 +20,15 @@ var (
 	errEndless     = errors.New("the message does not end")
 )
 
-// readCommand reads a line without its end, which is CRLF or LF. A line over the limit is read to its end and refused.
+// readCommand reads a line without its end, which is CRLF or LF. A line over the limit is read to its end; its beginning is given
+// with the error.
 func readCommand(in *bufio.Reader) (string, error) {
 	var line []byte
 	read := 0
 	for {
 		piece, err := in.ReadSlice('\n')
 		read += len(piece)
-		if read <= commandBytesMax {
-			line = append(line, piece...)
-		}
+		line = append(line, piece[:min(len(piece), commandBytesMax-len(line))]...)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			if read > longCommandBytesMax {
@@ -38,7 +37,7 @@ func readCommand(in *bufio.Reader) (string, error) {
 		case err != nil:
 			return "", err
 		case read > commandBytesMax:
-			return "", errLongCommand
+			return string(line), errLongCommand
 		default:
 			return string(bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))), nil
 		}

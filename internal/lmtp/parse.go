@@ -19,10 +19,36 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
+// seemsChunk reports whether a line looks like BDAT, whatever stands before and behind the word.
+func seemsChunk(line string) bool {
+	line = strings.TrimLeftFunc(line, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	rest, is := cutPrefixFold(line, "BDAT")
+	if !is || rest == "" {
+		return is
+	}
+	c := rest[0] | 0x20 // a letter makes another word of it
+	return c < 'a' || c > 'z'
+}
+
+// Limits of what names somebody. A mailstore repeats it to another one, with more beside it, within commandBytesMax.
+const (
+	pathBytesMax  = 1 << 10 // RFC 5321 section 4.5.3.1.3 asks for 256
+	helloBytesMax = 255     // of LHLO: a domain (section 4.5.3.1.2)
+)
+
 // parsePath reads the path of MAIL or RCPT and gives the mailbox in it, and what follows. Blanks before it, and missing
-// brackets, are forgiven; a source route is left out (RFC 5321 section 4.1.1.3: "SHOULD strip").
+// brackets, are forgiven; a source route is left out (RFC 5321 section 4.1.1.3: "SHOULD strip"). What it gives means the same
+// again in brackets: a mailstore that relays says it so, and the delivery key is made of it.
 func parsePath(s string) (path, rest string, ok bool) {
-	s = strings.TrimLeft(s, " ")
+	path, rest, ok = cutPath(strings.TrimLeft(s, " "))
+	if !ok || len(path) > pathBytesMax {
+		return "", "", false
+	}
+	again, _, ok := cutPath("<" + path + ">")
+	return path, rest, ok && again == path
+}
+
+func cutPath(s string) (path, rest string, ok bool) {
 	if !strings.HasPrefix(s, "<") {
 		path, rest, _ = strings.Cut(s, " ")
 		return path, rest, path != "" && !strings.ContainsAny(path, "<>")

@@ -91,7 +91,7 @@ func (s *session) Run() {
 		s.source.setIdle(false)
 		switch {
 		case errors.Is(err, errLongCommand):
-			s.reject(500, "5.5.2", "The line is too long")
+			s.rejectLine(line, "5.5.2", "The line is too long")
 		case err != nil:
 			s.leave(err)
 			return
@@ -139,16 +139,25 @@ func (s *session) reject(code int, enhanced, text string) {
 // execute runs one command.
 func (s *session) execute(line string) {
 	if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		s.reject(500, "5.5.2", "The line holds control characters")
+		s.rejectLine(line, "5.5.2", "The line holds control characters")
 		return
 	}
 	verb, argument := splitCommand(line)
 	command, known := commands[verb]
 	if !known {
-		s.reject(500, "5.5.1", "The command is not known")
+		s.rejectLine(line, "5.5.1", "The command is not known")
 		return
 	}
 	command(s, argument)
+}
+
+// rejectLine answers a line that is no command. One that may have been meant as BDAT ends the session: a message follows it, whose
+// length nobody knows, and which would be run as commands.
+func (s *session) rejectLine(line, enhanced, text string) {
+	s.reject(500, enhanced, text)
+	if seemsChunk(line) {
+		s.ended = true
+	}
 }
 
 // commands by verb. It is filled once and never altered.
@@ -161,7 +170,7 @@ var commands = map[string]func(*session, string){
 
 // lhlo greets (RFC 2033 section 4.1).
 func (s *session) lhlo(name string) {
-	if name == "" || strings.Contains(name, " ") {
+	if name == "" || len(name) > helloBytesMax || strings.Contains(name, " ") {
 		s.reject(501, "5.5.4", "Want LHLO and the client's name")
 		return
 	}
