@@ -29,6 +29,7 @@ func (h *History) Check() []string {
 		c.epochs()
 		c.sightings()
 		c.uids()
+		c.growth()
 		for _, v := range c.views {
 			c.ledger(v)
 			c.origin(v)
@@ -107,6 +108,9 @@ func (c *checker) epochs() {
 func (c *checker) sightings() {
 	digests := map[mailbox.Sequence]*View{}
 	for _, v := range c.views {
+		if v.Sequence == 0 {
+			continue
+		}
 		if first := digests[v.Sequence]; first == nil {
 			digests[v.Sequence] = v
 		} else if first.Digest != v.Digest {
@@ -166,6 +170,9 @@ func (c *checker) uids() {
 	for _, o := range c.ops {
 		for _, m := range o.Made {
 			is(m.Place, m.Blob, o)
+			if o.Timed {
+				continue // growth looks at these
+			}
 			byFolder[m.Folder] = append(byFolder[m.Folder], given{o.Sequence, m})
 		}
 	}
@@ -182,10 +189,45 @@ func (c *checker) uids() {
 	}
 }
 
+// growth checks that a UID is higher than all that were given in its folder before it was asked for.
+func (c *checker) growth() {
+	type given struct {
+		op *Op
+		Made
+	}
+	byFolder := map[mailbox.ItemID][]given{}
+	for _, o := range c.ops {
+		for _, m := range o.Made {
+			if o.Outcome == Done {
+				byFolder[m.Folder] = append(byFolder[m.Folder], given{o, m})
+			}
+		}
+	}
+	for folder, all := range byFolder {
+		ended := slices.SortedFunc(slices.Values(all), func(a, b given) int { return a.op.Ended.Compare(b.op.Ended) })
+		slices.SortFunc(all, func(a, b given) int { return a.op.Begun.Compare(b.op.Begun) })
+		var highest given
+		for _, g := range all {
+			for len(ended) > 0 && ended[0].op.Ended.Before(g.op.Begun) {
+				if ended[0].UID > highest.UID {
+					highest = ended[0]
+				}
+				ended = ended[1:]
+			}
+			if g.UID <= highest.UID {
+				c.fail("folder %d gave UID %d, and later UID %d:\n\t%s\n\t%s", folder, highest.UID, g.UID, highest.op, g.op)
+			}
+		}
+	}
+}
+
 // may reports whether an operation may have happened by the time of a view.
 func (o *Op) may(v *View) bool {
 	switch o.Outcome {
 	case Done:
+		if o.Timed {
+			return !o.Begun.After(v.Ended)
+		}
 		return o.Sequence > 0 && o.Sequence <= v.Sequence
 	case Unknown:
 		return !o.Begun.After(v.Ended)
@@ -195,6 +237,9 @@ func (o *Op) may(v *View) bool {
 
 // must reports whether an operation has happened by the time of a view.
 func (o *Op) must(v *View) bool {
+	if o.Timed {
+		return o.Outcome == Done && v.Settled && o.Ended.Before(v.Begun)
+	}
 	return o.Outcome == Done && o.Sequence > 0 && o.Sequence <= v.Sequence
 }
 
@@ -203,6 +248,9 @@ func (c *checker) ledger(v *View) {
 	for _, o := range c.ops {
 		if !o.must(v) {
 			continue
+		}
+		if o.Timed && o.Delivery > 0 && len(o.Made) == 0 && !c.holds(o.Delivery, v) {
+			c.fail("an acknowledged mail is missing, mail %d:\n\t%s\n\t%s\n%s", o.Delivery, o, v, c.lifeOf(o.Delivery))
 		}
 		for _, m := range o.Made {
 			if row, there := v.Rows[m.Place]; !there && !c.mayBeGone(m.Place, v) {
@@ -224,6 +272,23 @@ func (c *checker) ledger(v *View) {
 	}
 }
 
+// holds reports whether a mail whose place is not known shows, or may have been removed, by anyone whom a view showed it.
+func (c *checker) holds(mail int, v *View) bool {
+	for _, r := range v.Rows {
+		if c.history.bodies[r.Blob] == mail {
+			return true
+		}
+	}
+	for _, seen := range c.views {
+		for p, r := range seen.Rows {
+			if c.history.bodies[r.Blob] == mail && c.mayBeGone(p, v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (c *checker) mayBeGone(p Place, v *View) bool {
 	for _, o := range c.ops {
 		if o.may(v) && (o.Drops == p.Folder || slices.Contains(o.Takes, p)) {
@@ -237,7 +302,7 @@ func (c *checker) mayBeGone(p Place, v *View) bool {
 func (c *checker) origin(v *View) {
 	answered := map[Place]bool{}
 	unsure := map[int]int{}   // how many more messages of a mail there may be
-	doubt := map[int]bool{}   // an attempt to deliver the mail was not answered
+	doubt := map[int]bool{}   // an attempt to deliver the mail was not answered, or not with its place
 	certain := map[int]bool{} // an attempt was answered with the message it made
 	keywords := map[string]bool{}
 	for _, o := range c.ops {
@@ -252,7 +317,7 @@ func (c *checker) origin(v *View) {
 		}
 		if o.Delivery > 0 {
 			certain[o.Delivery] = certain[o.Delivery] || len(o.Made) > 0
-			doubt[o.Delivery] = doubt[o.Delivery] || o.Outcome == Unknown
+			doubt[o.Delivery] = doubt[o.Delivery] || o.Outcome == Unknown || o.Timed
 		}
 		if o.Outcome == Unknown {
 			for _, m := range o.Copies {
@@ -332,7 +397,11 @@ func (c *checker) mayBeDropped(id mailbox.ItemID, v *View) bool {
 // mayBeNamed reports whether another operation that may have come after one explains a folder's name.
 func (c *checker) mayBeNamed(f Folder, after *Op, v *View) bool {
 	return slices.ContainsFunc(c.ops, func(o *Op) bool {
-		return o.Folder == f.ID && o.Name == f.Name && o.may(v) && (o.Outcome == Unknown || o.Sequence >= after.Sequence)
+		later := o.Outcome == Unknown || o.Sequence >= after.Sequence
+		if o.Timed {
+			later = !o.Ended.Before(after.Begun)
+		}
+		return o.Folder == f.ID && o.Name == f.Name && o.may(v) && later
 	})
 }
 

@@ -45,6 +45,25 @@ func unknown(o *check.Op) *check.Op {
 	return o
 }
 
+// timed is an operation whose sequence nobody was told.
+func timed(o *check.Op) *check.Op {
+	other := *o
+	other.Sequence, other.Epoch, other.Mailstore, other.Timed = 0, 0, "", true
+	return &other
+}
+
+// unplaced is a delivery over LMTP, whose answer says nothing of where the mail is.
+func unplaced(mail int) *check.Op {
+	o := timed(deliver(mail, 1, 0, "", 1, 2))
+	o.Made = nil
+	return o
+}
+
+func settled(v *check.View) *check.View {
+	v.Settled = true
+	return v
+}
+
 func change(v *check.View, change func(*check.View)) *check.View {
 	change(v)
 	return v
@@ -92,6 +111,18 @@ func TestCheck(t *testing.T) {
 		{"folder's name", []*check.Op{first, rename}, []*check.View{change(view(3, "a", 5, 1), func(v *check.View) {
 			v.Folders[7] = check.Folder{ID: 7, Name: "old", UIDValidity: 2, UIDNext: 1}
 		})}, nil, "is called old"},
+		{"UIDs fall in time", []*check.Op{timed(deliver(1, 2, 0, "", 1, 2)), timed(deliver(2, 1, 0, "", 3, 4))}, nil, nil, "folder 1 gave UID 2, and later UID 1"},
+		{"UIDs of one time", []*check.Op{timed(deliver(1, 2, 0, "", 1, 4)), timed(deliver(2, 1, 0, "", 3, 4))}, nil, nil, ""},
+		{"mail of unknown place", []*check.Op{unplaced(1)}, []*check.View{settled(view(0, "", 5, 1))}, nil, ""},
+		{"mail of unknown place, twice", []*check.Op{unplaced(1)}, []*check.View{settled(view(0, "", 5, 1, 1))}, nil, "once more than it may be"},
+		{"mail of unknown place, missing", []*check.Op{unplaced(1)}, []*check.View{settled(view(0, "", 5))}, nil, "an acknowledged mail is missing"},
+		{"mail of unknown place, seen and expunged", []*check.Op{unplaced(1), timed(expunge)}, []*check.View{view(0, "", 2, 1), settled(view(0, "", 5))}, nil, ""},
+		{"mail of unknown place, not settled", []*check.Op{unplaced(1)}, []*check.View{view(0, "", 5)}, nil, ""},
+		{"timed, expunged and there", []*check.Op{unplaced(1), timed(expunge)}, []*check.View{settled(view(0, "", 5, 1))}, nil, "removal was acknowledged"},
+		{"timed, answered after the view began", []*check.Op{unplaced(1), timed(expunge)}, []*check.View{settled(view(0, "", 4, 1))}, nil, ""},
+		{"timed, folder's name", []*check.Op{timed(rename)}, []*check.View{settled(change(view(0, "", 5), func(v *check.View) {
+			v.Folders[7] = check.Folder{ID: 7, Name: "old", UIDValidity: 2, UIDNext: 1}
+		}))}, nil, "is called old"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := check.NewHistory()

@@ -60,6 +60,10 @@ type Op struct {
 	Name     string         // that the folder gets
 
 	Journalled bool // acknowledged while the account was paused
+
+	// Timed says that whoever asked was not told the sequence, as over IMAP and LMTP: what the operation did is judged by when it was
+	// asked for and answered, in views that are Settled. Where such a delivery put its mail may be unknown: then it has no Made.
+	Timed bool
 }
 
 // String is one line.
@@ -92,8 +96,9 @@ type View struct {
 	Started   time.Time // when the process of the mailstore was
 	Begun     time.Time
 	Ended     time.Time
-	Served    bool // to a client, by a copy that said that it may; else it was looked at from outside
-	Sequence  mailbox.Sequence
+	Served    bool             // to a client, by a copy that said that it may; else it was looked at from outside
+	Settled   bool             // everything that was answered before it had to show
+	Sequence  mailbox.Sequence // 0: not known, and the digest neither
 	Digest    mailbox.Digest
 	Rows      map[Place]Row
 	Folders   map[mailbox.ItemID]Folder
