@@ -21,7 +21,7 @@ var layers = []struct {
 	why      string // what goes wrong otherwise
 }{
 	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/testreport", "internal/e2e", "deploy",
-		"internal/sim", "internal/sim/check", "internal/sim/disk", "internal/sim/network", "internal/sim/mutate",
+		"internal/scenario", "internal/sim", "internal/sim/check", "internal/sim/disk", "internal/sim/network", "internal/sim/mutate",
 		"internal/bench", "internal/bench/load", "internal/bench/system", "internal/bench/report"}, true,
 		"commands wire and run; nothing may depend on them"},
 	{"real engines", []string{"internal/engine", "internal/engine/kafka", "internal/engine/mariadb", "internal/engine/s3"}, true,

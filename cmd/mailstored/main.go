@@ -20,7 +20,8 @@ const usage = `mailstored runs a mailstore of Mailreplica.
 
 usage:
   mailstored serve --config FILE                    run one mailstore
-  mailstored broker --data DIR [--listen IP:PORT]   run the embedded event log (default 127.0.0.10:9092)
+  mailstored broker --data DIR [--listen IP:PORT] [--advertise IP:PORT]
+                                                    run the embedded event log (default 127.0.0.10:9092)
   mailstored init --directory FILE | --config FILE  make a new, empty directory for a platform, once
   mailstored dev --data DIR [--mailstores N] [--engines embedded|production]
                                                     run a cluster on loopback addresses in the foreground

@@ -66,13 +66,14 @@ func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
 	flags := flag.NewFlagSet("broker", flag.ContinueOnError)
 	data := flags.String("data", "", "the `FOLDER` that keeps the log")
 	listen := flags.String("listen", broker.ListenDefault, "the `ADDRESS` to listen on, which clients are told too")
+	advertise := flags.String("advertise", "", "the `ADDRESS` that clients are told instead of --listen, IP:port")
 	pid := flags.String("pid-file", "", "where to write the process's id")
 	if err := parse(flags, args, stderr, "data"); err != nil {
 		return err
 	}
 	logger := newLogger(stderr, "info")
 	return broker.Run(ctx, broker.Config{
-		Listen: *listen, DataDir: *data, SyncWrites: true, Logger: logger,
+		Listen: *listen, Advertise: *advertise, DataDir: *data, SyncWrites: true, Logger: logger,
 		Ready: func(address string) {
 			if err := writePID(*pid); err != nil {
 				logger.Error("the pid file cannot be written", "error", err)

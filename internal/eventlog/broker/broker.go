@@ -26,6 +26,7 @@ const ListenDefault = "127.0.0.10:9092"
 // Config says where a broker keeps its data and where it listens.
 type Config struct {
 	Listen     string // IP:port, the address that clients are told too; default ListenDefault; port 0 takes a free one
+	Advertise  string // IP:port that clients are told instead, where they reach the broker by way of another address
 	DataDir    string // empty: in memory, for tests
 	SyncWrites bool   // fsync every batch before it is confirmed
 	Logger     *slog.Logger
@@ -84,6 +85,14 @@ func Start(config Config) (*Broker, error) {
 	if err != nil || address.Addr().IsUnspecified() {
 		return nil, fault.New(fault.Invalid, "%q is no address that the broker can give to clients (IP:port)", config.Listen)
 	}
+	var told net.Addr
+	if config.Advertise != "" {
+		to, err := netip.ParseAddrPort(config.Advertise)
+		if err != nil || to.Addr().IsUnspecified() || to.Port() == 0 {
+			return nil, fault.New(fault.Invalid, "%q is no address that the broker can give to clients (IP:port)", config.Advertise)
+		}
+		told = net.TCPAddrFromAddrPort(to)
+	}
 	b := &Broker{config: config, failed: make(chan error, 1), stop: func() {}}
 	if config.DataDir != "" {
 		if b.lock, err = lockDir(config.DataDir); err != nil {
@@ -99,6 +108,9 @@ func Start(config Config) (*Broker, error) {
 		b.unlock()
 		return nil, fault.Wrap(fault.Invalid, err, "the broker cannot listen on %s", config.Listen).
 			WithHint("another broker may be running; stop it, or choose another address")
+	}
+	if told != nil {
+		listener = advertised{listener, told}
 	}
 	b.address = listener.Addr().String()
 	if err := b.startCluster(listener); err != nil {
@@ -144,7 +156,16 @@ func (b *Broker) startCluster(listener net.Listener) error {
 	return nil
 }
 
-// Address is where the broker listens, as IP:port.
+// advertised is a listener that is reached at another address than its own.
+type advertised struct {
+	net.Listener
+	at net.Addr
+}
+
+// Addr implements net.Listener. It is what the cluster tells its clients.
+func (a advertised) Addr() net.Addr { return a.at }
+
+// Address is where clients reach the broker, as IP:port.
 func (b *Broker) Address() string { return b.address }
 
 // Cluster is the fake cluster itself, for tests that inject faults.
