@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
@@ -38,7 +39,7 @@ func (a *Admin) SetDestination(ctx context.Context, in SetDestination) (Started,
 	if err != nil {
 		return Started{}, err
 	}
-	if err := a.mayInitialise(); err != nil {
+	if err := a.mayInitialise(ctx); err != nil {
 		return Started{}, err
 	}
 	unasked, err := a.mayShareBlobs(ctx, chosen, destination.FQDN)
@@ -69,16 +70,24 @@ func (a *Admin) mayReplicate(one directory.Account, destination string) error {
 	return nil
 }
 
-// mayInitialise checks what every replica needs: a log to live in.
-func (a *Admin) mayInitialise() error {
+// mayInitialise checks what every replica needs: a log to live in. A mailstore that just started, or was just told of
+// its brokers, is given the time to reach them.
+func (a *Admin) mayInitialise(ctx context.Context) error {
 	brokers, _ := a.copy.Config(SettingBrokers)
 	if brokers == "" {
 		return fault.New(fault.LogUnavailable, "no brokers are configured").
 			WithHint(`name them with: config set global brokers "host:9092,…"`)
 	}
-	if !a.LogStatus().Reachable {
-		return fault.New(fault.LogUnavailable, "the brokers %s do not answer %s", brokers, a.Self).
-			WithHint("check them with MailReplica test %s, and the agent with MailReplica getServices", brokers)
+	patience := time.After(a.Pace.Patience)
+	for !a.LogStatus().Reachable {
+		select {
+		case <-time.After(a.Pace.Look):
+		case <-patience:
+			return fault.New(fault.LogUnavailable, "the brokers %s do not answer %s", brokers, a.Self).
+				WithHint("check them with MailReplica test %s, and the agent with MailReplica getServices", brokers)
+		case <-ctx.Done():
+			return fault.Wrap(fault.Interrupted, ctx.Err(), "waiting for the brokers %s: interrupted", brokers)
+		}
 	}
 	return nil
 }

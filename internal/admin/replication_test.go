@@ -63,6 +63,22 @@ func TestSetDestination(t *testing.T) {
 	}
 }
 
+// A mailstore is told of its brokers, or starts, and is asked for a replica at once.
+func TestSetDestinationWaitsForTheLog(t *testing.T) {
+	p := admintest.Start(t, 2)
+	c := client(t, p, 1)
+	a := p.Account(t, 1, "a@example.com")
+	p.Mailstores[0].SetLogConnecting(3)
+	o, err := c.SetDestination(t.Context(), admin.SetDestination{Selection: named("a@example.com"), Destination: admintest.Name(2), Priority: 5})
+	must(t, err)
+	if op := finished(t, c, o.OperationID); op.State != "successful" {
+		t.Errorf("got %+v", op)
+	}
+	if got, want := replicasOf(t, p, a), "mbox2.example.com 5 available"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestSetDestinationChangesNothingIfAnythingIsWrong(t *testing.T) {
 	p := admintest.Start(t, 2)
 	c := client(t, p, 1)

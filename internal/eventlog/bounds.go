@@ -96,7 +96,7 @@ func (l *Log) offsets(ctx context.Context, streams []int32, timestamp int64) (ma
 	found := make(map[int32]int64, len(streams))
 	for _, shard := range l.client.RequestSharded(ctx, request) {
 		if shard.Err != nil {
-			return nil, l.offsetsError(ctx, shard.Err)
+			return nil, l.shardError(ctx, shard.Err)
 		}
 		for _, topic := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
 			for _, partition := range topic.Partitions {
@@ -117,6 +117,16 @@ func (l *Log) offsets(ctx context.Context, streams []int32, timestamp int64) (ma
 		return nil, unavailable(errAgain, "the brokers know %d of %d streams asked for", len(found), len(asked))
 	}
 	return found, nil
+}
+
+// shardError is for a broker that was not asked, or did not answer. The client does not try again if the leader that it
+// knows of is not among the brokers that it knows of, or if a stream has no leader: both are so for a moment after a
+// broker died.
+func (l *Log) shardError(ctx context.Context, err error) error {
+	if ctx.Err() != nil || isTopicGone(err) || refusal(err) != nil {
+		return l.offsetsError(ctx, err)
+	}
+	return unavailable(fmt.Errorf("%w: %w", errAgain, err), "asking what the streams hold: the brokers did not answer")
 }
 
 func (l *Log) offsetsError(ctx context.Context, err error) error {

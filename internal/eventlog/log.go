@@ -155,6 +155,9 @@ func (l *Log) identity(ctx context.Context) (Identity, error) {
 func (l *Log) describe(ctx context.Context) (*kmsg.MetadataResponse, error) {
 	response, err := l.topicRequest().RequestWith(ctx, l.client)
 	if err != nil {
+		if refused := firstRefusal(err); refused != nil && l.opened.Load() == nil {
+			return nil, refused
+		}
 		return nil, interrupted(ctx, err, "asking which event log this is")
 	}
 	if len(response.Topics) != 1 {

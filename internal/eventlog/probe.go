@@ -86,6 +86,9 @@ func lookAround(ctx context.Context, client *kgo.Client, config Config) (Report,
 	request.Topics = []kmsg.MetadataRequestTopic{} // none; nil would mean all
 	metadata, err := request.RequestWith(ctx, client)
 	if err != nil {
+		if refused := firstRefusal(err); refused != nil {
+			return Report{}, refused
+		}
 		return Report{}, interrupted(ctx, err, "connecting to the brokers")
 	}
 	var report Report
@@ -105,7 +108,7 @@ func lookAround(ctx context.Context, client *kgo.Client, config Config) (Report,
 		found.AnswerMillis = millisSince(started)
 		if err != nil {
 			found.Error = "does not answer under this address"
-			if refused := refusal(err); refused != nil {
+			if refused := firstRefusal(err); refused != nil {
 				found.Error = fault.Message(refused)
 			}
 		} else if versions, ok := answer.(*kmsg.ApiVersionsResponse); ok && report.Version == "" {

@@ -20,14 +20,12 @@ var ErrRefused = errors.New("the brokers refused the connection")
 // refusal says why a broker did not let the client in, in words that hold no password; nil if that is not what happened. What
 // the brokers themselves say of it is in the cause only: it is for the log.
 func refusal(err error) *fault.Error {
-	refused := func(message, hint string, args ...any) *fault.Error {
-		return fault.Wrap(fault.LogUnavailable, fmt.Errorf("%w: %w", ErrRefused, err), "%s", message).WithHint(hint, args...)
-	}
+	refused := func(message, hint string) *fault.Error { return refused(err, message, hint) }
 	if err == nil {
 		return nil
 	}
 	if mend := strangerWords(err); mend != nil {
-		return refused(mend[0], "%s", mend[1])
+		return refused(mend[0], mend[1])
 	}
 	var (
 		authority x509.UnknownAuthorityError
@@ -50,7 +48,11 @@ func refusal(err error) *fault.Error {
 	case errors.As(err, &alert):
 		return refused("the brokers ended the TLS handshake: "+alert.Error(), "check the TLS settings of the listener: versions, and whether it demands client certificates")
 	}
-	return closedAtOnce(err, refused)
+	return nil
+}
+
+func refused(err error, message, hint string) *fault.Error {
+	return fault.Wrap(fault.LogUnavailable, fmt.Errorf("%w: %w", ErrRefused, err), "%s", message).WithHint("%s", hint)
 }
 
 // strangerWords are the words and the hint for an authentication that failed.
@@ -66,13 +68,17 @@ func strangerWords(err error) []string {
 	return nil
 }
 
-// closedAtOnce is for what Kafka does with a client that it does not understand: it closes the connection without a word, or
-// answers in TLS what was asked in the clear.
-func closedAtOnce(err error, refused func(message, hint string, args ...any) *fault.Error) *fault.Error {
+// firstRefusal is refusal for brokers that never answered this client before. It knows of what Kafka does with a client that it
+// does not understand, too: it closes the connection without a word, or answers in TLS what was asked in the clear. A
+// broker that is killed closes connections just so, which is why this is no refusal later on.
+func firstRefusal(err error) *fault.Error {
 	var first *kgo.ErrFirstReadEOF
-	if !errors.As(err, &first) && !strings.Contains(err.Error(), "invalid large response size") {
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, &first), strings.Contains(err.Error(), "invalid large response size"):
+		return refused(err, "the brokers end the connection at once: what this mailstore says is not what they await at this address",
+			"set log.tls, and log.sasl with log.user and log.passwordFile, as the brokers' listener at this port demands")
 	}
-	return refused("the brokers end the connection at once: what this mailstore says is not what they await at this address",
-		"set log.tls, and log.sasl with log.user and log.passwordFile, as the brokers' listener at this port demands")
+	return refusal(err)
 }

@@ -54,6 +54,7 @@ type Mailstore struct {
 	mu             sync.Mutex
 	dead           bool
 	logAway        bool
+	logAwayLooks   int // how often it is still found away
 	contents       map[account.ID][]string
 	contentsHidden bool
 	agentStopped   bool
@@ -202,6 +203,13 @@ func (m *Mailstore) SetLogAway(away bool) {
 	m.logAway = away
 }
 
+// SetLogConnecting has the brokers found away for so many looks, and then answer, as after a start.
+func (m *Mailstore) SetLogConnecting(looks int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.logAwayLooks = looks
+}
+
 // SetBroken makes the mailstore's copies ones that can do nothing, for instance gap.
 func (m *Mailstore) SetBroken(condition string) {
 	m.mu.Lock()
@@ -224,6 +232,10 @@ func (m *Mailstore) isDead() bool {
 func (m *Mailstore) isLogAway() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.logAwayLooks > 0 {
+		m.logAwayLooks--
+		return true
+	}
 	return m.logAway
 }
 
