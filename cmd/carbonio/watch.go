@@ -136,6 +136,9 @@ func (p *progressLine) show(op admin.Operation) {
 	if op.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", op.Failed)
 	}
+	if op.Error != "" && !op.Finished() {
+		text += " (" + op.Error + ")"
+	}
 	if text == p.last {
 		return
 	}

@@ -1,124 +1,37 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
+
+	"mailreplica/internal/devcluster"
 )
 
-const (
-	readyWait    = 60 * time.Second
-	availableFor = 60 * time.Second
-)
+const availableFor = 60 * time.Second
 
 // cluster is the development cluster that the demonstration runs, in a folder that goes with it.
-type cluster struct {
-	bin, folder string
-	dev         *exec.Cmd
-	returned    *exec.Cmd // the mailstore that was killed and started again
-}
+type cluster struct{ *devcluster.Cluster }
 
-// startCluster runs mailstored dev and returns when it prints ready.
 func startCluster(bin, engines string) (*cluster, error) {
 	folder, err := os.MkdirTemp("", "mailreplica-demo-")
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{bin: bin, folder: folder}
-	c.dev = exec.Command(filepath.Join(bin, "mailstored"), "dev", "--data", folder, "--mailstores", "3", "--engines", engines)
-	out, err := c.dev.StdoutPipe()
-	if err != nil {
-		return c, err
-	}
-	var problems bytes.Buffer
-	c.dev.Stderr = &problems
-	if err := c.dev.Start(); err != nil {
-		return c, err
-	}
-	ready := make(chan error, 1)
-	go func() {
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			if lines.Text() == "ready" {
-				ready <- nil
-				break
-			}
-		}
-		_, _ = io.Copy(io.Discard, out) // what it says later is in its logs
-		select {
-		case ready <- fmt.Errorf("the cluster ended: %s", strings.TrimSpace(problems.String())):
-		default:
-		}
-	}()
-	select {
-	case err := <-ready:
-		return c, err
-	case <-time.After(readyWait):
-		return c, fmt.Errorf("the cluster is not ready after %s; its logs are in %s/log", readyWait, folder)
-	}
+	c, err := devcluster.Start(devcluster.Options{Bin: bin, Folder: folder, Mailstores: 3, Engines: engines})
+	return &cluster{c}, err
 }
 
 // stop ends everything. The folder stays if the demonstration failed: its logs say why.
 func (c *cluster) stop(keep bool) {
-	for _, process := range []*exec.Cmd{c.returned, c.dev} {
-		if process == nil || process.Process == nil {
-			continue
-		}
-		_ = process.Process.Signal(syscall.SIGINT) // it may have ended by itself
-		_ = process.Wait()
-	}
+	c.Stop()
 	if keep {
-		fmt.Println("logs and data are kept in", c.folder)
+		fmt.Println("logs and data are kept in", c.Folder)
 		return
 	}
-	_ = os.RemoveAll(c.folder)
-}
-
-// carbonio runs one command of the admin CLI and returns what it prints.
-func (c *cluster) carbonio(ctx context.Context, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, filepath.Join(c.bin, "carbonio"), args...)
-	command.Env = append(os.Environ(), "CARBONIO_CONFIG="+filepath.Join(c.folder, "etc", "carbonio.yaml"))
-	var out, problems bytes.Buffer
-	command.Stdout, command.Stderr = &out, &problems
-	if err := command.Run(); err != nil {
-		return out.String(), fmt.Errorf("carbonio %s: %w\n%s%s", strings.Join(args, " "), err, out.String(), problems.String())
-	}
-	return out.String(), nil
-}
-
-// kill ends a mailstore as a power cut would.
-func (c *cluster) kill(name string) error {
-	text, err := os.ReadFile(filepath.Join(c.folder, "run", name+".pid"))
-	if err != nil {
-		return err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return err
-	}
-	return syscall.Kill(pid, syscall.SIGKILL)
-}
-
-// restart starts a mailstore that was killed, as an operator would.
-func (c *cluster) restart(name string) error {
-	log, err := os.OpenFile(filepath.Join(c.folder, "log", name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	c.returned = exec.Command(filepath.Join(c.bin, "mailstored"), "serve", "--config", filepath.Join(c.folder, "etc", name+".yaml"))
-	c.returned.Stdout, c.returned.Stderr = log, log
-	return c.returned.Start()
+	_ = os.RemoveAll(c.Folder)
 }
 
 // status is what getAccountStatus says of an account; the fields used here.
@@ -136,7 +49,7 @@ type status struct {
 }
 
 func (c *cluster) status(ctx context.Context) ([]status, error) {
-	text, err := c.carbonio(ctx, "--json", "MailReplica", "getAccountStatus")
+	text, err := c.Carbonio(ctx, "--json", "MailReplica", "getAccountStatus")
 	if err != nil {
 		return nil, err
 	}

@@ -87,13 +87,13 @@ func (d *demo) prepare(ctx context.Context) error {
 	names := make([]string, accounts)
 	for i := range names {
 		names[i] = fmt.Sprintf("user%02d@example.com", i+1)
-		if _, err := d.cluster.carbonio(ctx, "prov", "createAccount", names[i], password, "mailHost", "mbox1.example.com"); err != nil {
+		if _, err := d.cluster.Carbonio(ctx, "prov", "createAccount", names[i], password, "mailHost", "mbox1.example.com"); err != nil {
 			return err
 		}
 		d.ledgers = append(d.ledgers, newLedger(names[i]))
 	}
 	for _, r := range [][2]string{{"mbox2.example.com", "10"}, {"mbox3.example.com", "20"}} {
-		_, err := d.cluster.carbonio(ctx, "--sync", "MailReplica", "setAccountDestination", r[0], r[1], "accounts", strings.Join(names, ","))
+		_, err := d.cluster.Carbonio(ctx, "--sync", "MailReplica", "setAccountDestination", r[0], r[1], "accounts", strings.Join(names, ","))
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (d *demo) disaster(ctx context.Context) error {
 	sleep(ctx, before/3)
 	if d.production() {
 		step("kill -9 kafka1, one of the three brokers, after %d messages", d.count.Load())
-		if err := d.cluster.kill("kafka1"); err != nil {
+		if err := d.cluster.Kill("kafka1"); err != nil {
 			return err
 		}
 	}
@@ -156,12 +156,12 @@ func (d *demo) disaster(ctx context.Context) error {
 	}
 	sleep(ctx, before/3)
 	step("kill -9 mbox1, after %d messages", d.count.Load())
-	if err := d.cluster.kill("mbox1"); err != nil {
+	if err := d.cluster.Kill("mbox1"); err != nil {
 		return err
 	}
 	step("carbonio MailReplica promoteAccounts source_mail_host mbox1.example.com")
 	begun := time.Now()
-	if _, err := d.cluster.carbonio(ctx, "MailReplica", "promoteAccounts", "source_mail_host", "mbox1.example.com"); err != nil {
+	if _, err := d.cluster.Carbonio(ctx, "MailReplica", "promoteAccounts", "source_mail_host", "mbox1.example.com"); err != nil {
 		return err
 	}
 	d.promotion = time.Since(begun)
@@ -207,7 +207,7 @@ func (d *demo) verify(ctx context.Context) error {
 // rejoin starts mbox1 again and waits until it holds replicas with equal digests.
 func (d *demo) rejoin(ctx context.Context) error {
 	step("starting mbox1 again")
-	if err := d.cluster.restart("mbox1"); err != nil {
+	if err := d.cluster.Restart("mbox1"); err != nil {
 		return err
 	}
 	if err := d.cluster.settled(ctx, accounts, 2); err != nil {

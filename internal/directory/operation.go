@@ -50,7 +50,7 @@ type Operation struct {
 	Done          int // items that are successful or failed
 	Failed        int
 	Parameters    json.RawMessage
-	Error         string // what ended it as a whole
+	Error         string // what ended it as a whole; of one that runs, what it waits for
 	StopRequested bool
 	Created       time.Time
 	Updated       time.Time

@@ -75,7 +75,7 @@ func TestBucketsOfAServer(t *testing.T) {
 // administrator talks to the i-th mailstore's admin API.
 func administrator(t *testing.T, c *nodetest.Cluster, i int) *admin.Client {
 	t.Helper()
-	client, err := admin.NewClient(c.Config(i).Listen.Admin, "0123456789abcdef-admin.token", nil)
+	client, err := admin.NewClient(c.Config(i).Listen.Admin, nodetest.AdminToken, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -159,6 +159,32 @@ func TestOperationSucceeds(t *testing.T) {
 	}
 }
 
+// TestOperationTellsWhatItWaitsFor watches a Runner that waits, until it goes on.
+func TestOperationTellsWhatItWaitsFor(t *testing.T) {
+	d, _ := newDirectory(t)
+	goOn := make(chan struct{})
+	r := run(t, d, map[string]operation.Runner{"wait": operation.RunnerFunc(func(_ context.Context, task *operation.Task) error {
+		task.Waiting("the brokers do not answer")
+		<-goOn
+		task.Succeeded(task.Pending()[0], "")
+		if op := task.Operation(); op.Error != "" {
+			t.Errorf("with an outcome it still waits: %q", op.Error)
+		}
+		return nil
+	})})
+	op := submit(t, r.Manager, operation.New{Type: "wait", Accounts: accounts(1)})
+	seen := false
+	got, err := watch(t.Context(), r.Manager, op.ID, func(op operation.Operation) {
+		if op.Error == "the brokers do not answer" && !seen {
+			seen = true
+			close(goOn)
+		}
+	})
+	if err != nil || !seen || got.State != operation.Successful || got.Error != "" {
+		t.Errorf("seen to wait: %t; ended as %+v, %v", seen, got, err)
+	}
+}
+
 func TestOperationFails(t *testing.T) {
 	d, _ := newDirectory(t)
 	r := run(t, d, map[string]operation.Runner{

@@ -22,6 +22,7 @@ type Task struct {
 	reported   map[int]struct{} // positions, so that a second report does not count
 	doneMore   int              // of unstored
 	failedMore int
+	waiting    string // what the Runner waits for
 }
 
 func newTask(op Operation, pending []Item) *Task {
@@ -29,11 +30,14 @@ func newTask(op Operation, pending []Item) *Task {
 		reported: make(map[int]struct{}, len(pending)), wake: make(chan struct{}, 1)}
 }
 
-// Operation gives the operation with its present counts.
+// Operation gives the operation with its present counts, and as its error what it waits for.
 func (t *Task) Operation() Operation {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	op := t.stored
+	if op.Error == "" {
+		op.Error = t.waiting
+	}
 	op.Done += t.doneMore
 	op.Failed += t.failedMore
 	return op
@@ -60,6 +64,13 @@ func (t *Task) Note(line string) {
 	}
 }
 
+// Waiting tells whoever watches the operation what it waits for, until the next outcome is reported.
+func (t *Task) Waiting(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting = what
+}
+
 func (t *Task) noted() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -84,6 +95,7 @@ func (t *Task) report(item Item, state ItemState, message string) {
 		return
 	}
 	t.reported[item.Position] = struct{}{}
+	t.waiting = ""
 	t.unstored = append(t.unstored, directory.ItemResult{Position: item.Position, State: state, Message: message})
 	t.doneMore++
 	if state == ItemFailed {

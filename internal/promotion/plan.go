@@ -1,10 +1,9 @@
 package promotion
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -29,6 +28,10 @@ const (
 	resumedAfter = 5 * time.Second // an operation of this age has been run before, or has waited for its turn
 	takersWait   = 15 * time.Second
 	takersRetry  = 500 * time.Millisecond
+
+	logWaitDefault = 30 * time.Second // for an event log that does not answer a taker, before the next one is asked
+	logRetryMin    = 250 * time.Millisecond
+	logRetryMax    = 2 * time.Second
 )
 
 // Parameters are stored with the operation. What was decided when it was begun is stored with each of its items: the epoch
@@ -47,13 +50,19 @@ type PlannerConfig struct {
 	Wishes    *directory.Copy
 	Peers     *peer.Client
 	Logger    *slog.Logger
+	LogWait   time.Duration // optional: how long a mailstore whose event log does not answer is asked again; 30 s
 }
 
 // Planner runs promotions: for each account it chooses a replica and has that mailstore take the account over.
 type Planner struct{ c PlannerConfig }
 
 // NewPlanner makes a planner.
-func NewPlanner(c PlannerConfig) *Planner { return &Planner{c} }
+func NewPlanner(c PlannerConfig) *Planner {
+	if c.LogWait <= 0 {
+		c.LogWait = logWaitDefault
+	}
+	return &Planner{c}
+}
 
 // Plan is the operation that promotes the accounts. An account that is promoted by another operation in between is
 // refused when this one runs.
@@ -87,18 +96,22 @@ type candidate struct {
 	takers []string
 	reason error // why the last one did not
 	told   bool  // whether that is its own word
+
+	logless time.Time // since when the event log does not answer the first taker; zero: that is not known
 }
 
 // Run implements operation.Runner. Accounts go to the first taker of each in requests of many; what a taker could not do is
-// tried with the next.
+// tried with the next. A taker whose event log does not answer is asked again for some time first: when a broker is lost,
+// leaders move for a moment, for all takers alike, and the best replica is still the best after it.
 func (p *Planner) Run(ctx context.Context, task *operation.Task) error {
 	var params Parameters
 	if err := task.Parameters(&params); err != nil {
 		return err
 	}
-	up := p.reachable(ctx)
+	holders := p.holders(task.Pending())
+	up := p.reachable(ctx, holders)
 	if time.Since(task.Operation().Created) > resumedAfter {
-		up = p.await(ctx, up)
+		up = p.await(ctx, holders, up)
 	}
 	var waiting []*candidate
 	for _, item := range task.Pending() {
@@ -113,168 +126,40 @@ func (p *Planner) Run(ctx context.Context, task *operation.Task) error {
 		}
 	}
 	p.orderEquals(ctx, waiting, params)
-	for len(waiting) > 0 && ctx.Err() == nil {
+	for retry := logRetryMin; len(waiting) > 0 && ctx.Err() == nil; {
 		waiting = p.round(ctx, task, params, waiting)
+		if len(waiting) == 0 || slices.ContainsFunc(waiting, (*candidate).isToBeAsked) {
+			continue
+		}
+		if retry == logRetryMin {
+			p.c.Logger.Warn("accounts wait to be promoted", "accounts", len(waiting), "error", waiting[0].reason, "most", p.c.LogWait)
+		}
+		task.Waiting(waits(waiting))
+		pause(ctx, retry)
+		retry = min(2*retry, logRetryMax)
 	}
 	return nil
 }
 
-// await gives the other mailstores some time to answer, for a promotion that is taken up after a restart: after a loss of
-// power they all start at once. It does not wait longer than needed for all of them.
-func (p *Planner) await(ctx context.Context, up map[string]bool) map[string]bool {
-	ctx, cancel := context.WithTimeout(ctx, takersWait)
-	defer cancel()
-	for ctx.Err() == nil && slices.Contains(slices.Collect(maps.Values(up)), false) {
-		timer := time.NewTimer(takersRetry)
-		select {
-		case <-timer.C:
-			if now := p.reachable(ctx); ctx.Err() == nil {
-				up = now
-			}
-		case <-ctx.Done():
-			timer.Stop()
-		}
+func waits(waiting []*candidate) string {
+	what := "1 account waits: "
+	if len(waiting) > 1 {
+		what = fmt.Sprintf("%d accounts wait: ", len(waiting))
 	}
-	return up
+	return what + fault.Message(waiting[0].reason)
 }
 
-// reachable are the mailstores that answer now.
-func (p *Planner) reachable(ctx context.Context) map[string]bool {
-	ctx, cancel := context.WithTimeout(ctx, peer.StatusWait)
-	defer cancel()
-	up := map[string]bool{}
-	var mu sync.Mutex
-	var asks sync.WaitGroup
-	for _, host := range p.c.Wishes.Mailstores() {
-		asks.Go(func() {
-			status, err := p.c.Peers.Status(ctx, host.PeerAddr, nil)
-			mu.Lock()
-			defer mu.Unlock()
-			up[host.FQDN] = err == nil && status.Mailstore == host.FQDN
-		})
-	}
-	asks.Wait()
-	return up
-}
+// isToBeAsked reports whether the first taker has not been asked yet.
+func (one *candidate) isToBeAsked() bool { return one.logless.IsZero() }
 
-// consider finds who may take an account. It returns nil for one that this operation promoted in an earlier run.
-func (p *Planner) consider(item operation.Item, params Parameters, up map[string]bool) (*candidate, error) {
-	id, err := account.ParseID(item.Account)
-	if err != nil {
-		return nil, err
+// pause waits, or until the context ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	wish, known := p.c.Wishes.Account(id)
-	if !known {
-		return nil, fault.New(fault.NotFound, "there is no account %s any more", id)
-	}
-	epoch, err := params.epochOf(item)
-	if err != nil {
-		return nil, err
-	}
-	one := &candidate{item: item, id: id, name: wish.Name, home: wish.MailHost, epoch: epoch}
-	replicas := p.c.Wishes.Replicas(id)
-	if wish.Epoch >= one.epoch {
-		if params.Destination == "" || wish.MailHost == params.Destination {
-			return nil, nil
-		}
-		return nil, fault.New(fault.Busy, "another promotion came first: the home is %s", wish.MailHost)
-	}
-	one.takers, err = takers(wish, replicas, params.Destination, up)
-	return one, err
-}
-
-// takers are the mailstores that may take an account, the lowest priority value first.
-func takers(wish directory.Account, replicas []directory.Replica, destination string, up map[string]bool) ([]string, error) {
-	if len(replicas) == 0 {
-		return nil, fault.New(fault.Unusable, "it has no replica: all its mail is on %s alone", wish.MailHost).
-			WithHint("MailReplica setAccountDestination makes a replica")
-	}
-	var found []string
-	why := ""
-	for _, r := range replicas {
-		switch {
-		case destination != "" && r.Mailstore != destination:
-			continue
-		case r.Removing:
-			why = "the replica on " + r.Mailstore + " is being removed"
-		case r.State != directory.Available:
-			why = "the replica on " + r.Mailstore + " is " + string(r.State)
-		case !up[r.Mailstore]:
-			why = r.Mailstore + " does not answer"
-		default:
-			found = append(found, r.Mailstore)
-		}
-	}
-	switch {
-	case len(found) > 0:
-		return found, nil
-	case why == "":
-		return nil, fault.New(fault.Unusable, "it has no replica on %s", destination)
-	}
-	return nil, fault.New(fault.Unusable, "no replica is available: %s", why).
-		WithHint("MailReplica getAccountStatus shows the state of every replica")
-}
-
-// orderEquals puts the replica that is further ahead first where the best have the same priority.
-func (p *Planner) orderEquals(ctx context.Context, waiting []*candidate, params Parameters) {
-	ask := map[string][]account.ID{}
-	equals := map[account.ID][]string{}
-	for _, one := range waiting {
-		best := p.equals(one)
-		if len(best) < 2 || params.Destination != "" {
-			continue
-		}
-		equals[one.id] = best
-		for _, fqdn := range best {
-			ask[fqdn] = append(ask[fqdn], one.id)
-		}
-	}
-	ahead := p.sequences(ctx, ask)
-	for _, one := range waiting {
-		if best := equals[one.id]; best != nil {
-			slices.SortStableFunc(one.takers[:len(best)], func(a, b string) int {
-				return cmp.Compare(ahead[b][one.id], ahead[a][one.id])
-			})
-		}
-	}
-}
-
-// equals are the takers at the front that have the same priority.
-func (p *Planner) equals(one *candidate) []string {
-	priority := map[string]int{}
-	for _, r := range p.c.Wishes.Replicas(one.id) {
-		priority[r.Mailstore] = r.Priority
-	}
-	n := 1
-	for n < len(one.takers) && priority[one.takers[n]] == priority[one.takers[0]] {
-		n++
-	}
-	return one.takers[:n]
-}
-
-// sequences asks how far copies are, by mailstore and account. What does not answer counts as behind everything.
-func (p *Planner) sequences(ctx context.Context, ask map[string][]account.ID) map[string]map[account.ID]uint64 {
-	ctx, cancel := context.WithTimeout(ctx, peer.StatusWait)
-	defer cancel()
-	found := map[string]map[account.ID]uint64{}
-	for fqdn, ids := range ask {
-		found[fqdn] = map[account.ID]uint64{}
-		host, ok := p.c.Wishes.Mailstore(fqdn)
-		if !ok {
-			continue
-		}
-		for chunk := range slices.Chunk(ids, accountsPerAsk) {
-			status, err := p.c.Peers.Status(ctx, host.PeerAddr, chunk)
-			if err != nil {
-				p.c.Logger.Warn("a mailstore does not say how far its copies are", "asked", fqdn, "error", err)
-				break
-			}
-			for _, one := range status.Copies {
-				found[fqdn][one.Account] = uint64(one.Sequence)
-			}
-		}
-	}
-	return found
 }
 
 // round asks the first taker of every account, many accounts in one request, and returns what is to be tried with the next.
@@ -347,25 +232,47 @@ func (p *Planner) hear(task *operation.Task, params Parameters, taker string, on
 	return false
 }
 
-// sortOut decides what becomes of accounts that a taker did not take: another is asked where one is left and the reason is
-// the taker's own; the rest have failed.
+// sortOut decides what becomes of accounts that a taker did not take: it is asked again while its event log may yet answer;
+// another is asked where one is left and the reason is the taker's own; the rest have failed.
 func (p *Planner) sortOut(task *operation.Task, open map[account.ID]*candidate, err error) []*candidate {
 	var left []*candidate
 	for _, one := range open {
 		if err != nil && !one.told {
 			one.reason = err
 		}
-		one.takers = one.takers[1:]
-		switch fault.KindOf(one.reason) {
-		case fault.Unusable, fault.HomeUnreachable, fault.NotFound, fault.NotReady, fault.DatabaseUnavailable,
-			fault.VolumeUnavailable:
-			if len(one.takers) > 0 {
-				left = append(left, one)
-				continue
-			}
+		switch {
+		case p.awaitsLog(one):
+			left = append(left, one)
+		case isTakersOwn(one.reason) && len(one.takers) > 1:
+			one.takers, one.logless = one.takers[1:], time.Time{}
+			left = append(left, one)
+		default:
+			p.c.Logger.Warn("an account was not promoted", "account", one.name, "epoch", one.epoch, "error", one.reason)
+			task.Failed(one.item, one.reason)
 		}
-		p.c.Logger.Warn("an account was not promoted", "account", one.name, "epoch", one.epoch, "error", one.reason)
-		task.Failed(one.item, one.reason)
 	}
 	return left
+}
+
+// awaitsLog reports whether the first taker is to be asked again because the event log did not answer it. Its Fence may come to
+// be meanwhile; that of the same epoch that is asked for then is harmless beside it, whoever makes it (rule 1).
+func (p *Planner) awaitsLog(one *candidate) bool {
+	if !fault.Is(one.reason, fault.LogUnavailable) {
+		one.logless = time.Time{}
+		return false
+	}
+	if one.logless.IsZero() {
+		one.logless = time.Now()
+	}
+	return time.Since(one.logless) < p.c.LogWait
+}
+
+// isTakersOwn reports whether a reason may not hold for another taker.
+func isTakersOwn(reason error) bool {
+	switch fault.KindOf(reason) {
+	case fault.Unusable, fault.HomeUnreachable, fault.NotFound, fault.NotReady, fault.DatabaseUnavailable,
+		fault.VolumeUnavailable, fault.LogUnavailable, fault.Interrupted:
+		return true
+	}
+	return false
 }

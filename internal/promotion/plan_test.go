@@ -67,7 +67,8 @@ type fakePeer struct {
 	peer.Service
 	name     string
 	sequence mailbox.Sequence
-	fence    func(peer.FenceAccount) peer.FenceResult // nil: it hangs up
+	fence    func(peer.FenceAccount) peer.FenceResult
+	logless  int // so many requests are answered that the log does not answer
 	asked    []peer.FenceRequest
 }
 
@@ -81,7 +82,8 @@ func (f *fakePeer) Status(_ context.Context, ids []account.ID) (peer.Status, err
 
 func (f *fakePeer) Fence(_ context.Context, request peer.FenceRequest, tell func(peer.FenceResult)) error {
 	f.asked = append(f.asked, request)
-	if f.fence == nil {
+	if f.logless > 0 {
+		f.logless--
 		return fault.New(fault.LogUnavailable, "no log")
 	}
 	for _, a := range request.Accounts {
@@ -105,6 +107,7 @@ type world struct {
 	copy      *directory.Copy
 	peers     map[string]*fakePeer
 	account   directory.Account
+	logWait   time.Duration // of the planner; 0: its default
 }
 
 func newWorld(t *testing.T, priorityB, priorityC int) *world {
@@ -174,6 +177,7 @@ func (w *world) run(p Parameters) operation.Item {
 	}
 	planner := NewPlanner(PlannerConfig{
 		Self: "a.example", Directory: w.directory, Wishes: w.copy, Peers: peer.NewClient("token", nil), Logger: slog.New(slog.DiscardHandler),
+		LogWait: w.logWait,
 	})
 	m := operation.NewManager(operation.ManagerConfig{
 		Directory: w.directory, Host: "a.example", Runners: map[string]operation.Runner{OperationType: planner},
@@ -253,8 +257,23 @@ func TestChoice(t *testing.T) {
 				}
 			},
 		},
-		"the log away": {
-			priorityB: 10, priorityC: 20, failed: true, want: "no log", prepare: func(w *world) { w.peers["b.example"].fence = nil },
+		"the best where the log is away for a moment": {
+			priorityB: 10, priorityC: 20, want: "promoted to b.example", notAsked: "c.example",
+			prepare: func(w *world) { w.peers["b.example"].logless = 2 },
+		},
+		"the next where the log does not answer the first": {
+			priorityB: 10, priorityC: 20, want: "promoted to c.example",
+			prepare: func(w *world) { w.logWait, w.peers["b.example"].logless = time.Nanosecond, 1_000 },
+		},
+		"none where the log answers nobody": {
+			priorityB: 10, priorityC: 20, failed: true, want: "no log",
+			prepare: func(w *world) {
+				w.logWait, w.peers["b.example"].logless, w.peers["c.example"].logless = time.Nanosecond, 1_000, 1_000
+			},
+		},
+		"the next where one is shutting down": {
+			priorityB: 10, priorityC: 20, want: "promoted to c.example",
+			prepare: func(w *world) { w.peers["b.example"].fence = refuses(fault.Interrupted) },
 		},
 	}
 	for name, test := range tests {

@@ -33,7 +33,10 @@ func (r *Manager) initialise(ctx context.Context, wish directory.Account) {
 			delete(r.pauses, wish.ID)
 		}
 		r.mu.Unlock()
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			r.Look(wish.ID)
+		case ctx.Err() == nil:
 			r.later(ctx, wish.ID, err)
 		}
 	})

@@ -131,9 +131,11 @@ func (r *Manager) tellState(ctx context.Context, id account.ID, state directory.
 }
 
 // tellAvailable records that the copy can be promoted. One that follows another primary than the directory's is not: the two do
-// not agree yet on who decides.
+// not agree yet on who decides. Nor is one of an epoch that the directory does not know yet, for a promotion begins the epoch after
+// the directory's.
 func (r *Manager) tellAvailable(ctx context.Context, a *mailstore.Account) error {
-	if wish, known := r.wishes.Account(a.ID()); !known || wish.MailHost != a.Copy().Primary {
+	c := a.Copy()
+	if wish, known := r.wishes.Account(a.ID()); !known || wish.MailHost != c.Primary || wish.Epoch < c.Epoch {
 		return nil // looked at again when either changes
 	}
 	return r.tellState(ctx, a.ID(), directory.Available)

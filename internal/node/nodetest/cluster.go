@@ -35,6 +35,9 @@ type Cluster struct {
 	configs []config.Config
 }
 
+// AdminToken is the token of the mailstores' admin APIs.
+const AdminToken = "0123456789abcdef-admin"
+
 // Start starts a cluster of n mailstores with brokers configured. It ends with the test.
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
@@ -55,8 +58,8 @@ func StartWith(t testing.TB, n int, change func(i int, cfg *config.Config)) *Clu
 	if err := d.SetConfig(t.Context(), "brokers", c.Broker.Address()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"admin.token", "peer.token"} {
-		if err := os.WriteFile(filepath.Join(c.folder, name), []byte("0123456789abcdef-"+name), 0o600); err != nil {
+	for name, text := range map[string]string{"admin.token": AdminToken, "peer.token": "0123456789abcdef-peer"} {
+		if err := os.WriteFile(filepath.Join(c.folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
