@@ -182,4 +182,3 @@ func (p *Planner) sequences(ctx context.Context, ask map[string][]account.ID) ma
 	}
 	return found
 }
-
