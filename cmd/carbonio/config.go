@@ -10,17 +10,21 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"mailreplica/internal/admin"
+	"mailreplica/internal/config"
 	"mailreplica/internal/fault"
 )
 
+// Limits of the configuration.
 const (
 	configBytesMax = 1 << 20
+	endpointsMax   = 1_000
 )
 
 // probeWaits is how long a mailstore is given to answer before the next one is asked. When none has, all are asked once more,
@@ -59,6 +63,9 @@ func readConfig(path string) (configuration, error) {
 		return configuration{}, fault.New(fault.Invalid, "the configuration %s holds a token and can be read by others", path).
 			WithHint("chmod 600 %s", path)
 	}
+	if info.Size() > configBytesMax { // what is cut off would be left out in silence
+		return configuration{}, fault.New(fault.Invalid, "the configuration %s has more than %d bytes", path, configBytesMax).WithHint(hint)
+	}
 	data, err := io.ReadAll(io.LimitReader(file, configBytesMax))
 	if err != nil {
 		return configuration{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read", path)
@@ -80,10 +87,8 @@ func parseConfig(data []byte) (configuration, error) {
 		Endpoints yaml.Node `yaml:"endpoints"`
 	}
 	const want = "want token: TEXT, and endpoints: with one line NAME: HOST:PORT a mailstore"
-	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
-		return configuration{}, fault.Wrap(fault.Invalid, err, "%s", strings.Join(strings.Fields(err.Error()), " ")).WithHint(want)
+	if err := config.DecodeYAML(data, &raw); err != nil {
+		return configuration{}, fault.Wrap(fault.Invalid, err, "%s", fault.Message(err)).WithHint(want)
 	}
 	c := configuration{token: strings.TrimSpace(raw.Token), ca: raw.CA}
 	if c.token == "" {
@@ -95,6 +100,9 @@ func parseConfig(data []byte) (configuration, error) {
 	if raw.Endpoints.Kind != yaml.MappingNode || len(raw.Endpoints.Content) == 0 {
 		return c, fault.New(fault.Invalid, "endpoints is missing, or names no mailstore").WithHint(want)
 	}
+	if len(raw.Endpoints.Content) > 2*endpointsMax {
+		return c, fault.New(fault.Invalid, "endpoints names more than %d mailstores", endpointsMax).WithHint(want)
+	}
 	for i := 0; i+1 < len(raw.Endpoints.Content); i += 2 {
 		name, address := raw.Endpoints.Content[i], raw.Endpoints.Content[i+1]
 		if address.Kind != yaml.ScalarNode || address.Value == "" {
@@ -102,6 +110,9 @@ func parseConfig(data []byte) (configuration, error) {
 		}
 		if _, err := admin.NewClient(address.Value, c.token, nil); err != nil {
 			return c, fault.New(fault.Invalid, "line %d: the endpoint %s is %q, which is not host:port", name.Line, name.Value, address.Value)
+		}
+		if slices.ContainsFunc(c.endpoints, func(e endpoint) bool { return strings.EqualFold(e.name, name.Value) }) { // in another case
+			return c, fault.New(fault.Invalid, "line %d: two endpoints are named %s", name.Line, name.Value).WithHint(want)
 		}
 		c.endpoints = append(c.endpoints, endpoint{strings.ToLower(name.Value), address.Value})
 	}

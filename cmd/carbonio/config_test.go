@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailreplica/internal/admin/admintest"
+	"mailreplica/internal/fault"
 )
 
 func TestDeadEndpointsAreSkipped(t *testing.T) {
@@ -47,6 +48,10 @@ func TestConfigurations(t *testing.T) {
 		{"endpoints that are a list", "token: x\nendpoints: [a, b]\n", "endpoints is missing", 0o600},
 		{"endpoint without a port", "token: x\nendpoints:\n  m: mbox1\n", "line 3: the endpoint m", 0o600},
 		{"misspelt key", good + "tokens: y\n", "tokens", 0o600},
+		{"two documents", good + "---\n" + good, "more than one document", 0o600},
+		{"two endpoints of one name", good + "  M: 127.0.0.1:7072\n", "line 4: two endpoints are named M", 0o600},
+		{"more than 1 MiB", good + strings.Repeat("#", configBytesMax), "has more than 1048576 bytes", 0o600},
+		{"more than 1,000 endpoints", good + manyEndpoints(endpointsMax), "names more than 1000 mailstores", 0o600},
 		{"no YAML", "token: [", "carbonio.yaml", 0o600},
 		{"empty", "", "token is missing", 0o600},
 		{"certificate that is none", good + "ca: nothing.pem\n", "nothing.pem", 0o600},
@@ -65,4 +70,38 @@ func TestConfigurations(t *testing.T) {
 	}
 	c.config += ".none"
 	c.fails("prov getAllServers", "is not there")
+}
+
+func manyEndpoints(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  m%d: 127.0.0.1:7071\n", i)
+	}
+	return b.String()
+}
+
+// FuzzParseConfig reads anything. What is taken has a token, and endpoints that can be dialled, no two of one name.
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte("token: abc\nca: x.pem\nendpoints:\n  m: 127.0.0.1:7071\n  n: \"[::1]:1\"\n"))
+	f.Add([]byte("token: &t a\nendpoints: {a: *t, ? [b] : c, <<: {d: e}}\n"))
+	f.Add([]byte("token: \"a\\n\"\nendpoints: [a]\n---\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := parseConfig(text)
+		if err != nil {
+			if !fault.Is(err, fault.Invalid) || strings.ContainsAny(fault.Message(err), "\r\n") {
+				t.Errorf("%q: got %v", text, err)
+			}
+			return
+		}
+		names := map[string]bool{}
+		for _, e := range c.endpoints {
+			if names[e.name] || e.address == "" {
+				t.Errorf("%q: got %+v", text, c)
+			}
+			names[e.name] = true
+		}
+		if c.token == "" || len(c.endpoints) == 0 {
+			t.Errorf("%q: got %+v", text, c)
+		}
+	})
 }

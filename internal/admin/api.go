@@ -187,7 +187,11 @@ func register[In, Out any](mux *http.ServeMux, a *Admin, command string, f func(
 		var in In
 		decoder := json.NewDecoder(r.Body)
 		decoder.DisallowUnknownFields() // a misspelt field must not mean "all"
-		if err := decoder.Decode(&in); err != nil {
+		err := decoder.Decode(&in)
+		if err == nil && decoder.More() {
+			err = errors.New("more follows the request")
+		}
+		if err != nil {
 			a.answer(w, command, nil, unreadable(err))
 			return
 		}

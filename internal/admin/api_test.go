@@ -79,6 +79,7 @@ func TestRequestsThatCannotBeRead(t *testing.T) {
 		{"another version", "POST", "/v2/ping", "{}", http.StatusNotFound},
 		{"another method", "GET", "/v1/ping", "", http.StatusNotFound},
 		{"no JSON", "POST", "/v1/promoteAccounts", "all", http.StatusBadRequest},
+		{"two requests", "POST", "/v1/promoteAccounts", `{"all":false}{"all":true}`, http.StatusBadRequest},
 		{"a misspelt field", "POST", "/v1/promoteAccounts", `{"alll":true}`, http.StatusBadRequest},
 		{"no value", "POST", "/v1/setConfig", `{"name":"brokers"}`, http.StatusBadRequest},
 	} {

@@ -3,15 +3,13 @@
 package config
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"mailreplica/internal/fault"
 )
@@ -126,9 +124,9 @@ func Load(path string) (Config, error) {
 			WithHint("name a file that is there, and that this user may read")
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, fileBytesMax))
+	data, err := readAtMost(file, fileBytesMax)
 	if err != nil {
-		return Config{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read", path)
+		return Config{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read: %s", path, err)
 	}
 	c, err := Parse(data)
 	if err != nil {
@@ -139,20 +137,23 @@ func Load(path string) (Config, error) {
 	return c, nil
 }
 
-// Parse reads a configuration; an unknown key is an error, for it is a misspelt one.
+// readAtMost reads all of what must not be larger than this: what was cut off would be left out in silence.
+func readAtMost(r io.Reader, bytesMax int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, bytesMax+1))
+	if err == nil && int64(len(data)) > bytesMax {
+		err = fmt.Errorf("it has more than %d bytes", bytesMax)
+	}
+	return data, err
+}
+
+// Parse reads a configuration.
 func Parse(data []byte) (Config, error) {
 	c := Default()
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, fault.Wrap(fault.Invalid, err, "%s", firstLine(err))
+	if err := DecodeYAML(data, &c); err != nil {
+		return Config{}, err
 	}
 	c.FQDN = strings.ToLower(c.FQDN)
 	return c, c.validate()
-}
-
-func firstLine(err error) string {
-	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
 // resolve makes paths absolute.

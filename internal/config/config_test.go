@@ -84,7 +84,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"name: own", "name: blobs", `two volumes are named "blobs"`},
 		{"path: /own", "path: ''", "a name and a path"},
 		{"fqdn", "logLevel: loud\nfqdn", `logLevel is "loud"`},
-		{"fqdn", "imap: {sessionsMax: 0}\nfqdn", "imap.sessionsMax is 0"},
+		{"fqdn", "imap: {sessionsMax: 0}\nfqdn", "imap.sessionsMax is 0; want 1 to 1000000"},
 		{"fqdn", "log: {lingerMs: -1}\nfqdn", "log.lingerMs is -1"},
 		{"fqdn", "log: {topic: ''}\nfqdn", "log.topic is not set"},
 		{"fqdn", "tls: {key: k}\nfqdn", "go together"},

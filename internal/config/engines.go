@@ -89,25 +89,42 @@ func (c *Config) validateDatabases() error {
 	return nil
 }
 
+// Upper limits of numbers. They are far from what anybody needs, and keep what is made of them (durations, sums) from overflowing.
+const (
+	hoursMax          = 10 * 365 * 24
+	secondsMax        = 365 * 24 * 3600
+	lingerMsMax       = 10_000
+	streamsMax        = 10_000
+	replicationMax    = 100
+	messageBytesLimit = 1<<32 - 1 // what RFC822.SIZE can say
+	cacheBytesLimit   = 1 << 50
+	sessionsLimit     = 1_000_000
+	recipientsLimit   = 100_000
+	attemptsLimit     = 1_000
+)
+
 func (c *Config) validateNumbers() error {
-	positive := []struct {
-		key   string
-		value int64
+	for _, n := range []struct {
+		key             string
+		value, min, max int64
 	}{
-		{"log.streams", int64(c.Log.Streams)}, {"log.replication", int64(c.Log.Replication)},
-		{"log.retentionHours", int64(c.Log.RetentionHours)}, {"imap.messageBytesMax", c.IMAP.MessageBytesMax},
-		{"imap.sessionsMax", int64(c.IMAP.SessionsMax)}, {"imap.idleTimeoutSec", int64(c.IMAP.IdleTimeoutSec)},
-		{"imap.loginAttemptsMax", int64(c.IMAP.LoginAttemptsMax)}, {"lmtp.messageBytesMax", c.LMTP.MessageBytesMax},
-		{"lmtp.recipientsMax", int64(c.LMTP.RecipientsMax)}, {"lmtp.sessionsMax", int64(c.LMTP.SessionsMax)},
-		{"blobCache.bytesMax", c.BlobCache.BytesMax}, {"reclaim.graceHours", int64(c.Reclaim.GraceHours)},
-	}
-	for _, p := range positive {
-		if p.value <= 0 {
-			return fault.New(fault.Invalid, "%s is %d; it must be greater than 0", p.key, p.value)
+		{"log.streams", int64(c.Log.Streams), 1, streamsMax},
+		{"log.replication", int64(c.Log.Replication), 1, replicationMax},
+		{"log.retentionHours", int64(c.Log.RetentionHours), 1, hoursMax},
+		{"log.lingerMs", int64(c.Log.LingerMs), 0, lingerMsMax},
+		{"imap.messageBytesMax", c.IMAP.MessageBytesMax, 1, messageBytesLimit},
+		{"imap.sessionsMax", int64(c.IMAP.SessionsMax), 1, sessionsLimit},
+		{"imap.idleTimeoutSec", int64(c.IMAP.IdleTimeoutSec), 1, secondsMax},
+		{"imap.loginAttemptsMax", int64(c.IMAP.LoginAttemptsMax), 1, attemptsLimit},
+		{"lmtp.messageBytesMax", c.LMTP.MessageBytesMax, 1, messageBytesLimit},
+		{"lmtp.recipientsMax", int64(c.LMTP.RecipientsMax), 1, recipientsLimit},
+		{"lmtp.sessionsMax", int64(c.LMTP.SessionsMax), 1, sessionsLimit},
+		{"blobCache.bytesMax", c.BlobCache.BytesMax, 1, cacheBytesLimit},
+		{"reclaim.graceHours", int64(c.Reclaim.GraceHours), 1, hoursMax},
+	} {
+		if n.value < n.min || n.value > n.max {
+			return fault.New(fault.Invalid, "%s is %d; want %d to %d", n.key, n.value, n.min, n.max)
 		}
-	}
-	if c.Log.LingerMs < 0 {
-		return fault.New(fault.Invalid, "log.lingerMs is %d; it must not be negative", c.Log.LingerMs)
 	}
 	switch c.LogLevel {
 	case "debug", "info", "warn", "error":

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"io"
 	"os"
 	"strings"
 
@@ -39,9 +38,9 @@ func ReadSecret(path string) (string, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return "", fault.New(fault.Invalid, "the secret in %s can be read by others", path).WithHint("chmod 600 %s", path)
 	}
-	data, err := io.ReadAll(io.LimitReader(file, secretBytesMax))
+	data, err := readAtMost(file, secretBytesMax)
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, err, "the secret in %s cannot be read", path)
+		return "", fault.Wrap(fault.Invalid, err, "the secret in %s cannot be read: %s", path, err)
 	}
 	return strings.TrimSpace(string(data)), nil
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -241,6 +242,7 @@ func (h *snapshotHeader) copy(self string) *protocol.Copy {
 type snapshotReader struct {
 	r       *bufio.Reader
 	decoder *zstd.Decoder
+	frame   bytes.Buffer // of the chunk, as it came
 	count   int64
 }
 
@@ -262,11 +264,11 @@ func (s *snapshotReader) chunk() (kind byte, chunk []byte, err error) {
 	if size > snapshotChunkBytesMax {
 		return 0, nil, fault.New(fault.TooLarge, "a chunk of the snapshot has %d bytes; the limit is %d", size, snapshotChunkBytesMax)
 	}
-	frame := make([]byte, size)
-	if _, err := io.ReadFull(s.r, frame); err != nil {
+	s.frame.Reset() // it grows with what comes: a length alone costs nothing
+	if _, err := io.CopyN(&s.frame, s.r, int64(size)); err != nil {
 		return 0, nil, fault.Wrap(fault.Interrupted, err, "the snapshot broke off")
 	}
-	if chunk, err = s.decoder.DecodeAll(frame, nil); err != nil {
+	if chunk, err = s.decoder.DecodeAll(s.frame.Bytes(), nil); err != nil {
 		return 0, nil, fault.Wrap(fault.Unusable, err, "a chunk of the snapshot is damaged")
 	}
 	return head[0], chunk, nil
@@ -322,9 +324,14 @@ func (s *snapshotReader) load(ctx context.Context, l *mailstore.Loading, progres
 	}
 }
 
+// decodeRows decodes the rows of a chunk. A writer closes a chunk that has reached snapshotChunkBytes, so no row begins behind that:
+// a large chunk has one large row, and what small rows decode to is bounded however well they are compressed.
 func decodeRows(chunk []byte) ([]any, error) {
 	var rows []any
-	for len(chunk) > 0 {
+	for whole := len(chunk); len(chunk) > 0; {
+		if whole-len(chunk) >= snapshotChunkBytes {
+			return nil, fault.New(fault.Unusable, "a chunk of the snapshot has rows behind %d bytes", snapshotChunkBytes)
+		}
 		size, n := binary.Uvarint(chunk)
 		if n <= 0 || size > uint64(len(chunk)-n) {
 			return nil, fault.New(fault.Unusable, "a chunk of the snapshot does not end with a row")
