@@ -98,17 +98,33 @@ func (s *session) truth(name string) (*bool, error) {
 	return &value, nil
 }
 
-// passwordLineMax bounds a password that is read from standard input.
-const passwordLineMax = 4096
+// secretLineBytesMax bounds a secret that is read from a file or from standard input, with its line end.
+const secretLineBytesMax = 4096
 
 // password gives a password as it stands, or for - the first line of standard input, so that it is in no list of processes.
 func (s *session) password(text string) (string, error) {
 	if text != "-" {
 		return text, nil
 	}
-	line, err := bufio.NewReader(io.LimitReader(s.stdin, passwordLineMax)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) || line == "" {
-		return "", fault.Wrap(fault.Invalid, err, "standard input has no password").WithHint("write it there, on one line")
+	line, err := firstLine(s.stdin)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "standard input has no password: %s", err).WithHint("write it there, on one line")
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	return line, nil
+}
+
+// firstLine reads a secret. One that is longer than any is not cut: it would be another secret.
+func firstLine(r io.Reader) (string, error) {
+	text, err := bufio.NewReader(io.LimitReader(r, secretLineBytesMax+1)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	line := strings.TrimRight(text, "\r\n")
+	switch {
+	case len(text) > secretLineBytesMax:
+		return "", fmt.Errorf("its first line has more than %d bytes", secretLineBytesMax)
+	case line == "":
+		return "", errors.New("its first line is empty")
+	}
+	return line, nil
 }

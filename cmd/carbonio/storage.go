@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -204,9 +201,9 @@ func secretOf(text string) (string, error) {
 		return "", fault.Wrap(fault.Invalid, err, "the file %s cannot be read", path).WithHint("name a file that is there, and that you may read")
 	}
 	defer file.Close()
-	line, err := bufio.NewReader(io.LimitReader(file, passwordLineMax)).ReadString('\n')
-	if line = strings.TrimRight(line, "\r\n"); err != nil && !errors.Is(err, io.EOF) || line == "" {
-		return "", fault.Wrap(fault.Invalid, err, "the file %s has no first line", path).WithHint("write the secret there, on one line")
+	line, err := firstLine(file)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, err, "the file %s: %s", path, err).WithHint("write the secret there, on one line")
 	}
 	return line, nil
 }

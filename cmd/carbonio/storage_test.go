@@ -49,8 +49,15 @@ func TestSecretsFromElsewhere(t *testing.T) {
 	c.ok("core testS3Connection mail") // so it was the first line
 	empty := filepath.Join(t.TempDir(), "empty")
 	write(t, empty, "\n", 0o600)
+	largest, long := empty+".largest", empty+".long" // 4,096 bytes with the line end, and one more
+	write(t, largest, strings.Repeat("x", secretLineBytesMax-1)+"\nmore", 0o600)
+	write(t, long, strings.Repeat("x", secretLineBytesMax)+"\n", 0o600)
+	if secret, err := secretOf("file:" + largest); err != nil || len(secret) != secretLineBytesMax-1 {
+		t.Errorf("the longest secret: %d bytes, %v", len(secret), err)
+	}
 	for _, test := range []struct{ secret, want string }{
-		{"file:" + empty, "has no first line"},
+		{"file:" + empty, "its first line is empty"},
+		{"file:" + long, "its first line has more than 4096 bytes"},
 		{"file:" + empty + ".none", "cannot be read"},
 		{"file:", "cannot be read"},
 		{"-", "has no password"},
@@ -58,7 +65,7 @@ func TestSecretsFromElsewhere(t *testing.T) {
 		c.fails("core doCreateBucket S3 mail2 k "+test.secret+" mail2 eu-west-1", test.want)
 		c.fails("core doUpdateBucket mail secret "+test.secret, test.want)
 	}
-	c.fails("MailReplica test 127.0.0.1:1 authentication SCRAM-SHA-512:u:file:"+empty, "has no first line")
+	c.fails("MailReplica test 127.0.0.1:1 authentication SCRAM-SHA-512:u:file:"+empty, "its first line is empty")
 	c.fails("MailReplica test 127.0.0.1:1 authentication SCRAM-SHA-512:u:file:"+empty+".none", "cannot be read")
 }
 

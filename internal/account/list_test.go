@@ -113,3 +113,26 @@ func FuzzReadList(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseList reads a command's argument. What is taken reads the same again, each entry once; ids are the same in either case.
+func FuzzParseList(f *testing.F) {
+	for _, s := range []string{"a@x,b@y", " A@X ,a@x", strings.ToUpper(someID), "a@x,", "ünï@x,\u212a@x", "a*@x", "\x00@x", "a@x\n"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := account.ParseList(s)
+		if err != nil {
+			if !fault.Is(err, fault.Invalid) {
+				t.Errorf("%q: got %v", s, err)
+			}
+			return
+		}
+		again, err := account.ParseList(strings.Join(got, ","))
+		if err != nil || !slices.Equal(got, again) || len(got) == 0 {
+			t.Errorf("%q: read %q again: %q, %v", s, got, again, err)
+		}
+		if id, err := account.ParseID(got[0]); err == nil && id.String() != got[0] {
+			t.Errorf("%q: the id %q is %s", s, got[0], id)
+		}
+	})
+}

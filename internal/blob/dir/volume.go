@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -21,11 +22,12 @@ import (
 )
 
 const (
-	markerName   = "volume.json"
-	markerLayout = 1
-	blobsName    = "blobs"
-	tmpName      = "tmp"
-	fanOut       = 256
+	markerName     = "volume.json"
+	markerLayout   = 1
+	markerBytesMax = 4 << 10
+	blobsName      = "blobs"
+	tmpName        = "tmp"
+	fanOut         = 256
 
 	// leftoverAge is how old a temporary file is before it is taken for the leftover of a crash. Several mailstores
 	// write to one volume; none of them writes a blob for that long.
@@ -111,7 +113,7 @@ func (v *Volume) open() error {
 
 // checkMarker makes sure that the directory is the volume, and answers.
 func (v *Volume) checkMarker() error {
-	content, err := v.root.ReadFile(markerName)
+	content, err := v.readMarker()
 	if errors.Is(err, fs.ErrNotExist) {
 		return unavailable(err, "volume %s: %s has no %s", v.id, v.path, markerName).
 			WithHint("mount the filesystem of the volume; to make a new volume there, use powerstore doCreateVolume")
@@ -124,10 +126,20 @@ func (v *Volume) checkMarker() error {
 		return unavailable(err, "volume %s: %s in %s cannot be understood", v.id, markerName, v.path)
 	}
 	if found.ID != v.id || found.Layout != markerLayout {
-		return unavailable(nil, "%s holds volume %s in layout %d, not volume %s in layout %d",
+		return unavailable(nil, "%s holds volume %.80s in layout %d, not volume %s in layout %d",
 			v.path, found.ID, found.Layout, v.id, markerLayout).WithHint("mount the right filesystem there")
 	}
 	return nil
+}
+
+// readMarker reads no more than a marker has.
+func (v *Volume) readMarker() ([]byte, error) {
+	file, err := v.root.Open(markerName)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, markerBytesMax))
 }
 
 // Open implements blob.Volume.
