@@ -34,7 +34,7 @@ quick: ## the tests without the end-to-end suite
 check: ## formatting, vet, linter, go.mod
 	./scripts/check
 
-fuzz: ## every fuzz target for FUZZTIME (default 30s) each
+fuzz: ## every fuzz target for FUZZTIME (default 30s) each; FUZZ=imap those named so, FUZZLIST=1 only names them
 	./scripts/fuzz
 
 sim: ## simulate clusters from SEEDS (default 100) seeds after FIRST (default 1), and go on for MINUTES (default 0)

@@ -58,6 +58,9 @@ func (c *codec) change(change *mailbox.Change) {
 	}
 	c.digest(&change.Digest)
 	n := c.count(len(change.Effects))
+	if c.reading && n > 0 {
+		change.Effects = make([]mailbox.Effect, 0, min(n, len(c.b)/effectBytesMin))
+	}
 	for i := range n {
 		var effect mailbox.Effect
 		if !c.reading {

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
@@ -208,6 +209,7 @@ func (c *codec) readUIDs(v *[]mailbox.UID) {
 		if c.err != nil {
 			return
 		}
+		uids = slices.Grow(uids, int(1+further))
 		for u := first; u <= first+further; u++ {
 			uids = append(uids, mailbox.UID(u))
 		}

@@ -19,4 +19,5 @@ const (
 	recordVersion    = 1
 	sequenceBitsMax  = 63
 	changeBytesGuess = 1 << 10
+	effectBytesMin   = 2 // its tag and a number: what a change of many effects costs its reader is bounded by its bytes
 )
