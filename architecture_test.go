@@ -22,7 +22,7 @@ var layers = []struct {
 }{
 	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/devcluster", "internal/testreport", "internal/e2e", "deploy",
 		"internal/scenario", "internal/sim", "internal/sim/check", "internal/sim/disk", "internal/sim/network", "internal/sim/mutate",
-		"internal/bench", "internal/bench/load", "internal/bench/system", "internal/bench/report", "internal/bench/scale"}, true,
+		"internal/bench", "internal/bench/load", "internal/bench/imapload", "internal/bench/system", "internal/bench/report", "internal/bench/scale"}, true,
 		"commands wire and run; nothing may depend on them"},
 	{"real engines", []string{"internal/engine", "internal/engine/kafka", "internal/engine/mariadb", "internal/engine/s3"}, true,
 		"what starts real engines is for tests, the demo and the development cluster; a mailstore meets engines over the network"},

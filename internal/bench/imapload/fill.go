@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+
+	"mailreplica/internal/bench/load"
+)
+
+// appendAtOnce is how many messages one APPEND takes (RFC 3502).
+const appendAtOnce = 500
+
+// fill appends messages to a folder until it has n.
+func fill(s *session, folder string, n, size int) error {
+	_, _ = s.do("CREATE " + folder) // it may be there
+	answer, err := s.ask("STATUS " + folder + " (MESSAGES)")
+	if err != nil {
+		return err
+	}
+	have, begun := 0, time.Now()
+	if at := bytes.LastIndex([]byte(answer), []byte("(MESSAGES ")); at >= 0 {
+		_, _ = fmt.Sscanf(answer[at:], "(MESSAGES %d)", &have)
+	}
+	messages := load.NewMessages(size)
+	var text []byte
+	for have < n {
+		tag := s.tag()
+		text = fmt.Appendf(text[:0], "%s APPEND %s", tag, folder)
+		var message []byte
+		for i := range min(appendAtOnce, n-have) {
+			message = messages.Append(message[:0])
+			text = fmt.Appendf(text, " (%s) \"%s\" {%d+}\r\n", flagsOf(have+i), dateOf(have+i), len(message))
+			text = append(text, message...)
+		}
+		text = append(text, "\r\n"...)
+		if err := s.write(string(text)); err != nil {
+			return err
+		}
+		if _, err := s.answer(tag, "APPEND"); err != nil {
+			return err
+		}
+		have += min(appendAtOnce, n-have)
+	}
+	fmt.Fprintf(os.Stderr, "%s has %d messages after %s\n", folder, have, time.Since(begun).Round(time.Second))
+	return nil
+}
+
+// flagsOf are the flags of the i-th message: most are seen, some are answered, flagged or have a keyword.
+func flagsOf(i int) string {
+	flags := ""
+	add := func(flag string, wanted bool) {
+		if wanted && flags != "" {
+			flags += " "
+		}
+		if wanted {
+			flags += flag
+		}
+	}
+	add(`\Seen`, i%5 != 0)
+	add(`\Answered`, i%7 == 0)
+	add(`\Flagged`, i%31 == 0)
+	add("$Work", i%13 == 0)
+	return flags
+}
+
+// dateOf is when the i-th message came: one every ten minutes.
+func dateOf(i int) string {
+	begin := time.Date(2025, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600))
+	return begin.Add(time.Duration(i%1_000_000) * 10 * time.Minute).Format("_2-Jan-2006 15:04:05 -0700")
+}
