@@ -155,7 +155,7 @@ func (s *session) writeTarget(plan *fetchPlan, t *target) error {
 			return err
 		}
 		defer func() { _ = body.Close() }() // it was only read
-		if pieces, err = preparePieces(plan, summary, body); err != nil {
+		if pieces, err = s.preparePieces(plan, summary, body); err != nil {
 			return err
 		}
 	}

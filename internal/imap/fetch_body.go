@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -15,8 +14,7 @@ import (
 
 const (
 	// headerBytesMax bounds the header that HEADER.FIELDS looks at; what is behind it belongs to no field.
-	headerBytesMax  = 4 << 20
-	headerBytesHeld = 64 << 10
+	headerBytesMax = 1 << 20
 	// seenTimeout bounds how long FETCH waits for \Seen to be recorded: its answer does not depend on it.
 	seenTimeout = 5 * time.Second
 )
@@ -32,19 +30,23 @@ type piece struct {
 	open    func() (io.Reader, error)
 }
 
-func preparePieces(plan *fetchPlan, summary *message.Summary, body Body) ([]piece, error) {
+func (s *session) preparePieces(plan *fetchPlan, summary *message.Summary, body Body) ([]piece, error) {
 	if body.Size() != summary.Size {
 		return nil, fault.New(fault.Internal, "a message of %d bytes has a blob of %d", summary.Size, body.Size())
 	}
 	pieces := make([]piece, len(plan.items))
+	header := &headerText{body: body}
 	for i, item := range plan.items {
-		var err error
+		err := s.mayGoOn() // each may be a walk through the message
+		if err != nil {
+			return nil, err
+		}
 		switch item.Kind {
 		case wire.FetchBinary, wire.FetchBinarySize:
 			pieces[i], err = prepareBinary(item, summary, body)
 		default:
 			if section, ok := sectionOf(item); ok {
-				pieces[i], err = prepareSection(section, item.Partial, summary, body)
+				pieces[i], err = prepareSection(section, item.Partial, summary, header)
 			}
 		}
 		if err != nil {
@@ -89,47 +91,57 @@ func path(section wire.Section) []int {
 	return numbers
 }
 
-func prepareSection(section wire.Section, partial *wire.Partial, summary *message.Summary, body Body) (piece, error) {
+func prepareSection(section wire.Section, partial *wire.Partial, summary *message.Summary, header *headerText) (piece, error) {
 	start, size, found := summary.Section(path(section), specifier(section.Text))
 	if !found {
 		return piece{present: true, missing: true}, nil
 	}
 	if section.Fields != nil {
-		return prepareFields(section, partial, io.NewSectionReader(body, start, min(size, headerBytesMax)))
+		return prepareFields(section, partial, header, start, min(size, headerBytesMax))
 	}
 	from, n := clip(size, partial)
 	return piece{present: true, size: n, open: func() (io.Reader, error) {
-		return io.NewSectionReader(body, start+from, n), nil
+		return io.NewSectionReader(header.body, start+from, n), nil
 	}}, nil
 }
 
-// prepareFields filters a header. What it keeps of a large one is not held until it is written, for a command can ask for
-// many: it is filtered again.
-func prepareFields(section wire.Section, partial *wire.Partial, header *io.SectionReader) (piece, error) {
-	filter := func() ([]byte, error) {
-		text := make([]byte, header.Size())
-		if _, err := header.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		return message.HeaderFields(text, section.Fields, section.Text == wire.SectionHeaderFieldsNot), nil
+// headerText holds the header that was filtered last: a command can ask for many pieces of a large one.
+type headerText struct {
+	body  Body
+	start int64
+	text  []byte
+}
+
+func (h *headerText) at(start, size int64) ([]byte, error) {
+	if h.text != nil && h.start == start && int64(len(h.text)) == size {
+		return h.text, nil
 	}
-	kept, err := filter()
+	text := make([]byte, size)
+	if _, err := h.body.ReadAt(text, start); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	h.start, h.text = start, text
+	return text, nil
+}
+
+// prepareFields filters a header. What it keeps is not held until it is written, for a command can ask for much: it is filtered again.
+func prepareFields(section wire.Section, partial *wire.Partial, header *headerText, start, size int64) (piece, error) {
+	not := section.Text == wire.SectionHeaderFieldsNot
+	text, err := header.at(start, size)
 	if err != nil {
 		return piece{}, err
 	}
-	from, n := clip(int64(len(kept)), partial)
-	if len(kept) > headerBytesHeld {
-		kept = nil
-	}
+	from, n := clip(message.HeaderFieldsSize(text, section.Fields, not), partial)
 	return piece{present: true, size: n, open: func() (io.Reader, error) {
-		text := kept
-		if text == nil {
-			var err error
-			if text, err = filter(); err != nil {
-				return nil, err
-			}
+		text, err := header.at(start, size)
+		if err != nil {
+			return nil, err
 		}
-		return bytes.NewReader(text[from : from+n]), nil
+		kept := message.HeaderFieldsReader(text, section.Fields, not)
+		if _, err := io.CopyN(io.Discard, kept, from); err != nil {
+			return nil, err
+		}
+		return io.LimitReader(kept, n), nil
 	}}, nil
 }
 

@@ -240,8 +240,8 @@ func (s *session) matchTargets(k matcher, targets []target, f *found) error {
 // goOn tells a client now and then that its search goes on, so that it waits. A client that has left is noticed so, and a
 // session that must end does not search on: bodies are read as fast as the volume gives them, for nobody.
 func (s *session) goOn(f *found) error {
-	if reason := s.endReason(); reason != nil {
-		return reason
+	if err := s.mayGoOn(); err != nil {
+		return err
 	}
 	if time.Since(f.told) < s.server.config.ProgressEvery {
 		return nil

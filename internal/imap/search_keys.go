@@ -34,7 +34,43 @@ type candidate struct {
 	message mailbox.Message
 	summary *message.Summary // nil until read
 	body    Body             // nil until opened
-	err     error            // of reading the body
+	header  []byte           // nil until read
+	values  map[string][]string
+	err     error // of reading the body, the first: the verdict is worth nothing then
+}
+
+// fail notes an error.
+func (c *candidate) fail(err error) verdict {
+	if c.err == nil {
+		c.err = err
+	}
+	return no
+}
+
+// mayGoOn reports whether another key may be looked for in the body: a client can ask for many of a large message.
+func (c *candidate) mayGoOn() bool {
+	if err := c.session.mayGoOn(); err != nil {
+		c.fail(err)
+	}
+	return c.err == nil
+}
+
+// fields gives the values of a field of the message's header, decoded and folded. The header is read once for all keys, and each of its
+// fields is decoded once.
+func (c *candidate) fields(name string) ([]string, error) {
+	if c.header == nil {
+		header, err := readHeader(c.body, &c.summary.Root)
+		if err != nil {
+			return nil, err
+		}
+		c.header, c.values = header, map[string][]string{}
+	}
+	values, known := c.values[name]
+	if !known {
+		values = fieldValues(c.header, name)
+		c.values[name] = values
+	}
+	return values, nil
 }
 
 func (c *candidate) decode(content mailbox.Content) (err error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -42,12 +43,14 @@ func (k headerMatcher) match(c *candidate) verdict {
 	if c.body == nil {
 		return unknown
 	}
-	header, err := readHeader(c.body, &c.summary.Root)
-	if err != nil {
-		c.err = err
+	if !c.mayGoOn() {
 		return no
 	}
-	return verdictOf(k.inHeader(header))
+	values, err := c.fields(k.field)
+	if err != nil {
+		return c.fail(err)
+	}
+	return verdictOf(slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, k.needle) }))
 }
 
 func (k headerMatcher) matchText(value string, empty bool) verdict {
@@ -97,24 +100,24 @@ func readHeader(body Body, part *message.Part) ([]byte, error) {
 	return header, nil
 }
 
-// inHeader looks for the field among all of a header's.
-func (k headerMatcher) inHeader(header []byte) bool {
+// fieldValues decodes and folds the values of a header's fields of that name.
+func fieldValues(header []byte, name string) (values []string) {
 	for field := range fields(header) {
-		name, value, ok := strings.Cut(field, ":")
-		if !ok || !strings.EqualFold(strings.TrimRight(name, " \t"), k.field) {
-			continue
-		}
-		if k.needle == "" || strings.Contains(fold(message.DecodeHeader(value)), k.needle) {
-			return true
+		own, value, ok := bytes.Cut(field, []byte(":"))
+		if ok && strings.EqualFold(string(bytes.TrimRight(own, " \t")), name) {
+			values = append(values, fold(message.DecodeHeader(unfold(value))))
 		}
 	}
-	return false
+	return values
 }
 
-// fields yields a header's fields, unfolded.
-func fields(header []byte) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for len(header) > 0 {
+// headerFieldsMax bounds the fields of a header that are looked at, as package message does.
+const headerFieldsMax = 10_000
+
+// fields yields a header's fields, as they stand there.
+func fields(header []byte) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for n := 0; len(header) > 0 && n < headerFieldsMax; n++ {
 			end := 0
 			for {
 				n := bytes.IndexByte(header[end:], '\n') + 1
@@ -127,7 +130,7 @@ func fields(header []byte) func(func(string) bool) {
 					break
 				}
 			}
-			field := strings.NewReplacer("\r\n", "", "\n", "").Replace(string(header[:end]))
+			field := header[:end]
 			header = header[end:]
 			if !yield(field) {
 				return
@@ -135,6 +138,11 @@ func fields(header []byte) func(func(string) bool) {
 		}
 	}
 }
+
+// lineEnds takes the line ends out of a field. It is never altered.
+var lineEnds = strings.NewReplacer("\r\n", "", "\n", "")
+
+func unfold(field []byte) string { return lineEnds.Replace(string(field)) }
 
 // match looks into the text of the message: headers decoded, text parts decoded and made UTF-8.
 func (k textMatcher) match(c *candidate) verdict {
@@ -144,16 +152,23 @@ func (k textMatcher) match(c *candidate) verdict {
 	if k.needle == "" {
 		return yes
 	}
+	if !c.mayGoOn() {
+		return no
+	}
 	root := &c.summary.Root
 	if !k.bodyOnly {
 		found, err := k.inHeader(c.body, root)
-		if err != nil || found {
-			c.err = err
-			return verdictOf(found)
+		if err != nil {
+			return c.fail(err)
+		}
+		if found {
+			return yes
 		}
 	}
 	found, err := k.inPart(c.body, root)
-	c.err = err
+	if err != nil {
+		return c.fail(err)
+	}
 	return verdictOf(found)
 }
 
@@ -163,7 +178,7 @@ func (k textMatcher) inHeader(body Body, part *message.Part) (bool, error) {
 		return false, err
 	}
 	for field := range fields(header) {
-		if strings.Contains(fold(message.DecodeHeader(field)), k.needle) {
+		if strings.Contains(fold(message.DecodeHeader(unfold(field))), k.needle) {
 			return true, nil
 		}
 	}

@@ -94,6 +94,17 @@ func (s *session) endReason() error {
 	return s.reason
 }
 
+// mayGoOn says why a command that takes long must end, if it must: bodies are read as fast as the volume gives them, for nobody.
+func (s *session) mayGoOn() error {
+	if reason := s.endReason(); reason != nil {
+		return reason
+	}
+	if err := s.ctx.Err(); err != nil {
+		return fault.Wrap(fault.Interrupted, err, "the session was cut off")
+	}
+	return nil
+}
+
 // Cut implements listener.Session.
 func (s *session) Cut() {
 	s.cancel()

@@ -2,7 +2,7 @@ package message
 
 import (
 	"bytes"
-	"strings"
+	"io"
 )
 
 // Specifier is what of a part BODY[section] asks for (RFC 3501 6.4.5).
@@ -69,30 +69,108 @@ func (s *Summary) Section(path []int, spec Specifier) (start, size int64, ok boo
 // fields with their original bytes and in their order, then the blank line, if the header has one (RFC 3501 6.4.5).
 // Lines that are no fields belong to the field before them; before the first they are left out of both.
 func HeaderFields(header []byte, fields []string, not bool) []byte {
-	wanted := make(map[string]bool, len(fields))
-	for _, f := range fields {
-		wanted[strings.ToLower(f)] = true
+	size := HeaderFieldsSize(header, fields, not)
+	if size == 0 {
+		return nil
 	}
-	var kept []byte
-	keeping := false
-	for len(header) > 0 {
-		n := bytes.IndexByte(header, '\n') + 1
-		if n == 0 {
-			n = len(header)
+	kept := make([]byte, 0, size)
+	lines := keptLines(header, fields, not)
+	for line := lines.next(); line != nil; line = lines.next() {
+		kept = append(kept, line...)
+	}
+	return kept
+}
+
+// HeaderFieldsSize is how many bytes HeaderFields gives.
+func HeaderFieldsSize(header []byte, fields []string, not bool) (size int64) {
+	lines := keptLines(header, fields, not)
+	for line := lines.next(); line != nil; line = lines.next() {
+		size += int64(len(line))
+	}
+	return size
+}
+
+// HeaderFieldsReader reads what HeaderFields gives, without holding it.
+func HeaderFieldsReader(header []byte, fields []string, not bool) io.Reader {
+	return &linesReader{lines: keptLines(header, fields, not)}
+}
+
+type linesReader struct {
+	lines headerLines
+	line  []byte // what is left of it
+}
+
+func (r *linesReader) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if len(r.line) == 0 {
+			if r.line = r.lines.next(); r.line == nil {
+				break
+			}
 		}
-		line := header[:n]
-		header = header[n:]
+		moved := copy(p[n:], r.line)
+		r.line = r.line[moved:]
+		n += moved
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// headerLines walks over the lines of a header that are kept. It allocates nothing for a line: a header may have millions.
+type headerLines struct {
+	rest    []byte
+	wanted  map[string]bool
+	longest int // of the names wanted
+	not     bool
+	keeping bool
+}
+
+func keptLines(header []byte, fields []string, not bool) headerLines {
+	h := headerLines{rest: header, wanted: make(map[string]bool, len(fields)), not: not}
+	for _, f := range fields {
+		h.wanted[string(lowerASCII([]byte(f)))] = true
+		h.longest = max(h.longest, len(f))
+	}
+	return h
+}
+
+// next is the next line that is kept, nil at the end.
+func (h *headerLines) next() []byte {
+	for len(h.rest) > 0 {
+		n := bytes.IndexByte(h.rest, '\n') + 1
+		if n == 0 {
+			n = len(h.rest)
+		}
+		line := h.rest[:n]
+		h.rest = h.rest[n:]
 		if blank := trimEOL(line); len(blank) == 0 && line[n-1] == '\n' {
-			return append(kept, line...)
+			h.rest = nil
+			return line
 		}
 		colon := bytes.IndexByte(line, ':')
 		if colon >= 0 && line[0] != ' ' && line[0] != '\t' {
-			name := bytes.TrimRight(line[:colon], " \t")
-			keeping = wanted[strings.ToLower(string(name))] != not
+			h.keeping = h.wants(bytes.TrimRight(line[:colon], " \t")) != h.not
 		}
-		if keeping {
-			kept = append(kept, line...)
+		if h.keeping {
+			return line
 		}
 	}
-	return kept
+	return nil
+}
+
+func (h *headerLines) wants(name []byte) bool {
+	var short [80]byte // enough for any name that is in use
+	return len(name) <= h.longest && h.wanted[string(lowerASCII(append(short[:0], name...)))]
+}
+
+// lowerASCII makes letters small, in place.
+func lowerASCII(b []byte) []byte {
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return b
 }

@@ -80,7 +80,11 @@ type Section struct {
 	Fields []string // of HEADER.FIELDS and HEADER.FIELDS.NOT, as the client spelled them
 }
 
-const fetchItemsMax = 512
+const (
+	fetchItemsMax = 512
+	// fetchWalksMax bounds the items for which a header is filtered or a body decoded: each is a walk through the message.
+	fetchWalksMax = 100
+)
 
 func parseFetch(p *parser, uid bool) any {
 	f := &Fetch{UID: uid}
@@ -159,8 +163,19 @@ func (p *parser) fetchItem() FetchItem {
 	return FetchItem{Kind: FetchKind(kind)}
 }
 
-// fetchSection takes a section after its "[", and what follows it.
+// fetchSection takes a section, and counts what is costly.
 func (p *parser) fetchSection(item FetchItem) FetchItem {
+	item = p.section(item)
+	if item.Kind != FetchBodySection || item.Section.Fields != nil {
+		if p.walks++; p.walks > fetchWalksMax {
+			p.fail("Too many items")
+		}
+	}
+	return item
+}
+
+// section takes a section after its "[", and what follows it.
+func (p *parser) section(item FetchItem) FetchItem {
 	item.Section.Part = p.sectionPart()
 	if item.Kind == FetchBodySection && p.peek() != ']' {
 		p.sectionText(&item.Section)

@@ -14,6 +14,7 @@ type parser struct {
 	pos      int
 	depth    int // of search keys
 	texts    int // TEXT and BODY keys taken
+	walks    int // items of FETCH that are walks through the message
 	err      *SyntaxError
 }
 
