@@ -152,7 +152,7 @@ func (c *client) attempt(ctx context.Context, o *check.Op, fn func(*mailbox.Draf
 }
 
 func (c *client) change(ctx context.Context, l *life, a *store.Account, o *check.Op, fn func(*mailbox.Draft, *check.Op) error) bool {
-	o.Account, o.Client, o.Mailstore, o.Begun = c.id, c.number, l.store.name, time.Now()
+	o.Account, o.Client, o.Mailstore, o.Started, o.Begun = c.id, c.number, l.store.name, l.begun, time.Now()
 	answers := slices.Clone(c.answered)
 	before := a.Copy()
 	results := make(chan check.Op, 1_000)
@@ -299,6 +299,9 @@ func (c *client) large(ctx context.Context) {
 
 // look sees all of the mailbox.
 func (c *client) look(ctx context.Context) {
+	if c.views >= viewsMax {
+		return
+	}
 	l, a := c.held(ctx)
 	if a == nil {
 		return
@@ -326,8 +329,7 @@ func (c *client) look(ctx context.Context) {
 	}
 	v.Account, v.Mailstore, v.Started, v.Begun, v.Ended, v.Served = c.id, l.store.name, l.begun, begun, time.Now(), true
 	c.last = v
-	if c.views++; c.views <= viewsMax {
-		c.cluster.history.Saw(v)
-	}
+	c.views++
+	c.cluster.history.Saw(v)
 	c.cluster.trace.add(fmt.Sprintf("client %d", c.number), "%s", v)
 }

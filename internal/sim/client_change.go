@@ -86,7 +86,9 @@ func (c *client) copy(ctx context.Context, move bool) {
 		source, destination, err := do(rows[0].Folder, uids, to.ID)
 		o.Made, o.Copies = nil, nil
 		for i := range source {
-			o.Made = append(o.Made, check.Made{Place: check.Place{Folder: to.ID, UID: destination[i]}, Blob: blobs[source[i]]})
+			o.Made = append(o.Made, check.Made{
+				Place: check.Place{Folder: to.ID, UID: destination[i]}, Blob: blobs[source[i]], From: check.Place{Folder: rows[0].Folder, UID: source[i]},
+			})
 		}
 		return err
 	})
@@ -110,7 +112,7 @@ func (c *client) folder(ctx context.Context) {
 	name := c.cluster.nextName("folder")
 	switch n := c.random.IntN(4); {
 	case !found || n < 2 && len(c.last.Folders) < 15:
-		c.attempt(ctx, &check.Op{Kind: "makes " + name, Name: name}, func(d *mailbox.Draft, o *check.Op) error {
+		c.attempt(ctx, &check.Op{Kind: "makes " + name, Name: name, Makes: true}, func(d *mailbox.Draft, o *check.Op) error {
 			made, err := d.CreateFolder(name, "")
 			o.Folder = made.ID
 			return err

@@ -29,8 +29,14 @@ func (n *nemesis) loseDisk(context.Context) {
 	if l == nil || l.node.Load() == nil || n.trimmed || !n.mayLose(l) {
 		return
 	}
+	n.takeDisk(l)
+}
+
+func (n *nemesis) takeDisk(l *life) {
+	m := l.store
 	n.trace.add("nemesis", "takes the disk of %s", m.name)
 	l.cutOff(true)
+	n.lostDisk[m] = true
 	n.lostPower[m] = true
 	m.life.Store(nil)
 	m.data = filepath.Join(n.folder, fmt.Sprintf("%s-%d", m.name, m.lives+1))
@@ -134,6 +140,11 @@ func (n *nemesis) rescue(ctx context.Context) {
 		if l == nil || l.node.Load() == nil {
 			continue
 		}
+		c := n.copyOf(l.store, id)
+		if why := n.explain(id, l.store, wish, c); why != "" {
+			n.problem("%s", why)
+			n.lostDisk[l.store], n.reseeded[id] = true, true // once is enough
+		}
 		if a, held := l.node.Load().Mailstore().Account(id); held {
 			if !n.trimmed || a.Copy().Condition != protocol.Gap {
 				continue
@@ -172,7 +183,7 @@ func (n *nemesis) reseed(ctx context.Context, id account.ID) {
 	if best == nil {
 		return
 	}
-	n.rescued[id] = time.Now()
+	n.rescued[id], n.reseeded[id] = time.Now(), true
 	service := best.life.Load().node.Load().Service()
 	n.background.Go(func() {
 		err := service.Reseed(ctx, id)

@@ -22,7 +22,11 @@ type nemesis struct {
 	paused    map[account.ID]time.Time // when a pause was last wished for or ended
 	rescued   map[account.ID]time.Time // when an administrator last did something for an account in trouble
 	lostPower map[*mailstore]bool      // its last end took back what was not synced
+	lostDisk  map[*mailstore]bool      // it came back with nothing once
+	reseeded  map[account.ID]bool      // an administrator has declared a copy the primary
+	unfit     map[fitness]time.Time    // copies that were asked to take over though they had missed records
 	trimmed   bool                     // records are gone from the log: what a disk loses now is lost
+	heavies   int                      // clients of its own
 }
 
 type action struct {
@@ -38,7 +42,10 @@ type repair struct {
 }
 
 func newNemesis(c *cluster) *nemesis {
-	n := &nemesis{cluster: c, down: map[*mailstore]time.Time{}, paused: map[account.ID]time.Time{}, rescued: map[account.ID]time.Time{}, lostPower: map[*mailstore]bool{}}
+	n := &nemesis{
+		cluster: c, down: map[*mailstore]time.Time{}, paused: map[account.ID]time.Time{}, rescued: map[account.ID]time.Time{}, lostPower: map[*mailstore]bool{},
+		lostDisk: map[*mailstore]bool{}, reseeded: map[account.ID]bool{}, unfit: map[fitness]time.Time{},
+	}
 	all := []action{
 		{"kills", 4, func(context.Context) { n.crash(false) }},
 		{"cuts the power", 4, func(context.Context) { n.crash(true) }},
@@ -55,7 +62,12 @@ func newNemesis(c *cluster) *nemesis {
 		{"takes the directory away", 2, func(context.Context) { n.loseDirectory() }},
 		{"promotes", 6, n.promote},
 		{"races promotions", 4, n.race},
-		{"promotes what leaves and comes again", 3, n.promoteLate},
+		{"has a Fence come late", 3, n.fenceComesLate},
+		{"has an Open come late", 3, n.openingComesLate},
+		{"has a Resume come late", 2, n.resumeComesLate},
+		{"has parts cross", 2, n.partsCross},
+		{"takes the newest copy's power", 3, n.newestOfAll},
+		{"promotes a gap", 1, n.promoteGap},
 		{"wishes for a replica", 5, n.wish},
 		{"removes a replica", 2, n.remove},
 		{"stops an agent", 2, n.stopAgent},
@@ -312,26 +324,6 @@ func (n *nemesis) race(ctx context.Context) {
 			n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
 		}
 	}
-}
-
-// promoteLate has a mailstore append a Fence that takes its time, and meanwhile removes its copy and wishes for it again.
-func (n *nemesis) promoteLate(ctx context.Context) {
-	m, id := n.aLiving(), n.anAccount()
-	l := m.life.Load()
-	if l == nil {
-		return
-	}
-	travels := time.Duration(500+n.random.IntN(4_000)) * time.Millisecond
-	n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
-	n.sleep(time.Duration(n.random.IntN(20)) * time.Millisecond) // it reads to the end before it appends
-	n.network.Slow(m.name, brokerName, travels)
-	n.later(func() { n.network.Heal(m.name, brokerName) })
-	if err := n.dir.RemoveReplica(ctx, id, m.name); err != nil {
-		return
-	}
-	n.sleep(time.Duration(n.random.Int64N(int64(travels))))
-	_, err := n.dir.PutReplica(ctx, id, m.name, 1)
-	n.trace.add("nemesis", "wish again: %v", err)
 }
 
 func (n *nemesis) fence(ctx context.Context, from *network.Host, m *mailstore, one peer.FenceAccount) {

@@ -27,6 +27,8 @@ type Report struct {
 	Ops, Done, Views int
 	Lives            int
 	Virtual          time.Duration
+	Steps            int // of the search for an order
+	GivenUp          int // accounts of which none was found within its bound
 }
 
 // Run simulates one cluster. It must be called inside of a synctest bubble. live may be nil.
@@ -76,6 +78,15 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 	c.problems = append(c.problems, c.trace.alarm...)
 	c.problems = append(c.problems, c.history.Check()...)
 	c.problems = append(c.problems, c.history.Unended(operationMax)...)
+	for _, l := range c.history.Linearize() {
+		r.Steps += l.Steps
+		if l.Gave {
+			r.GivenUp++
+		}
+		if l.Problem != "" {
+			c.problems = append(c.problems, l.Problem)
+		}
+	}
 	r.Problems, r.Trace, r.Virtual = c.problems, c.trace.text(), time.Since(begun)
 	r.Ops, r.Done, r.Views = c.history.Counts()
 	for _, m := range c.stores {

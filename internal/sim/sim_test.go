@@ -63,8 +63,8 @@ func simulate(t *testing.T, seed uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("seed %d: %d operations, %d done, %d views, %d lives, %s simulated in %s", seed, report.Ops, report.Done, report.Views,
-		report.Lives, report.Virtual, time.Since(begun).Round(time.Millisecond))
+	t.Logf("seed %d: %d operations, %d done, %d views, %d lives, %d steps to an order, %d given up, %s simulated in %s", seed, report.Ops, report.Done, report.Views,
+		report.Lives, report.Steps, report.GivenUp, report.Virtual, time.Since(begun).Round(time.Millisecond))
 	if *traceFlag != "" {
 		if err := os.WriteFile(*traceFlag, []byte(report.Trace), 0o600); err != nil {
 			t.Fatal(err)

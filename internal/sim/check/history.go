@@ -34,6 +34,7 @@ type Place struct {
 type Made struct {
 	Place
 	Blob string
+	From Place // that it is a copy of; the zero Place: it is no copy
 }
 
 // Op is one operation of a client, from when it was asked to its answer. What it makes is known only where it is Done.
@@ -42,6 +43,7 @@ type Op struct {
 	Client    int
 	Kind      string
 	Mailstore string
+	Started   time.Time // when the process of the mailstore was
 	Begun     time.Time
 	Ended     time.Time
 	Outcome   Outcome
@@ -58,6 +60,7 @@ type Op struct {
 	Keyword  string
 	Folder   mailbox.ItemID // that it makes or renames
 	Name     string         // that the folder gets
+	Makes    bool           // it makes the folder
 
 	Journalled bool // acknowledged while the account was paused
 

@@ -15,6 +15,7 @@ type chunk struct {
 	at   time.Time
 	data []byte
 	err  error
+	held *Hold // that keeps it back, and all behind it
 }
 
 // pipe is one direction of a connection.
@@ -100,8 +101,11 @@ func (p *pipe) take(b []byte) (n int, wait time.Duration, err error) {
 		return 0, -1, nil
 	}
 	c := &p.chunks[0]
-	if cut {
+	if cut || c.held.holds() {
 		return 0, -1, nil
+	}
+	if c.held.dropped() {
+		return 0, 0, syscall.ECONNRESET // and stays
 	}
 	if wait := time.Until(c.at); wait > 0 {
 		return 0, wait, nil
@@ -189,6 +193,7 @@ func (c *half) await(wait time.Duration) {
 // Write implements net.Conn. Like a socket it takes bytes as long as there is room for them, whether they will arrive or not.
 func (c *half) Write(b []byte) (int, error) {
 	written := 0
+	held := c.network.catch(c.out, b)
 	for len(b) > 0 {
 		select {
 		case <-c.closed:
@@ -197,7 +202,7 @@ func (c *half) Write(b []byte) (int, error) {
 			return written, c.failed("write", os.ErrDeadlineExceeded)
 		default:
 		}
-		n, err := c.push(b)
+		n, err := c.push(b, held)
 		if err != nil {
 			return written, c.failed("write", err)
 		}
@@ -215,7 +220,7 @@ func (c *half) Write(b []byte) (int, error) {
 	return written, nil
 }
 
-func (c *half) push(b []byte) (int, error) {
+func (c *half) push(b []byte, held *Hold) (int, error) {
 	n := c.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -232,7 +237,9 @@ func (c *half) push(b []byte) (int, error) {
 		return 0, nil
 	}
 	data := append([]byte(nil), b[:min(room, len(b))]...)
-	c.out.put(n.chunk(c.out, data, nil))
+	piece := n.chunk(c.out, data, nil)
+	piece.held = held
+	c.out.put(piece)
 	return len(data), nil
 }
 

@@ -38,6 +38,7 @@ type Network struct {
 	dialled   map[link]uint64
 	conns     map[*half]struct{}
 	changed   chan struct{} // closed and replaced when a link changes or a listener comes
+	holds     []*Hold
 }
 
 type link struct{ from, to string }

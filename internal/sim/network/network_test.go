@@ -102,3 +102,38 @@ func TestCrash(t *testing.T) {
 		})
 	}
 }
+
+// What is held back is overtaken by another connection, outlives its host, and arrives when it is released, or never.
+func TestHold(t *testing.T) {
+	for _, drop := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			n := network.New(1)
+			a, _, near, far := pair(t, n)
+			h := n.Hold("a", "b", func(written []byte) bool { return string(written) == "two" })
+			say(t, near, "one")
+			say(t, near, "two")
+			say(t, near, "three")
+			hear(t, far, "one")
+			select {
+			case <-h.Caught():
+			default:
+				t.Error("nothing is held")
+			}
+			a.Crash(false)
+			_ = far.SetReadDeadline(time.Now().Add(time.Minute))
+			if got, err := far.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("read %d bytes, %v, of what is held", got, err)
+			}
+			_ = far.SetReadDeadline(time.Time{})
+			if drop {
+				h.Drop()
+			} else {
+				h.Release()
+				hear(t, far, "twothree")
+			}
+			if _, err := far.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("read %v, want a reset", err)
+			}
+		})
+	}
+}
