@@ -52,6 +52,10 @@ type writeTx struct {
 	now  time.Time // by the database's own clock; zero: it has none
 	lock string    // what a SELECT ends with whose rows are written after it
 
+	again *repeated // of an engine for which preparing those that come again pays
+	// context is what statements are given, so that nothing watches each of them alone; nil: the transaction's own.
+	context context.Context
+
 	// commit makes the transaction last. An error of class errAgain says that it certainly had no effect.
 	commit func(ctx context.Context) error
 	// end undoes the transaction, unless it was committed, and gives its connection back.

@@ -2,10 +2,27 @@ package directory
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"sync"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
 )
+
+// homesPerWrite bounds the rows that one write of SetHomes has, for they share a version (changesRowsMax).
+const homesPerWrite = changesRowsMax/ReplicasMax - 1
+
+// NewHome says who the log says is primary of an account since an epoch.
+type NewHome struct {
+	ID        account.ID
+	MailHost  string
+	Epoch     uint64
+	AfterLoss bool // the promotion ended a pause by accepting loss: the wish for the pause ends with it
+
+	// Replicas gives the replicas to put, when it is known who is home in the directory and which replicas it has.
+	Replicas func(home string, stored []Replica) []Replica
+}
 
 // SetHome records who the log says is primary since an epoch. It changes nothing, and reports false, unless the stored epoch
 // is smaller; so a late or repeated report of an old reign does no harm, and every primary may repeat its own.
@@ -16,62 +33,85 @@ import (
 // NotFound.
 func (d *Directory) SetHome(ctx context.Context, id account.ID, mailHost string, epoch uint64,
 	replicas []Replica) (bool, error) {
-	return d.setHome(ctx, id, epoch, replicas, func(a *Account) bool {
-		a.MailHost = mailHost
-		return a.Epoch < epoch
-	})
+	return d.setHome(ctx, NewHome{ID: id, MailHost: mailHost, Epoch: epoch, Replicas: always(replicas)}, isLater)
 }
 
-// SetHomeAfterLoss is SetHome for a promotion that ended a pause by accepting loss: the wish for the pause ends with it.
-func (d *Directory) SetHomeAfterLoss(ctx context.Context, id account.ID, mailHost string, epoch uint64,
-	replicas []Replica) (bool, error) {
-	return d.setHome(ctx, id, epoch, replicas, func(a *Account) bool {
-		a.MailHost, a.Paused = mailHost, false
-		return a.Epoch < epoch
-	})
+// SetHomes is SetHome for many accounts, in few transactions. Accounts that are gone are left out.
+func (d *Directory) SetHomes(ctx context.Context, homes []NewHome) error {
+	var mu sync.Mutex
+	var failed error
+	var writes sync.WaitGroup // at once, so that they share transactions
+	for part := range slices.Chunk(homes, homesPerWrite) {
+		writes.Go(func() {
+			err := d.store.write(ctx, func(t *tx) error { return t.setHomes(part) })
+			mu.Lock()
+			defer mu.Unlock()
+			failed = errors.Join(failed, err)
+		})
+	}
+	writes.Wait()
+	return failed
 }
 
 // DeclareHome is SetHome for an operator's decree, which no log arbitrates: it changes nothing, and reports false, unless the
 // stored epoch is still known, the one that the decree was weighed against. Of decrees that race, the first one wins.
 func (d *Directory) DeclareHome(ctx context.Context, id account.ID, mailHost string, epoch, known uint64,
 	replicas []Replica) (bool, error) {
-	return d.setHome(ctx, id, epoch, replicas, func(a *Account) bool {
-		a.MailHost = mailHost
-		return a.Epoch == known && a.Epoch < epoch
-	})
+	return d.setHome(ctx, NewHome{ID: id, MailHost: mailHost, Epoch: epoch, Replicas: always(replicas)},
+		func(stored, reported uint64) bool { return stored == known && stored < reported })
 }
 
-// setHome writes a new home if take, which alters the account, says so.
-func (d *Directory) setHome(ctx context.Context, id account.ID, epoch uint64, replicas []Replica,
-	take func(*Account) bool) (bool, error) {
-	if epoch == 0 || len(replicas) > ReplicasMax {
-		return false, fault.New(fault.Internal, "a home of epoch %d with %d replicas", epoch, len(replicas))
-	}
-	changed := false
-	err := d.store.write(ctx, func(t *tx) error {
-		changed = false
-		a, err := t.mustKnowAccount(id)
-		if err != nil || !take(&a) {
-			return err
-		}
-		a.Epoch = epoch
-		if a.Version, err = t.next(); err != nil {
-			return err
-		}
-		if err := t.putAccount(a); err != nil {
-			return err
-		}
-		changed = true
-		return t.moveReplicas(a, replicas)
+func isLater(stored, reported uint64) bool { return stored < reported }
+
+func always(replicas []Replica) func(string, []Replica) []Replica {
+	return func(string, []Replica) []Replica { return replicas }
+}
+
+func (d *Directory) setHome(ctx context.Context, h NewHome, may func(stored, reported uint64) bool) (changed bool, err error) {
+	err = d.store.write(ctx, func(t *tx) (err error) {
+		changed, err = t.setHome(h, may)
+		return err
 	})
 	return changed && err == nil, err
 }
 
-func (t *tx) moveReplicas(a Account, replicas []Replica) error {
+func (t *tx) setHomes(homes []NewHome) error {
+	for _, h := range homes {
+		if _, err := t.setHome(h, isLater); err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// setHome writes a new home if its epoch may follow the stored one.
+func (t *tx) setHome(h NewHome, may func(stored, reported uint64) bool) (changed bool, err error) {
+	if h.Epoch == 0 {
+		return false, fault.New(fault.Internal, "a home of epoch 0")
+	}
+	a, err := t.mustKnowAccount(h.ID)
+	if err != nil || !may(a.Epoch, h.Epoch) {
+		return false, err
+	}
 	stored, err := t.replicas(a.ID)
 	if err != nil {
-		return err
+		return false, err
 	}
+	replicas := h.Replicas(a.MailHost, stored)
+	if len(replicas) > ReplicasMax {
+		return false, fault.New(fault.Internal, "a home with %d replicas", len(replicas))
+	}
+	a.MailHost, a.Epoch, a.Paused = h.MailHost, h.Epoch, a.Paused && !h.AfterLoss
+	if a.Version, err = t.next(); err != nil {
+		return false, err
+	}
+	if err := t.putAccount(a); err != nil {
+		return false, err
+	}
+	return true, t.moveReplicas(a, stored, replicas)
+}
+
+func (t *tx) moveReplicas(a Account, stored, replicas []Replica) error {
 	before := make(map[string]Replica, len(stored))
 	for _, r := range stored {
 		before[r.Mailstore] = r

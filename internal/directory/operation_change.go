@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -49,21 +51,37 @@ func (d *Directory) recordProgress(ctx context.Context, id string, state Operati
 	return op, err
 }
 
-// putResults stores results and counts those that are new.
+// putResults stores results and counts those that are new. Most of them say the same of many items, and are stored with one
+// statement for all of those.
 func (t *tx) putResults(op *Operation, results []ItemResult) error {
+	type outcome struct {
+		state   ItemState
+		message string
+	}
+	positions := make(map[outcome][]any)
+	var order []outcome
 	for _, r := range results {
-		met, err := t.exec(`UPDATE operation_items SET state = ?, message = ?
-			WHERE operation_id = ? AND position = ? AND state = ?`,
-			string(r.State), clip(r.Message, MessageBytesMax), op.ID, r.Position, string(ItemQueued))
-		if err != nil {
-			return err
-		}
-		if met == 0 || r.State == ItemQueued {
+		if r.State == ItemQueued {
 			continue
 		}
-		op.Done++
-		if r.State == ItemFailed {
-			op.Failed++
+		o := outcome{r.State, clip(r.Message, MessageBytesMax)}
+		if positions[o] == nil {
+			order = append(order, o)
+		}
+		positions[o] = append(positions[o], r.Position)
+	}
+	for _, o := range order {
+		for part := range slices.Chunk(positions[o], itemsStatementRowsMax) {
+			met, err := t.exec(`UPDATE operation_items SET state = ?, message = ? WHERE operation_id = ? AND state = ?
+				AND position IN (?`+strings.Repeat(", ?", len(part)-1)+")",
+				append([]any{string(o.state), o.message, op.ID, string(ItemQueued)}, part...)...)
+			if err != nil {
+				return err
+			}
+			op.Done += int(met)
+			if o.state == ItemFailed {
+				op.Failed += int(met)
+			}
 		}
 	}
 	return nil

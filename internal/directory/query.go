@@ -3,17 +3,48 @@ package directory
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 )
 
 // query is a transaction that reads.
 type query struct {
-	ctx  context.Context
-	sql  *sql.Tx
-	lock string // what a SELECT ends with whose rows are written after it
+	ctx   context.Context
+	sql   *sql.Tx
+	lock  string    // what a SELECT ends with whose rows are written after it
+	again *repeated // nil: no statement is prepared
 
 	store *store // of one that only reads
+}
+
+// repeated are the statements of one transaction. One that comes again is prepared, for parsing it costs more than most of them do.
+type repeated struct{ known map[string]*sql.Stmt }
+
+func newRepeated() *repeated { return &repeated{map[string]*sql.Stmt{}} }
+
+// prepared is a statement that has come before in this transaction, nil the first time. It ends with the transaction.
+func (q *query) prepared(text string) (*sql.Stmt, error) {
+	if q.again == nil {
+		return nil, nil
+	}
+	known, came := q.again.known[text]
+	if came && known == nil {
+		var err error
+		if known, err = q.sql.PrepareContext(q.ctx, text); err != nil {
+			return nil, err
+		}
+	}
+	q.again.known[text] = known
+	return known, nil
+}
+
+func (q *query) query(text string, args []any) (*sql.Rows, error) {
+	switch stmt, err := q.prepared(text); {
+	case err != nil:
+		return nil, err
+	case stmt != nil:
+		return stmt.QueryContext(q.ctx, args...)
+	}
+	return q.sql.QueryContext(q.ctx, text, args...)
 }
 
 // tx is one caller's part of a transaction that writes.
@@ -42,7 +73,16 @@ func (t *tx) next() (int64, error) {
 
 // exec runs a statement and gives the number of rows it met.
 func (t *tx) exec(text string, args ...any) (int64, error) {
-	result, err := t.sql.ExecContext(t.ctx, text, args...)
+	stmt, err := t.prepared(text)
+	if err != nil {
+		return 0, err
+	}
+	var result sql.Result
+	if stmt != nil {
+		result, err = stmt.ExecContext(t.ctx, args...)
+	} else {
+		result, err = t.sql.ExecContext(t.ctx, text, args...)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -89,11 +129,18 @@ func (t *tx) setMeta(name, value string) error {
 
 // row reads one row into dest, and reports whether there is one.
 func (q *query) row(text string, args []any, dest ...any) (bool, error) {
-	err := q.sql.QueryRowContext(q.ctx, text, args...).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	found, err := q.query(text, args)
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	defer found.Close()
+	if !found.Next() {
+		return false, found.Err()
+	}
+	if err := found.Scan(dest...); err != nil {
+		return false, err
+	}
+	return true, found.Close()
 }
 
 // count reads one number.
@@ -108,7 +155,7 @@ type scanner interface{ Scan(dest ...any) error }
 
 // rows reads every row of a statement with scan.
 func rows[T any](q *query, scan func(scanner) (T, error), text string, args ...any) ([]T, error) {
-	found, err := q.sql.QueryContext(q.ctx, text, args...)
+	found, err := q.query(text, args)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package directory_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 
@@ -146,14 +147,50 @@ func testDeclareHome(t *testing.T, r rig) {
 	_, err := d.SetPaused(t.Context(), a.ID, true)
 	must(t, err)
 	for i, loss := range []bool{false, true} {
-		set := d.SetHome
-		if loss {
-			set = d.SetHomeAfterLoss
-		}
-		_, err := set(t.Context(), a.ID, mbox2, uint64(3_000+i), nil)
-		must(t, err)
+		none := func(string, []directory.Replica) []directory.Replica { return nil }
+		must(t, d.SetHomes(t.Context(), []directory.NewHome{
+			{ID: a.ID, MailHost: mbox2, Epoch: uint64(3_000 + i), AfterLoss: loss, Replicas: none},
+		}))
 		if got, err := d.Account(t.Context(), a.ID); err != nil || got.Paused == loss || got.Epoch != uint64(3_000+i) {
 			t.Errorf("after a promotion with loss %v: %+v, %v", loss, got, err)
+		}
+	}
+}
+
+// TestSetHomes reports more homes than one write takes, one of an account that is gone, and one of a reign that is over.
+func TestSetHomes(t *testing.T) { onEngines(t, testSetHomes) }
+
+func testSetHomes(t *testing.T, r rig) {
+	const accounts = 300
+	d := r.newDirectory(t, directory.Options{})
+	var homes []directory.NewHome
+	var made []directory.Account
+	for i := range accounts {
+		a := newAccount(t, d, fmt.Sprintf("a%d@x", i), mbox1)
+		_, err := d.PutReplica(t.Context(), a.ID, mbox2, i)
+		must(t, err)
+		made = append(made, a)
+		homes = append(homes, directory.NewHome{ID: a.ID, MailHost: mbox2, Epoch: 7,
+			Replicas: func(home string, stored []directory.Replica) []directory.Replica {
+				return []directory.Replica{{Mailstore: home, Priority: stored[0].Priority, State: directory.Unavailable}}
+			}})
+	}
+	homes[1].ID = account.NewID()
+	_, err := d.SetHome(t.Context(), made[2].ID, mbox3, 7, nil)
+	must(t, err)
+	must(t, d.SetHomes(t.Context(), homes))
+	for i, a := range made {
+		want := fmt.Sprintf("%s 7 %s %d unavailable removing=false; ", mbox2, mbox1, i)
+		switch i {
+		case 1:
+			want = fmt.Sprintf("%s 0 %s %d initialising removing=false; ", mbox1, mbox2, i)
+		case 2:
+			want = fmt.Sprintf("%s 7 %s %d initialising removing=false; ", mbox3, mbox2, i)
+		}
+		stored, err := d.Account(t.Context(), a.ID)
+		must(t, err)
+		if got := fmt.Sprintf("%s %d %s", stored.MailHost, stored.Epoch, replicasOf(t, d, a.ID)); got != want {
+			t.Errorf("account %d is %s, want %s", i, got, want)
 		}
 	}
 }

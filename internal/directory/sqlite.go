@@ -139,9 +139,11 @@ func (s *sqliteFile) beginWrite(ctx context.Context, db *sql.DB) (*writeTx, erro
 		return nil, err
 	}
 	return &writeTx{
-		sql:    tx,
-		commit: func(context.Context) error { return tx.Commit() },
-		end:    func() { _ = tx.Rollback() }, // of no effect after a commit
+		sql:     tx,
+		again:   newRepeated(),
+		context: context.WithoutCancel(ctx), // it has the lock now: no statement waits for anything but the disk
+		commit:  func(context.Context) error { return tx.Commit() },
+		end:     func() { _ = tx.Rollback() }, // of no effect after a commit
 	}, nil
 }
 

@@ -126,6 +126,9 @@ func (s *store) attempt(ctx context.Context, db *sql.DB, batch []*write) error {
 		return err
 	}
 	defer w.end()
+	if w.context != nil {
+		ctx = w.context
+	}
 	now := w.now
 	if s.clock != nil || now.IsZero() {
 		now = s.now()
@@ -136,10 +139,11 @@ func (s *store) attempt(ctx context.Context, db *sql.DB, batch []*write) error {
 			one.err = fault.Wrap(fault.Interrupted, one.err, "interrupted before the write to %s began", s.what)
 			continue
 		}
-		if _, err := w.sql.ExecContext(ctx, "SAVEPOINT one_write"); err != nil {
+		t := &tx{query: query{ctx: ctx, sql: w.sql, lock: w.lock, again: w.again}, now: now}
+		if _, err := t.exec("SAVEPOINT one_write"); err != nil {
 			return err
 		}
-		err := one.run(&tx{query: query{ctx: ctx, sql: w.sql, lock: w.lock}, now: now})
+		err := one.run(t)
 		undo := "RELEASE SAVEPOINT one_write"
 		var known *fault.Error
 		switch {
@@ -152,7 +156,7 @@ func (s *store) attempt(ctx context.Context, db *sql.DB, batch []*write) error {
 		default:
 			return err // the file, the disk or a lock: nobody's write can be trusted
 		}
-		if _, err := w.sql.ExecContext(ctx, undo); err != nil {
+		if _, err := t.exec(undo); err != nil {
 			return err
 		}
 	}

@@ -165,16 +165,23 @@ func (m *Mailstore) Snapshot(ctx context.Context, id account.ID, fn func(metadat
 
 func leapKey(id account.ID) string { return "leap/" + id.String() }
 
-// LeapEpoch is the last epoch that began with a Fence that ended a pause by accepting loss, 0 if this copy read of none.
-func (a *Account) LeapEpoch(ctx context.Context) (epoch uint64, err error) {
-	err = a.m.store.View(ctx, func(v *metadata.View) error {
-		value, found, err := v.Value(leapKey(a.id))
-		if err == nil && found && len(value) == 8 {
-			epoch = binary.BigEndian.Uint64(value)
+// LeapEpochs are, of each account, the last epoch that began with a Fence that ended a pause by accepting loss, 0 if its copy read of
+// none.
+func (m *Mailstore) LeapEpochs(ctx context.Context, accounts []*Account) ([]uint64, error) {
+	epochs := make([]uint64, len(accounts))
+	err := m.store.View(ctx, func(v *metadata.View) error {
+		for i, a := range accounts {
+			value, found, err := v.Value(leapKey(a.id))
+			if err != nil {
+				return err
+			}
+			if found && len(value) == 8 {
+				epochs[i] = binary.BigEndian.Uint64(value)
+			}
 		}
-		return err
+		return nil
 	})
-	return epoch, err
+	return epochs, err
 }
 
 // HasEnded reports whether this mailstore read the account's Delete.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
 	"mailreplica/internal/peer"
@@ -20,6 +21,7 @@ const (
 	readToEndWait   = 15 * time.Second
 	fenceWait       = 15 * time.Second
 	fencesAtOnceMax = 2_000 // accounts whose fences are in flight
+	toldAtOnceMax   = 1_000 // accounts that the directory is told of together
 )
 
 // Agent is what taking over asks of the readers of streams.
@@ -28,9 +30,11 @@ type Agent interface {
 	ReadToEnd(ctx context.Context, streams []int32) error
 }
 
-// Switch tells the directory of a new primary.
+// Switch tells the directory of new primaries.
 type Switch interface {
-	TellHome(ctx context.Context, a *mailstore.Account) error
+	// Hold keeps others from telling of the accounts one by one, until it is given those that nobody has told of.
+	Hold(ids []account.ID) (free func(untold []account.ID))
+	TellHomes(ctx context.Context, accounts []*mailstore.Account) error
 }
 
 // Taker takes accounts over for this mailstore.
@@ -46,8 +50,8 @@ type Taker struct {
 }
 
 // Take makes this mailstore the primary of the accounts of a request: it reads their streams to the end once, appends
-// their fences side by side, and tells of each when its Fence has been read back (rule 9). tell is called by one goroutine
-// at a time. A request that is repeated takes the same epochs, and finds done what was done.
+// their fences side by side, and tells of each when its Fence has been read back (rule 9) and the directory knows. tell is called
+// by one goroutine at a time. A request that is repeated takes the same epochs, and finds done what was done.
 func (t *Taker) Take(ctx context.Context, request peer.FenceRequest, tell func(peer.FenceResult)) error {
 	taken, streams := t.sort(request, tell)
 	if len(taken) == 0 {
@@ -61,24 +65,92 @@ func (t *Taker) Take(ctx context.Context, request peer.FenceRequest, tell func(p
 		}
 		return nil
 	}
+	t.takeAll(ctx, request, taken, tell)
+	return nil
+}
+
+// takeAll fences accounts and tells the directory of those that have become primaries meanwhile, together.
+func (t *Taker) takeAll(ctx context.Context, request peer.FenceRequest, taken []takeable, tell func(peer.FenceResult)) {
+	ids := make([]account.ID, len(taken))
+	for i, one := range taken {
+		ids[i] = one.account.ID()
+	}
+	var untold []account.ID
+	free := t.Switch.Hold(ids)
+	defer func() { free(untold) }()
+	fenced := t.fence(ctx, request, taken)
+	for first := range fenced {
+		batch := gather(first, fenced)
+		untold = append(untold, t.tellDirectory(ctx, batch)...)
+		for _, one := range batch {
+			tell(one.result)
+		}
+	}
+}
+
+// outcome is what became of one account, and its copy.
+type outcome struct {
+	account *mailstore.Account
+	result  peer.FenceResult
+}
+
+// fence appends the fences of all, so many at once, and gives what becomes of each. It waits for nobody who takes that.
+func (t *Taker) fence(ctx context.Context, request peer.FenceRequest, taken []takeable) <-chan outcome {
+	fenced := make(chan outcome, len(taken))
 	slots := make(chan struct{}, fencesAtOnceMax)
-	results := make(chan peer.FenceResult)
-	var fences sync.WaitGroup
 	go func() {
-		for i := range taken {
+		defer close(fenced)
+		var fences sync.WaitGroup
+		for _, one := range taken {
 			slots <- struct{}{}
 			fences.Go(func() {
-				results <- t.takeOne(ctx, request, taken[i])
+				fenced <- outcome{one.account, t.takeOne(ctx, request, one)}
 				<-slots
 			})
 		}
 		fences.Wait()
-		close(results)
 	}()
-	for result := range results {
-		tell(result)
+	return fenced
+}
+
+// gather takes what has come meanwhile.
+func gather(first outcome, fenced <-chan outcome) []outcome {
+	batch := []outcome{first}
+	for len(batch) < toldAtOnceMax {
+		select {
+		case one, more := <-fenced:
+			if !more {
+				return batch
+			}
+			batch = append(batch, one)
+		default:
+			return batch
+		}
 	}
-	return nil
+	return batch
+}
+
+// tellDirectory tells the directory of those who are primaries now, and gives those that it could not be told of.
+func (t *Taker) tellDirectory(ctx context.Context, batch []outcome) (untold []account.ID) {
+	var primaries []*mailstore.Account
+	for _, one := range batch {
+		if one.result.Error == "" {
+			primaries = append(primaries, one.account)
+		}
+	}
+	if len(primaries) == 0 {
+		return nil
+	}
+	err := t.Switch.TellHomes(ctx, primaries)
+	if err == nil {
+		return nil
+	}
+	// They are promoted all the same; the loop that keeps the directory in order repeats this.
+	t.Logger.Warn("the directory was not told of promotions yet", "accounts", len(primaries), "error", err)
+	for _, a := range primaries {
+		untold = append(untold, a.ID())
+	}
+	return untold
 }
 
 type takeable struct {
@@ -133,10 +205,6 @@ func (t *Taker) takeOne(ctx context.Context, request peer.FenceRequest, one take
 		return result
 	}
 	t.Logger.Info("promoted", "account", id, "epoch", one.epoch, "operation", request.Operation)
-	if err := t.Switch.TellHome(ctx, one.account); err != nil {
-		// The account is promoted all the same; the loop that keeps the directory in order repeats this.
-		t.Logger.Warn("the directory was not told of a promotion yet", "account", id, "error", err)
-	}
 	return peer.FenceResult{Account: id, Epoch: one.epoch}
 }
 

@@ -49,6 +49,7 @@ type Manager struct {
 	making map[account.ID]bool // a copy is being made
 	pauses map[account.ID]time.Duration
 	untold map[account.ID]time.Time // since when a replica here knows of a home that the directory does not
+	held   map[account.ID]int       // being promoted by so many who tell the directory themselves
 	wanted map[account.ID]string    // what an operator was last told to do about a broken primary
 }
 
@@ -71,7 +72,7 @@ func NewManager(c ManagerConfig) *Manager {
 		logger: c.Logger, export: c.ExportDir, notified: c.Notified, initialising: make(chan struct{}, initialisationMax),
 		queued: map[account.ID]bool{}, busy: map[account.ID]bool{}, again: map[account.ID]bool{},
 		making: map[account.ID]bool{}, pauses: map[account.ID]time.Duration{},
-		untold: map[account.ID]time.Time{}, wanted: map[account.ID]string{}, wake: make(chan struct{}, 1),
+		untold: map[account.ID]time.Time{}, wanted: map[account.ID]string{}, held: map[account.ID]int{}, wake: make(chan struct{}, 1),
 	}
 }
 

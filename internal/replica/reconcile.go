@@ -127,7 +127,7 @@ func (r *Manager) replicaHere(id account.ID) (directory.Replica, bool) {
 // reconcilePrimary makes the log what the directory wishes, and the directory know who is primary.
 func (r *Manager) reconcilePrimary(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
 	if c := a.Copy(); c.Epoch > wish.Epoch {
-		return r.TellHome(ctx, a) // what the directory says then brings the account back here
+		return r.tellHome(ctx, a) // what the directory says then brings the account back here
 	}
 	if wish.MailHost != r.self && wish.Epoch >= a.Copy().Epoch {
 		return nil // the directory knows more than this copy has read

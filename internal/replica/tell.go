@@ -33,28 +33,58 @@ func (r *Manager) tellStream(ctx context.Context, a *mailstore.Account, wish dir
 	return err
 }
 
-// TellHome records in the directory who is primary and which copies there are, as the log has them. The mailstore that was
-// primary before takes the priority of the replica that was promoted (design section 6).
-func (r *Manager) TellHome(ctx context.Context, a *mailstore.Account) error {
-	c := a.Copy()
-	stored, err := r.dir.Replicas(ctx, a.ID())
+// TellHomes records in the directory who is primary of accounts and which copies there are, as the log has them. The mailstore that
+// was primary before takes the priority of the replica that was promoted (design section 6).
+func (r *Manager) TellHomes(ctx context.Context, accounts []*mailstore.Account) error {
+	leaps, err := r.m.LeapEpochs(ctx, accounts)
 	if err != nil {
 		return err
 	}
-	wish, err := r.dir.Account(ctx, a.ID())
-	if err != nil || wish.Epoch >= c.Epoch {
-		return err
+	homes := make([]directory.NewHome, len(accounts))
+	for i, a := range accounts {
+		c := a.Copy()
+		homes[i] = directory.NewHome{
+			ID: a.ID(), MailHost: c.Primary, Epoch: c.Epoch,
+			AfterLoss: leaps[i] == c.Epoch, // the Fence ended the pause; after any other, a pause that is wished for is yet to come
+			Replicas: func(home string, stored []directory.Replica) []directory.Replica {
+				return replicasAfter(c, home, stored)
+			},
+		}
 	}
-	leap, err := a.LeapEpoch(ctx)
-	if err != nil {
-		return err
+	return r.dir.SetHomes(ctx, homes)
+}
+
+// Hold leaves it to the caller to tell the directory of accounts that are being promoted here, many at once: as long as it holds
+// them the loop does not tell of each. What ends that takes the accounts that the directory was not told of.
+func (r *Manager) Hold(ids []account.ID) (free func(untold []account.ID)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		r.held[id]++
 	}
-	set := r.dir.SetHome
-	if leap == c.Epoch { // the Fence ended the pause; after any other, a pause that is wished for is yet to come
-		set = r.dir.SetHomeAfterLoss
+	return func(untold []account.ID) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, id := range ids {
+			if r.held[id]--; r.held[id] == 0 {
+				delete(r.held, id)
+			}
+		}
+		for _, id := range untold {
+			r.enqueue(id)
+		}
 	}
-	_, err = set(ctx, a.ID(), c.Primary, c.Epoch, replicasAfter(c, wish.MailHost, stored))
-	return err
+}
+
+// tellHome is TellHomes for the loop.
+func (r *Manager) tellHome(ctx context.Context, a *mailstore.Account) error {
+	r.mu.Lock()
+	held := r.held[a.ID()] > 0
+	r.mu.Unlock()
+	if held {
+		return nil
+	}
+	return r.TellHomes(ctx, []*mailstore.Account{a})
 }
 
 // replicasAfter are the replicas that the directory has to put once it knows of the copy's primary. Where the log decides they
@@ -113,7 +143,7 @@ func (r *Manager) tellForPrimary(ctx context.Context, a *mailstore.Account) erro
 		return nil
 	}
 	r.forgetUntold(a.ID())
-	return r.TellHome(ctx, a)
+	return r.tellHome(ctx, a)
 }
 
 func (r *Manager) forgetUntold(id account.ID) {
