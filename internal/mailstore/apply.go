@@ -38,7 +38,13 @@ func (m *Mailstore) ApplyLive(ctx context.Context, position metadata.Position, e
 
 // ApplyCatchUp does the same for one copy that is on its way towards the live reader.
 func (a *Account) ApplyCatchUp(ctx context.Context, entries []eventlog.Entry) error {
-	return a.m.apply(ctx, entries, nil, func(id account.ID) *Account {
+	var own []eventlog.Entry // most often none: the stream is that of many accounts
+	for _, e := range entries {
+		if id, ok := event.ParseKey(e.Key); ok && id == a.id {
+			own = append(own, e)
+		}
+	}
+	return a.m.apply(ctx, own, nil, func(id account.ID) *Account {
 		if id == a.id {
 			return a
 		}

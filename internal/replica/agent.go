@@ -32,6 +32,7 @@ type Agent struct {
 	m      *mailstore.Mailstore
 	store  *metadata.Store
 	logger *slog.Logger
+	frames frames
 
 	following sync.Mutex // held while it is decided from where a stream is read
 
@@ -44,22 +45,24 @@ type Agent struct {
 	progress chan struct{}     // closed and replaced whenever a stream moves on
 	stop     context.CancelFunc
 	stopped  chan struct{}
+	making   int // copies that are being made, for which streams remember what they have read
 }
 
-// stream is one partition that the live reader follows. All but applying is guarded by the agent's mu; next and followed
+// stream is one partition that the live reader follows. All but applying is guarded by the agent's mu; next, recent and followed
 // change only while applying is held, too.
 type stream struct {
 	number   int32
 	applying sync.Mutex // held while a batch is applied, and while a copy is handed over
 	followed bool
 	next     int64 // offset that the live reader judges next
+	recent   recent
 	target   int64 // end of the stream when it was followed (rule 8)
 	caughtUp bool  // target was reached once in this process, on this log: brokers that are away do not end that
 }
 
 // NewAgent makes an agent that reads nothing yet.
 func NewAgent(m *mailstore.Mailstore, store *metadata.Store, logger *slog.Logger) *Agent {
-	return &Agent{m: m, store: store, logger: logger, streams: map[int32]*stream{}, progress: make(chan struct{})}
+	return &Agent{m: m, store: store, logger: logger, frames: newFrames(), streams: map[int32]*stream{}, progress: make(chan struct{})}
 }
 
 // Connect makes the agent use the given brokers from now on, without waiting for them: it goes on trying until they

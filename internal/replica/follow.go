@@ -100,7 +100,7 @@ func (g *Agent) follow(ctx context.Context, log *eventlog.Log, number int32, b e
 	if g.log != log {
 		return errChanged()
 	}
-	s.followed, s.next, s.target = true, from, b.End
+	s.followed, s.next, s.target, s.recent = true, from, b.End, recent{}
 	s.caughtUp = s.caughtUp && !lost || s.next >= s.target
 	g.reader.Follow(number, from, leaderEpoch)
 	g.moved()
@@ -204,6 +204,11 @@ func (g *Agent) applyNext(ctx context.Context, s *stream, id eventlog.Identity, 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.next = last.Offset + 1
+	if g.making > 0 {
+		s.recent.add(entries)
+	} else {
+		s.recent = recent{}
+	}
 	s.caughtUp = s.caughtUp || s.next >= s.target
 	g.moved()
 	return nil
@@ -252,28 +257,42 @@ func (g *Agent) handleError(ctx context.Context, b eventlog.Batch) {
 }
 
 // handOver lets the live reader judge records for a copy from now on, if the copy has caught up with it; else it says how
-// far the copy has to go. No batch is applied meanwhile, and the stream is not moved, so the two cannot miss each other.
-func (g *Agent) handOver(ctx context.Context, a *mailstore.Account, read int64) (handed bool, next int64, err error) {
+// far the copy has to go, and gives what is missing if the stream remembers it. No batch is applied meanwhile, and the stream is
+// not moved, so the two cannot miss each other.
+func (g *Agent) handOver(ctx context.Context, a *mailstore.Account, read int64) (handed bool, next int64, missing []eventlog.Entry, err error) {
 	where := a.Copy().Stream
 	g.mu.Lock()
 	s := g.streams[where.Partition]
 	g.mu.Unlock()
 	if s == nil {
-		return false, 0, errNotRead(where)
+		return false, 0, nil, errNotRead(where)
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	g.mu.Lock()
 	next, id := s.next, g.identity
 	readable := s.followed && sameLog(where, id)
+	missing = s.recent.since(read)
 	g.mu.Unlock()
 	if !readable {
-		return false, 0, errNotRead(where)
+		return false, 0, nil, errNotRead(where)
 	}
 	if next > read {
-		return false, next, nil
+		return false, next, missing, nil
 	}
-	return true, next, a.GoLive(ctx, positionAt(id, where.Partition, next, -1))
+	return true, next, nil, a.GoLive(ctx, positionAt(id, where.Partition, next, -1))
+}
+
+// remember has streams remember what they read, until forget is called, for a copy that is about to be made.
+func (g *Agent) remember() (forget func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.making++
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.making--
+	}
 }
 
 func errNotRead(s protocol.Stream) error {

@@ -14,13 +14,12 @@ import (
 	"mailreplica/internal/mailbox"
 )
 
+// unpacking serves every run of a target, as one serves all snapshots of a mailstore.
+var unpacking = newFrames()
+
 // readAll reads a stream as take does, without a database.
 func readAll(stream []byte) (rows int, err error) {
-	in, err := newSnapshotReader(bytes.NewReader(stream))
-	if err != nil {
-		return 0, err
-	}
-	defer in.decoder.Close()
+	in := newSnapshotReader(bytes.NewReader(stream), unpacking)
 	var h snapshotHeader
 	if err := in.json(chunkHeader, &h); err != nil {
 		return 0, err

@@ -50,6 +50,7 @@ func (r *Manager) makeInTurn(ctx context.Context, wish directory.Account) error 
 		return ctx.Err()
 	}
 	defer func() { <-r.initialising }()
+	defer r.agent.remember()()
 	return r.makeCopy(ctx, wish)
 }
 
@@ -115,21 +116,11 @@ func (g *Agent) catchUp(ctx context.Context, a *mailstore.Account) error {
 		return err
 	}
 	for {
-		handed, next, err := g.handOver(ctx, a, read)
+		handed, next, missing, err := g.handOver(ctx, a, read)
 		if err != nil || handed {
 			return err
 		}
-		log := g.Log()
-		if log == nil {
-			return fault.New(fault.LogUnavailable, "the brokers cannot be reached")
-		}
-		err = log.ReadRange(ctx, number, read, next, func(entries []eventlog.Entry) error {
-			return a.ApplyCatchUp(ctx, entries)
-		})
-		if errors.Is(err, eventlog.ErrOffsetGone) { // it is no copy on its way any more: its home must not wait for it
-			err = errors.Join(err, a.MissPosition(ctx))
-		}
-		if err != nil {
+		if err := g.applyMissing(ctx, a, read, next, missing); err != nil {
 			return err
 		}
 		if c := a.Copy(); c.Condition != protocol.CatchingUp {
@@ -137,6 +128,24 @@ func (g *Agent) catchUp(ctx context.Context, a *mailstore.Account) error {
 		}
 		read = next
 	}
+}
+
+// applyMissing applies what a copy has to catch up with: what the stream remembers of it, or else what the brokers give.
+func (g *Agent) applyMissing(ctx context.Context, a *mailstore.Account, from, to int64, remembered []eventlog.Entry) error {
+	if int64(len(remembered)) == to-from {
+		return a.ApplyCatchUp(ctx, remembered)
+	}
+	log := g.Log()
+	if log == nil {
+		return fault.New(fault.LogUnavailable, "the brokers cannot be reached")
+	}
+	err := log.ReadRange(ctx, a.Copy().Stream.Partition, from, to, func(entries []eventlog.Entry) error {
+		return a.ApplyCatchUp(ctx, entries)
+	})
+	if errors.Is(err, eventlog.ErrOffsetGone) { // it is no copy on its way any more: its home must not wait for it
+		err = errors.Join(err, a.MissPosition(ctx))
+	}
+	return err
 }
 
 // tellBroken tells the directory and the administrator, once, of a copy that has to be made anew, and keeps the journal of

@@ -16,7 +16,7 @@ import (
 // Limits of the loop.
 const (
 	reconcileWorkers  = 8
-	initialisationMax = 4                      // copies that are being made at once on this mailstore
+	initialisationMax = 16                     // copies that are being made at once on this mailstore
 	retryPauseMin     = 200 * time.Millisecond // before an account that could not be brought in order is looked at again
 	retryPauseMax     = 15 * time.Second
 	sweepEvery        = 15 * time.Second // every account is looked at as often, whatever was or was not told

@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
-
 	"mailreplica/internal/account"
 	"mailreplica/internal/event"
 	"mailreplica/internal/fault"
@@ -88,7 +86,7 @@ func (g *Agent) Give(ctx context.Context, id account.ID, destination string, cho
 		if c.Members[destination] != join {
 			return fault.New(fault.Busy, "another attempt at a copy on %s began meanwhile", destination)
 		}
-		out := newSnapshotWriter(w)
+		out := newSnapshotWriter(w, g.frames)
 		out.header(snapshotHeader{
 			Version: snapshotVersion, Account: id, Join: join, Epoch: c.Epoch, Primary: c.Primary, Members: c.Members,
 			Stream: c.Stream, Sequence: c.Sequence, HeadID: c.HeadID, NextOffset: c.NextOffset, MailboxHead: row.Header,
@@ -102,17 +100,15 @@ func (g *Agent) Give(ctx context.Context, id account.ID, destination string, cho
 
 // snapshotWriter keeps the first error and does nothing after it.
 type snapshotWriter struct {
-	w       *bufio.Writer
-	encoder *zstd.Encoder
-	chunk   []byte
-	count   int64
-	err     error
+	w      *bufio.Writer
+	frames frames
+	chunk  []byte
+	count  int64
+	err    error
 }
 
-func newSnapshotWriter(w io.Writer) *snapshotWriter {
-	s := &snapshotWriter{w: bufio.NewWriterSize(w, 64<<10)}
-	s.encoder, s.err = zstd.NewWriter(nil, zstd.WithEncoderCRC(true), zstd.WithEncoderConcurrency(1))
-	return s
+func newSnapshotWriter(w io.Writer, f frames) *snapshotWriter {
+	return &snapshotWriter{w: bufio.NewWriterSize(w, 64<<10), frames: f}
 }
 
 func (s *snapshotWriter) header(h snapshotHeader) { s.json(chunkHeader, h) }
@@ -146,7 +142,7 @@ func (s *snapshotWriter) flush(kind byte) {
 	if s.err != nil || len(s.chunk) == 0 {
 		return
 	}
-	frame := s.encoder.EncodeAll(s.chunk, nil)
+	frame := s.frames.pack(s.chunk)
 	s.chunk = s.chunk[:0]
 	if _, s.err = s.w.Write(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(frame)))); s.err == nil {
 		_, s.err = s.w.Write(frame)
@@ -197,11 +193,7 @@ func (s *snapshotWriter) end() error {
 
 // take loads a snapshot and returns the copy, registered and catching up. progress is told how many rows are loaded.
 func (g *Agent) take(ctx context.Context, id account.ID, r io.Reader, progress func(rows int64)) (*mailstore.Account, error) {
-	in, err := newSnapshotReader(r)
-	if err != nil {
-		return nil, err
-	}
-	defer in.decoder.Close()
+	in := newSnapshotReader(r, g.frames)
 	var h snapshotHeader
 	if err := in.json(chunkHeader, &h); err != nil {
 		return nil, err
@@ -240,18 +232,14 @@ func (h *snapshotHeader) copy(self string) *protocol.Copy {
 }
 
 type snapshotReader struct {
-	r       *bufio.Reader
-	decoder *zstd.Decoder
-	frame   bytes.Buffer // of the chunk, as it came
-	count   int64
+	r      *bufio.Reader
+	frames frames
+	frame  bytes.Buffer // of the chunk, as it came
+	count  int64
 }
 
-func newSnapshotReader(r io.Reader) (*snapshotReader, error) {
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(snapshotChunkBytesMax), zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "zstd")
-	}
-	return &snapshotReader{r: bufio.NewReaderSize(r, 64<<10), decoder: decoder}, nil
+func newSnapshotReader(r io.Reader, f frames) *snapshotReader {
+	return &snapshotReader{r: bufio.NewReaderSize(r, 64<<10), frames: f}
 }
 
 // chunk reads one chunk and checks its checksum.
@@ -268,7 +256,7 @@ func (s *snapshotReader) chunk() (kind byte, chunk []byte, err error) {
 	if _, err := io.CopyN(&s.frame, s.r, int64(size)); err != nil {
 		return 0, nil, fault.Wrap(fault.Interrupted, err, "the snapshot broke off")
 	}
-	if chunk, err = s.decoder.DecodeAll(s.frame.Bytes(), nil); err != nil {
+	if chunk, err = s.frames.unpack(s.frame.Bytes()); err != nil {
 		return 0, nil, fault.Wrap(fault.Unusable, err, "a chunk of the snapshot is damaged")
 	}
 	return head[0], chunk, nil

@@ -62,7 +62,7 @@ func snapshotOf(t *testing.T, messages int) (account.ID, []byte) {
 	var out bytes.Buffer
 	err = g.m.Snapshot(t.Context(), a.ID(), func(row metadata.Mailbox, rows mailbox.Scanner) error {
 		join := event.NewID()
-		w := newSnapshotWriter(&out)
+		w := newSnapshotWriter(&out, g.frames)
 		w.header(snapshotHeader{
 			Version: snapshotVersion, Account: a.ID(), Join: join, Epoch: 2, Primary: source,
 			Members: map[string]event.ID{source: event.NewID(), destination: join}, Stream: protocol.Stream{Partition: 1},

@@ -52,7 +52,7 @@ func main() {
 
 func run(ctx context.Context, c devcluster.Options, o options, phases []string) error {
 	if c.Folder == "" || len(phases) == 0 || o.replicas >= c.Mailstores {
-		return fmt.Errorf("want -folder F, fewer replicas than mailstores, and phases: prepare, one, idle, single, restart, promote")
+		return fmt.Errorf("want -folder F, fewer replicas than mailstores, and phases: prepare (accounts, replicas), one, idle, single, restart, promote")
 	}
 	c.Engines = "embedded"
 	running, err := devcluster.Start(c)
@@ -68,7 +68,7 @@ func run(ctx context.Context, c devcluster.Options, o options, phases []string) 
 	}
 	defer d.close()
 	known := map[string]func(context.Context) error{
-		"prepare": d.prepare, "one": d.one, "idle": d.idle, "single": d.single, "restart": d.restart, "promote": d.promote,
+		"prepare": d.prepare, "accounts": d.make, "replicas": d.replicate, "one": d.one, "idle": d.idle, "single": d.single, "restart": d.restart, "promote": d.promote,
 	}
 	for _, name := range phases {
 		phase := known[name]

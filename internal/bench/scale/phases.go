@@ -18,6 +18,14 @@ import (
 
 // prepare makes the accounts on mbox1, their messages and their replicas. What is there from an earlier run stays.
 func (d *driver) prepare(ctx context.Context) error {
+	if err := d.make(ctx); err != nil {
+		return err
+	}
+	return d.replicate(ctx)
+}
+
+// make makes accounts with messages.
+func (d *driver) make(ctx context.Context) error {
 	n := len(d.names)
 	err := d.measured("accounts", n, func() error {
 		err := d.each(128, func(_ int, name string) error {
@@ -35,9 +43,12 @@ func (d *driver) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.measured("messages, unreplicated", n*d.options.messages, func() error { return d.fill(1) }); err != nil {
-		return err
-	}
+	return d.measured("messages, unreplicated", max(1, n*d.options.messages), func() error { return d.fill(1) })
+}
+
+// replicate makes replicas of all accounts.
+func (d *driver) replicate(ctx context.Context) error {
+	n := len(d.names)
 	for i := 2; i <= 1+d.options.replicas; i++ {
 		err := d.measured("replicas on "+mailstore(i), n, func() error {
 			_, err := d.cluster.Carbonio(ctx, "--sync", "MailReplica", "setAccountDestination", fqdn(i), strconv.Itoa(10*i), "all")
