@@ -103,11 +103,17 @@ type LMTP struct {
 	SessionsMax     int   `yaml:"sessionsMax"`
 }
 
+// Defaults of IMAP.
+const (
+	sessionsDefault      = 20_000
+	loginAttemptsDefault = 5
+)
+
 // Default is a configuration with every default, and without what has none.
 func Default() Config {
 	return Config{
 		Log:       Log{Topic: "mailreplica-events", Streams: 16, Replication: 3, RetentionHours: 14 * 24, LingerMs: 0},
-		IMAP:      IMAP{MessageBytesMax: 64 << 20, SessionsMax: 20_000, IdleTimeoutSec: 30 * 60, LoginAttemptsMax: 5},
+		IMAP:      IMAP{MessageBytesMax: 64 << 20, SessionsMax: sessionsDefault, IdleTimeoutSec: 30 * 60, LoginAttemptsMax: loginAttemptsDefault},
 		LMTP:      LMTP{MessageBytesMax: 64 << 20, RecipientsMax: 1_000, SessionsMax: 1_000},
 		BlobCache: Cache{BytesMax: 1 << 30},
 		Reclaim:   Reclaim{GraceHours: 7 * 24},

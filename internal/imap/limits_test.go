@@ -38,7 +38,7 @@ func TestMemoryOfCommands(t *testing.T) {
 	}{
 		"header keys":           {"SEARCH " + keys("NOT HEADER x y ") + "ALL", "d OK", 16 << 20},
 		"header keys that find": {"SEARCH " + keys("NOT HEADER a y ") + "ALL", "d OK", 32 << 20},
-		"texts":                 {"SEARCH " + repeat("NOT TEXT y ", 100) + "ALL", "d OK", 512 << 20},
+		"texts":                 {"SEARCH " + repeat("NOT TEXT y ", 100) + "ALL", "d OK", 16 << 20},
 		"a text too many":       {"SEARCH " + repeat("NOT TEXT y ", 101) + "ALL", "d BAD", 1 << 20},
 		"1,000 deep":            {"SEARCH " + repeat("(", 999) + "ALL" + repeat(")", 999), "d OK", 1 << 20},
 		"1,001 deep":            {"SEARCH " + repeat("(", 1000) + "ALL" + repeat(")", 1000), "d BAD", 1 << 20},
@@ -53,7 +53,7 @@ func TestMemoryOfCommands(t *testing.T) {
 		"513 items":             {"FETCH 1 (" + repeat("FLAGS ", 513) + ")", "d BAD", 1 << 20},
 		"512 flags":             {"FETCH 1 (" + repeat("FLAGS ", 512) + ")", "d OK", 1 << 20},
 		"a deep section":        {"FETCH 1 BODY[" + keys("1.")[:line] + "1]", "d OK", 8 << 20},
-		"many fields":           {"FETCH 1 BODY[HEADER.FIELDS (" + keys("a ") + ")]", "d OK", 64 << 20},
+		"many fields":           {"FETCH 1 BODY[HEADER.FIELDS (" + keys("a ") + ")]", "d OK", 32 << 20},
 		"256 flags":             {"STORE 1 FLAGS (" + numbered("k", 256) + ")", "d NO", 4 << 20},
 		"257 flags":             {"STORE 1 FLAGS (" + numbered("k", 257) + ")", "d BAD", 4 << 20},
 		"64 patterns":           {"LIST \"\" (" + repeat("* ", 64) + ")", "d OK", 4 << 20},
@@ -63,8 +63,8 @@ func TestMemoryOfCommands(t *testing.T) {
 		"30 fields of ID":       {"ID (" + repeat("\"a\" \"b\" ", 30) + ")", "d OK", 1 << 20},
 		"31 fields of ID":       {"ID (" + repeat("\"a\" \"b\" ", 31) + ")", "d BAD", 1 << 20},
 		"capabilities":          {"ENABLE " + keys("A "), "d OK", 4 << 20},
-		"1,000 messages":        {"APPEND Drafts" + repeat(" {1+}\r\na", 1000), "d OK", 64 << 20},
-		"1,001 messages":        {"APPEND Drafts" + repeat(" {1+}\r\na", 1001), "d NO [TOOBIG]", 64 << 20},
+		"1,000 messages":        {"APPEND Drafts" + repeat(" {1+}\r\na", 1000), "d OK", 32 << 20},
+		"1,001 messages":        {"APPEND Drafts" + repeat(" {1+}\r\na", 1001), "d NO [TOOBIG]", 32 << 20},
 		"literals":              {"SEARCH" + repeat(" SUBJECT {1+}\r\na", 4000), "d ", 16 << 20},
 		"64 KiB of literals":    {"CREATE {65536+}\r\n" + repeat("a", 65536), "d NO", 4 << 20},
 		"a byte more":           {"CREATE {65537+}\r\n" + repeat("a", 65537), "d NO [TOOBIG]", 4 << 20},
@@ -74,7 +74,7 @@ func TestMemoryOfCommands(t *testing.T) {
 		"9 MiB of one line":     {"CREATE " + repeat("a", 9<<20), "* BYE", 1 << 20},
 		"a literal of 7 GiB":    {"CREATE {7516192768+}\r\n", "", 1 << 20}, // it never comes
 		"a literal of 9 GiB":    {"CREATE {9663676416+}\r\n", "* BYE", 1 << 20},
-		"8 MiB of message":      {"APPEND Drafts {8388608+}\r\n" + repeat("a", 8<<20), "d OK", 64 << 20},
+		"8 MiB of message":      {"APPEND Drafts {8388608+}\r\n" + repeat("a", 8<<20), "d OK", 32 << 20},
 		"a byte more of it":     {"APPEND Drafts {8388609+}\r\n" + repeat("a", 8<<20+1), "d NO [TOOBIG]", 1 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,10 +19,13 @@ type Limits struct {
 
 // DefaultLimits suit a session; AppendBytesMax is the operator's to choose.
 func DefaultLimits() Limits {
-	return Limits{CommandBytesMax: 64 << 10, LiteralBytesMax: 64 << 10, AppendBytesMax: 64 << 20}
+	return Limits{CommandBytesMax: commandBytesMaxDefault, LiteralBytesMax: literalBytesMaxDefault, AppendBytesMax: 64 << 20}
 }
 
 const (
+	commandBytesMaxDefault = 64 << 10
+	literalBytesMaxDefault = 64 << 10
+
 	readBufferBytes = 16 << 10
 	// lineBytesMax bounds a line that is being skipped: beyond it no line end is expected any more.
 	lineBytesMax = 8 << 20
