@@ -6,7 +6,7 @@ ENGINES ?= embedded
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build run demo embedded production test quick check fuzz sim mutate clean
+.PHONY: help build run demo embedded production test quick check fuzz sim mutate bench clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ sim: ## simulate clusters from SEEDS (default 100) seeds after FIRST (default 1)
 
 mutate: ## take each rule away from the real code in turn, and have the simulation find it within SEEDS (default 200) seeds
 	$(GO) run ./internal/sim/mutate -seeds $(or $(SEEDS),200)
+
+bench: build ## measure against Dovecot and Cyrus and write docs/benchmarks.md; WITHOUT=cyrus,production ROUNDS=3 SECONDS=3 COPY=20000 REMARK='…', CHECK=1 to compare instead
+	WITHOUT='$(WITHOUT)' ./scripts/bench
+	$(GO) build -o bin/ ./internal/bench
+	bin/bench run --bin bin --without '$(WITHOUT)' --rounds $(or $(ROUNDS),3) --for $(or $(SECONDS),3)s --copy $(or $(COPY),20000) \
+		--remark '$(REMARK)' $(if $(CHECK),--check)
 
 clean: ## remove bin/
 	rm -rf bin

@@ -5,7 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
+	"regexp"
 	"time"
 
 	"mailreplica/internal/bench/load"
@@ -18,6 +18,9 @@ const (
 	messageMinB    = 1 << 10
 	messageMaxB    = 32 << 20
 )
+
+// verb is a pattern with one of them, for a number.
+var verb = regexp.MustCompile(`^[^%]*%[0-9]*d[^%]*$`)
 
 // loading is what `bench load` was asked for.
 type loading struct {
@@ -65,13 +68,13 @@ func (l *loading) check() string {
 		return "want --lmtp, --imap or both"
 	case l.replica != "" && l.lmtp == "":
 		return "--replica needs --lmtp"
-	case strings.Count(l.pattern, "%") != 1:
+	case !verb.MatchString(l.pattern):
 		return "--account needs one verb for the number, like user%02d"
 	case l.accounts < 1 || l.accounts > accountsMax:
 		return fmt.Sprintf("--accounts is %d; want 1 to %d", l.accounts, accountsMax)
 	case l.connections < 1 || l.connections > connectionsMax:
 		return fmt.Sprintf("--connections is %d; want 1 to %d", l.connections, connectionsMax)
-	case l.probes < 1 || l.probes > l.accounts:
+	case l.replica != "" && (l.probes < 1 || l.probes > l.accounts):
 		return fmt.Sprintf("--probes is %d; want 1 to --accounts", l.probes)
 	case l.imap != "" && l.connections > l.accounts:
 		return "--imap needs an account for each connection"

@@ -16,7 +16,10 @@ import (
 const usage = `bench measures mail servers that replicate.
 
 usage:
+  bench run [--without SYSTEMS] [--check] …        measure, and write the page or compare with the one written last
+  bench page                                     write the page anew from the record
   bench load --lmtp ADDRESS | --imap ADDRESS …   put load on servers that run
+  bench start --system NAME                      run one system until it is interrupted
 
 bench COMMAND --help shows what a command takes.
 `
@@ -32,7 +35,9 @@ func main() {
 
 // run carries out one command and returns the exit status: 0, 1 for a failure, 2 for a wrong command line.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{"load": runLoad}
+	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
+		"run": runAll, "page": runPage, "start": runStart, "load": runLoad,
+	}
 	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
 		fmt.Fprint(stdout, usage)
 		return 0

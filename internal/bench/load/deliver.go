@@ -16,6 +16,8 @@ type Delivery struct {
 	Messages    *Messages
 	Length      time.Duration
 	Count       int // 0: no bound but the time
+	// Acknowledged counts what each account was given, if it is there: as many as Accounts.
+	Acknowledged []atomic.Int64
 }
 
 // Run delivers. What fails is not sent again.
@@ -38,7 +40,11 @@ func (d Delivery) Run(ctx context.Context) (Result, error) {
 		if d.Count > 0 && n >= d.Count {
 			return 0, false, nil
 		}
-		took, err := senders[worker].send(ctx, d.Accounts[n%len(d.Accounts)].Address, d.Messages)
+		to := n % len(d.Accounts)
+		took, err := senders[worker].send(ctx, d.Accounts[to].Address, d.Messages)
+		if err == nil && d.Acknowledged != nil {
+			d.Acknowledged[to].Add(1)
+		}
 		return took, true, err
 	})
 }

@@ -26,7 +26,7 @@ func servers(t *testing.T, accounts int) (lmtp, imap string, all []load.Account)
 	t.Helper()
 	cluster := nodetest.Start(t, 1)
 	listen := cluster.Config(0).Listen
-	client, err := admin.NewClient(listen.Admin, "0123456789abcdef-admin.token", nil)
+	client, err := admin.NewClient(listen.Admin, nodetest.AdminToken, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
