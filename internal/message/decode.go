@@ -8,9 +8,50 @@ import (
 
 // Decode is the inverse of Encode. It accepts only what Parse could have made: every part lies inside its parent, and
 // every limit holds. The error is fault.Internal, for such bytes come from our own log or database.
+//
+// The texts of a summary share one copy of b.
 func Decode(b []byte) (*Summary, error) {
-	d := &decoder{b: b}
+	d := &decoder{}
 	s := &Summary{}
+	if d.begin(b) {
+		s.Size = d.offset()
+		s.Envelope = d.envelope()
+		s.Root = d.part(0, s.Size, 1)
+		d.check(s.Root.HeaderStart == 0 && s.Root.end() == s.Size, "the top part is not the whole message")
+		if d.i != len(b) {
+			d.fail("%d bytes are left over", len(b)-d.i)
+		}
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return s, nil
+}
+
+// DecodeEnvelope is the Envelope and the Size of what Decode gives, without a look at the parts.
+func DecodeEnvelope(b []byte) (envelope Envelope, size int64, err error) {
+	d := &decoder{}
+	if d.begin(b) {
+		size = d.offset()
+		envelope = d.envelope()
+	}
+	if d.err != nil {
+		return Envelope{}, 0, d.err
+	}
+	return envelope, size, nil
+}
+
+// decoder reads until the first error; after it, everything is zero.
+type decoder struct {
+	b         string
+	i         int
+	parts     int
+	addressed int
+	err       error
+}
+
+// begin takes what is to be decoded, if it can be.
+func (d *decoder) begin(b []byte) bool {
 	switch {
 	case len(b) > encodedBytesMax:
 		d.fail("longer than %d bytes", encodedBytesMax)
@@ -19,26 +60,10 @@ func Decode(b []byte) (*Summary, error) {
 	case b[0] != encodingVersion:
 		d.fail("version %d is not known", b[0])
 	default:
-		d.i = 1
-		s.Size = d.offset()
-		s.Envelope = d.envelope()
-		s.Root = d.part(0, s.Size, 1)
-		d.check(s.Root.HeaderStart == 0 && s.Root.end() == s.Size, "the top part is not the whole message")
-		d.check(d.i == len(b), "%d bytes are left over", len(b)-d.i)
+		d.b, d.i = string(b), 1
+		return true
 	}
-	if d.err != nil {
-		return nil, d.err
-	}
-	return s, nil
-}
-
-// decoder reads until the first error; after it, everything is zero.
-type decoder struct {
-	b         []byte
-	i         int
-	parts     int
-	addressed int
-	err       error
+	return false
 }
 
 func (d *decoder) fail(format string, args ...any) {
@@ -48,14 +73,19 @@ func (d *decoder) fail(format string, args ...any) {
 	d.i = len(d.b)
 }
 
-func (d *decoder) check(ok bool, format string, args ...any) {
+func (d *decoder) check(ok bool, problem string) {
 	if !ok {
-		d.fail(format, args...)
+		d.fail("%s", problem)
 	}
 }
 
 func (d *decoder) number() uint64 {
-	n, size := binary.Uvarint(d.b[d.i:])
+	if d.i < len(d.b) && d.b[d.i] < 0x80 { // most are small
+		d.i++
+		return uint64(d.b[d.i-1])
+	}
+	var text [binary.MaxVarintLen64]byte
+	n, size := binary.Uvarint(text[:copy(text[:], d.b[d.i:])])
 	if size <= 0 {
 		d.fail("cut off in a number")
 		return 0
@@ -98,7 +128,7 @@ func (d *decoder) text() string {
 		d.fail("cut off in a text")
 		return ""
 	}
-	s := string(d.b[d.i : d.i+int(n)])
+	s := d.b[d.i : d.i+int(n)]
 	d.i += int(n)
 	return s
 }
@@ -106,13 +136,17 @@ func (d *decoder) text() string {
 // needed is a text that is never empty.
 func (d *decoder) needed(what string) string {
 	s := d.text()
-	d.check(s != "", "%s is empty", what)
+	if s == "" {
+		d.fail("%s is empty", what)
+	}
 	return s
 }
 
 func (d *decoder) envelope() Envelope {
 	flags := d.number()
-	d.check(flags&^envelopeBitsAll == 0, "envelope flags %#x are not known", flags)
+	if flags&^envelopeBitsAll != 0 {
+		d.fail("envelope flags %#x are not known", flags)
+	}
 	v := Envelope{Empty: EnvelopeField(flags) & fieldsAll}
 	for _, to := range []*string{&v.Date, &v.Subject, &v.InReplyTo, &v.MessageID} {
 		*to = d.text()
@@ -140,7 +174,9 @@ func (d *decoder) addresses() []Address {
 	list := make([]Address, 0, n)
 	for range n {
 		group := d.number()
-		d.check(group <= uint64(GroupEnd), "group mark %d is not known", group)
+		if group > uint64(GroupEnd) {
+			d.fail("group mark %d is not known", group)
+		}
 		list = append(list, Address{
 			Group: GroupMark(group), Name: d.text(), Route: d.text(), Mailbox: d.text(), Host: d.text(),
 		})
@@ -166,13 +202,19 @@ func (d *decoder) params() []Param {
 // part reads a part that must lie between two offsets.
 func (d *decoder) part(from, to int64, depth int) Part {
 	d.parts++
-	d.check(depth <= nestingPartsMax, "parts are nested deeper than %d", nestingPartsMax)
-	d.check(d.parts <= decodedPartsMax, "more than %d parts", decodedPartsMax)
+	if depth > nestingPartsMax {
+		d.fail("parts are nested deeper than %d", nestingPartsMax)
+	}
+	if d.parts > decodedPartsMax {
+		d.fail("more than %d parts", decodedPartsMax)
+	}
 	if d.err != nil {
 		return Part{}
 	}
 	flags := d.number()
-	d.check(flags&^partBitsAll == 0, "part flags %#x are not known", flags)
+	if flags&^partBitsAll != 0 {
+		d.fail("part flags %#x are not known", flags)
+	}
 	var p Part
 	d.partTexts(&p, flags)
 	p.HeaderStart = from + d.offset()
@@ -225,10 +267,14 @@ func (d *decoder) partTexts(p *Part, flags uint64) {
 	}
 }
 
+// childrenAtOnce bounds what is made room for before it is read: a part is larger than what it is decoded from.
+const childrenAtOnce = 8
+
 func (d *decoder) children(p *Part, depth int) {
 	n := d.count(decodedPartsMax-d.parts, "parts")
 	d.check(n > 0, "a multipart has no parts")
 	from := p.BodyStart
+	p.Children = make([]Part, 0, min(n, childrenAtOnce))
 	for range n {
 		if d.err != nil {
 			return

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -131,6 +132,10 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("got %v, want an internal error", err)
 			}
 			return
+		}
+		envelope, size, err := message.DecodeEnvelope(b)
+		if err != nil || size != summary.Size || !reflect.DeepEqual(envelope, summary.Envelope) {
+			t.Errorf("DecodeEnvelope: got %+v of %d bytes, %v, want %+v of %d", envelope, size, err, summary.Envelope, summary.Size)
 		}
 		again, err := message.Decode(summary.Encode())
 		if err != nil {

@@ -265,3 +265,13 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkDecodeEnvelope(b *testing.B) {
+	encoded := parse(b, nested).Encode()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := message.DecodeEnvelope(encoded); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
