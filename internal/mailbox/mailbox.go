@@ -131,6 +131,9 @@ type Reader interface {
 	// ChangedSince yields the messages of a folder whose ModSeq is greater than since, ascending by UID.
 	ChangedSince(folder ItemID, since Sequence, yield func(Message) bool) error
 	Content(id ItemID) (Content, bool, error)
+	// Contents yields the contents with from ≤ id ≤ to, ascending, until yield returns false. A Summary is good until then: who
+	// wants to keep one clones it.
+	Contents(from, to ItemID, yield func(Content) bool) error
 	// References counts the messages that share a content.
 	References(content ItemID) (int, error)
 	// Tombstones yields the tombstones of a folder with a sequence greater than since, ascending by UID.

@@ -88,6 +88,11 @@ func (m *Memory) Content(id ItemID) (Content, bool, error) {
 	return c, found, nil
 }
 
+// Contents implements Reader.
+func (m *Memory) Contents(from, to ItemID, yield func(Content) bool) error {
+	return m.ScanContents(max(from, 1)-1, func(c Content) bool { return c.ID <= to && yield(c) })
+}
+
 // References implements Reader.
 func (m *Memory) References(content ItemID) (int, error) {
 	m.mu.RLock()

@@ -145,6 +145,36 @@ func (o *Overlay) Content(id ItemID) (Content, bool, error) {
 	return o.base.Content(id)
 }
 
+// Contents implements Reader.
+func (o *Overlay) Contents(from, to ItemID, yield func(Content) bool) error {
+	own := slices.DeleteFunc(slices.Sorted(maps.Keys(o.contents)), func(id ItemID) bool { return id < from || id > to })
+	stopped := false
+	pass := func(c *Content) bool {
+		stopped = stopped || c != nil && !yield(*c)
+		return !stopped
+	}
+	err := o.base.Contents(from, to, func(c Content) bool {
+		for len(own) > 0 && own[0] < c.ID {
+			id := own[0]
+			if own = own[1:]; !pass(o.contents[id]) {
+				return false
+			}
+		}
+		if len(own) > 0 && own[0] == c.ID {
+			own = own[1:]
+			return pass(o.contents[c.ID])
+		}
+		return pass(&c)
+	})
+	if err != nil {
+		return err
+	}
+	for len(own) > 0 && pass(o.contents[own[0]]) {
+		own = own[1:]
+	}
+	return nil
+}
+
 // References implements Reader.
 func (o *Overlay) References(content ItemID) (int, error) {
 	r, err := o.referencesTo(content)

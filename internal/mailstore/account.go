@@ -89,7 +89,12 @@ func (a *Account) View(ctx context.Context, fn func(mailbox.Reader) error) error
 	if err := a.MayServe(); err != nil {
 		return err
 	}
-	return a.m.store.View(ctx, func(v *metadata.View) error { return fn(v.Rows(a.mailboxID)) })
+	return a.m.store.View(ctx, func(v *metadata.View) error { return fn(a.rows(v)) })
+}
+
+// rows are the copy's rows, those of large folders from memory.
+func (a *Account) rows(v *metadata.View) mailbox.Scanner {
+	return a.m.index.Over(a.mailboxID, v.Rows(a.mailboxID))
 }
 
 // Recent gives the first UID of a folder that no session has been told of as \Recent, and claims all below next for the

@@ -17,6 +17,7 @@ import (
 	"mailreplica/internal/blob"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailbox/index"
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/protocol"
 )
@@ -24,6 +25,7 @@ import (
 // Limits of the write path.
 const (
 	foldedRequestsMax = 256                    // requests of one transaction
+	indexBytesMax     = 256 << 20              // of large folders' messages that are kept in memory, those read last
 	foldedBytesMax    = 4 << 20                // after which no further request is folded in; one request may be larger
 	updateWait        = 10 * time.Second       // how long a client waits for the log before a temporary failure
 	controlWait       = 60 * time.Second       // the same for a step of the account's own life
@@ -70,6 +72,7 @@ type Mailstore struct {
 	self    string
 	store   *metadata.Store
 	volumes *blob.Set
+	index   *index.Cache
 	streams Streams
 	observe Observer
 	logger  *slog.Logger
@@ -97,7 +100,7 @@ type Config struct {
 // Open loads the copies that the database holds. Nothing is served before Start.
 func Open(ctx context.Context, c Config) (*Mailstore, error) {
 	m := &Mailstore{
-		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger,
+		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger, index: index.New(index.Config{BytesMax: indexBytesMax}),
 		accounts: map[account.ID]*Account{}, holds: func(protocol.Stream) bool { return true },
 		confirm: func(context.Context, protocol.Stream) error { return nil },
 	}
@@ -213,6 +216,7 @@ func (m *Mailstore) forget(a *Account) {
 	if m.accounts[a.id] == a {
 		delete(m.accounts, a.id)
 	}
+	m.index.Forget(a.mailboxID)
 }
 
 func (m *Mailstore) notify(id account.ID) {

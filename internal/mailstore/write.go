@@ -84,7 +84,7 @@ type drafted struct {
 // it; the rest is put back. It fails with errStale if the rows are not at the copy's head.
 func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded []*request, err error) {
 	err = a.m.store.View(a.m.ctx, func(v *metadata.View) error {
-		rows := v.Rows(a.mailboxID)
+		rows := a.rows(v)
 		header, err := rows.Header()
 		if err != nil {
 			return err

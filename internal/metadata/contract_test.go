@@ -111,6 +111,10 @@ func (e *engine) CountDeliveries() (n int, err error) {
 	return n, err
 }
 
+func (e *engine) Contents(from, to mailbox.ItemID, yield func(mailbox.Content) bool) error {
+	return e.read(func(r mailbox.Scanner) error { return r.Contents(from, to, yield) })
+}
+
 func (e *engine) ScanContents(after mailbox.ItemID, yield func(mailbox.Content) bool) error {
 	return e.read(func(r mailbox.Scanner) error { return r.ScanContents(after, yield) })
 }

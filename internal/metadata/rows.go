@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"database/sql"
 	"fmt"
 
 	"mailreplica/internal/fault"
@@ -89,14 +90,54 @@ func (r *rows) Content(id mailbox.ItemID) (c mailbox.Content, found bool, err er
 	return first(r.v, selectContent+" AND content_id = ?", args, scanContent)
 }
 
+// contentsByID are contents in a range of ids, which are below 2^63 as sequences are.
+var contentsByID = ordered{query: selectContent + " AND content_id <= ?", key: []string{"content_id"}, atOnce: heavyRows}
+
+func (r *rows) Contents(from, to mailbox.ItemID, yield func(mailbox.Content) bool) error {
+	args, err := r.with(int64(to))
+	if err != nil || from > to {
+		return err
+	}
+	scan := scanContent
+	if r.v.c.dialect.traits().streams {
+		scan = newContentScan().scan
+	}
+	return walk(r.v, contentsByID, args, []any{int64(max(from, 1) - 1)}, scan, contentID, yield)
+}
+
+func contentID(c *mailbox.Content) []any { return []any{int64(c.ID)} }
+
+// contentScan scans many contents one after the other: their summaries are good until the next.
+type contentScan struct {
+	id                    int64
+	volume, blob, summary sql.RawBytes
+	dest                  []any
+	last                  string // of the volumes: most contents are on the same
+}
+
+func newContentScan() *contentScan {
+	s := &contentScan{}
+	s.dest = []any{&s.id, &s.volume, &s.blob, &s.summary}
+	return s
+}
+
+func (s *contentScan) scan(cur *cursor) (mailbox.Content, error) {
+	if err := cur.scan(s.dest...); err != nil {
+		return mailbox.Content{}, err
+	}
+	if string(s.volume) != s.last {
+		s.last = string(s.volume)
+	}
+	return mailbox.Content{ID: mailbox.ItemID(s.id), Volume: s.last, Blob: string(s.blob), Summary: s.summary}, nil
+}
+
 func (r *rows) ScanContents(after mailbox.ItemID, yield func(mailbox.Content) bool) error {
 	args, err := r.with()
 	if err != nil {
 		return err
 	}
 	byID := ordered{query: selectContent, key: []string{"content_id"}, atOnce: heavyRows}
-	keyOf := func(c *mailbox.Content) []any { return []any{int64(c.ID)} }
-	return walk(r.v, byID, args, []any{int64(after)}, scanContent, keyOf, yield)
+	return walk(r.v, byID, args, []any{int64(after)}, scanContent, contentID, yield)
 }
 
 func scanContent(cur *cursor) (c mailbox.Content, err error) {

@@ -1,6 +1,7 @@
 package mailboxtest
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -188,6 +189,19 @@ func (c *comparison) contents() {
 		n, err := c.got.References(row.ID)
 		want, wantErr := c.want.References(row.ID)
 		c.same(fmt.Sprintf("References %d", row.ID), n, err, want, wantErr)
+		last := row.ID + mailbox.ItemID(c.rng.IntN(30))
+		limit := c.limit()
+		read := func(r mailbox.Reader) ([]mailbox.Content, error) {
+			return collect(limit, func(yield func(mailbox.Content) bool) error {
+				return r.Contents(row.ID, last, func(c mailbox.Content) bool {
+					c.Summary = bytes.Clone(c.Summary)
+					return yield(c)
+				})
+			})
+		}
+		some, err := read(c.got)
+		wanted, wantErr := read(c.want)
+		c.same(fmt.Sprintf("Contents %d:%d", row.ID, last), some, err, wanted, wantErr)
 	}
 }
 

@@ -1,0 +1,115 @@
+package index
+
+import (
+	"cmp"
+	"slices"
+	"unsafe"
+
+	"mailreplica/internal/mailbox"
+)
+
+const (
+	chunkRowsMax = 1024 // what a change of one message copies
+	chunkSetsMax = 255  // different sets of keywords in one chunk, for row.set has a byte
+
+	rowBytes   = int64(unsafe.Sizeof(row{}))
+	chunkBytes = int64(unsafe.Sizeof(chunk{}))
+)
+
+// row is a message without its folder. It holds no pointer: the collector has nothing to follow in a million of them.
+type row struct {
+	id      mailbox.ItemID
+	content mailbox.ItemID
+	modSeq  mailbox.Sequence
+	size    uint64
+	date    int64
+	uid     mailbox.UID
+	zone    int16
+	system  mailbox.SystemFlags
+	set     uint8 // 0: no keywords; else those of sets[set-1]
+}
+
+// chunk is a run of a folder's messages, never altered.
+type chunk struct {
+	rows    []row // ascending by UID, at least one
+	sets    [][]string
+	highest mailbox.Sequence // of their mod-sequences
+}
+
+func (c *chunk) last() mailbox.UID { return c.rows[len(c.rows)-1].uid }
+
+// find is the index of the first row with that UID or a greater one.
+func (c *chunk) find(uid mailbox.UID) (int, bool) {
+	return slices.BinarySearchFunc(c.rows, uid, func(r row, uid mailbox.UID) int { return cmp.Compare(r.uid, uid) })
+}
+
+func (c *chunk) message(folder mailbox.ItemID, i int) mailbox.Message {
+	r := &c.rows[i]
+	m := mailbox.Message{
+		FolderID: folder, UID: r.uid, ID: r.id, ContentID: r.content, ModSeq: r.modSeq, InternalDate: r.date, DateZone: r.zone,
+		Size: r.size, Flags: mailbox.Flags{System: r.system},
+	}
+	if r.set > 0 {
+		m.Flags.Keywords = c.sets[r.set-1]
+	}
+	return m
+}
+
+// builder makes chunks of messages that come ascending.
+type builder struct {
+	done []*chunk
+	now  chunk
+}
+
+func (b *builder) add(m mailbox.Message) {
+	set, room := b.now.setOf(m.Flags.Keywords)
+	if !room || len(b.now.rows) == chunkRowsMax {
+		b.end()
+		set, _ = b.now.setOf(m.Flags.Keywords)
+	}
+	if b.now.rows == nil {
+		b.now.rows = make([]row, 0, chunkRowsMax)
+	}
+	b.now.rows = append(b.now.rows, row{
+		id: m.ID, content: m.ContentID, modSeq: m.ModSeq, size: m.Size, date: m.InternalDate, uid: m.UID, zone: m.DateZone,
+		system: m.Flags.System, set: set,
+	})
+	b.now.highest = max(b.now.highest, m.ModSeq)
+}
+
+// end completes a chunk.
+func (b *builder) end() {
+	if len(b.now.rows) == 0 {
+		return
+	}
+	c := b.now
+	c.rows = slices.Clip(c.rows)
+	if cap(c.rows) < chunkRowsMax {
+		c.rows = slices.Clone(c.rows) // the room that is left is not kept
+	}
+	b.done = append(b.done, &c)
+	b.now = chunk{}
+}
+
+// keep takes a chunk over as it is.
+func (b *builder) keep(c *chunk) {
+	b.end()
+	b.done = append(b.done, c)
+}
+
+// setOf finds keywords among the sets, or adds them if there is room.
+func (c *chunk) setOf(keywords []string) (set uint8, room bool) {
+	if len(keywords) == 0 {
+		return 0, true
+	}
+	for i, known := range c.sets {
+		if slices.Equal(known, keywords) {
+			return uint8(i + 1), true
+		}
+	}
+	if len(c.sets) == chunkSetsMax {
+		return 0, false
+	}
+	c.sets = append(c.sets, keywords)
+	return uint8(len(c.sets)), true
+}

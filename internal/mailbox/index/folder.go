@@ -1,0 +1,166 @@
+package index
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+
+	"mailreplica/internal/mailbox"
+)
+
+// folder is the messages of a folder as of one of its transactions, never altered. A later one shares its chunks with it.
+type folder struct {
+	id      mailbox.ItemID
+	highest mailbox.Sequence // the folder's HighestSeq: as long as it stays, so do the messages
+	count   uint32
+	chunks  []*chunk
+}
+
+func (f *folder) bytes() int64 {
+	n := int64(0)
+	for _, c := range f.chunks {
+		n += chunkBytes + int64(cap(c.rows))*rowBytes
+		for _, set := range c.sets {
+			for _, keyword := range set {
+				n += int64(len(keyword)) + 16
+			}
+		}
+	}
+	return n
+}
+
+// from is the first chunk that can have the UID.
+func (f *folder) from(uid mailbox.UID) int {
+	at, _ := slices.BinarySearchFunc(f.chunks, uid, func(c *chunk, uid mailbox.UID) int { return cmp.Compare(c.last(), uid) })
+	return at
+}
+
+func (f *folder) message(uid mailbox.UID) (mailbox.Message, bool) {
+	if at := f.from(uid); at < len(f.chunks) {
+		if i, found := f.chunks[at].find(uid); found {
+			return f.chunks[at].message(f.id, i), true
+		}
+	}
+	return mailbox.Message{}, false
+}
+
+func (f *folder) messages(from, to mailbox.UID, yield func(mailbox.Message) bool) {
+	for _, c := range f.chunks[f.from(from):] {
+		i, _ := c.find(from)
+		for ; i < len(c.rows); i++ {
+			if c.rows[i].uid > to || !yield(c.message(f.id, i)) {
+				return
+			}
+		}
+	}
+}
+
+func (f *folder) changedSince(since mailbox.Sequence, yield func(mailbox.Message) bool) {
+	for _, c := range f.chunks {
+		if c.highest <= since {
+			continue
+		}
+		for i := range c.rows {
+			if c.rows[i].modSeq > since && !yield(c.message(f.id, i)) {
+				return
+			}
+		}
+	}
+}
+
+// read reads a folder whole.
+func read(rows mailbox.Reader, f mailbox.Folder) (*folder, error) {
+	var b builder
+	b.done = make([]*chunk, 0, f.Messages/chunkRowsMax+1)
+	err := rows.Messages(f.ID, 0, uidMax, func(m mailbox.Message) bool {
+		b.add(m)
+		return true
+	})
+	return b.folder(f), err
+}
+
+func (b *builder) folder(f mailbox.Folder) *folder {
+	b.end()
+	made := &folder{id: f.ID, highest: f.HighestSeq, chunks: b.done}
+	for _, c := range b.done {
+		made.count += uint32(len(c.rows))
+	}
+	return made
+}
+
+// after is the folder as it has become, by what has changed since; nil where that is not known, or would be a lot.
+func (f *folder) after(rows mailbox.Reader, now mailbox.Folder) (*folder, error) {
+	if now.PrunedUpTo > f.highest || now.HighestSeq < f.highest {
+		return nil, nil
+	}
+	var put []mailbox.Message
+	err := rows.ChangedSince(f.id, f.highest, func(m mailbox.Message) bool {
+		put = append(put, m)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	var gone []mailbox.UID
+	err = rows.Tombstones(f.id, f.highest, func(t mailbox.Tombstone) bool {
+		gone = append(gone, t.UID)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	made := f.with(now, put, gone)
+	if made.count != now.Messages {
+		return nil, nil
+	}
+	return made, nil
+}
+
+// with puts and removes messages, both ascending by UID and none in both.
+func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.UID) *folder {
+	var b builder
+	b.done = make([]*chunk, 0, len(f.chunks)+len(put)/chunkRowsMax+1)
+	for n, c := range f.chunks {
+		last := c.last()
+		if n == len(f.chunks)-1 {
+			last = uidMax
+		}
+		puts := sort.Search(len(put), func(i int) bool { return put[i].UID > last })
+		goes := sort.Search(len(gone), func(i int) bool { return gone[i] > last })
+		b.merge(f.id, c, put[:puts], gone[:goes])
+		put, gone = put[puts:], gone[goes:]
+	}
+	for _, m := range put { // there was no chunk
+		b.add(m)
+	}
+	return b.folder(now)
+}
+
+func (b *builder) merge(id mailbox.ItemID, c *chunk, put []mailbox.Message, gone []mailbox.UID) {
+	if len(put) == 0 && len(gone) == 0 {
+		b.keep(c)
+		return
+	}
+	b.end()
+	for i := range c.rows {
+		uid := c.rows[i].uid
+		for len(put) > 0 && put[0].UID < uid {
+			b.add(put[0])
+			put = put[1:]
+		}
+		for len(gone) > 0 && gone[0] < uid {
+			gone = gone[1:]
+		}
+		switch {
+		case len(put) > 0 && put[0].UID == uid:
+			b.add(put[0])
+			put = put[1:]
+		case len(gone) > 0 && gone[0] == uid:
+		default:
+			b.add(c.message(id, i))
+		}
+	}
+	for _, m := range put {
+		b.add(m)
+	}
+}

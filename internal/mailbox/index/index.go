@@ -1,0 +1,155 @@
+// Package index owns folders' messages in memory, so that who opens a large folder again, or reads its flags, need not ask the
+// database for each of its rows.
+//
+// A Reader of a mailbox that a Cache lies over answers what it answered before, from memory where it can: the rows of a folder stay
+// what they are as long as its HighestSeq does. What has changed is read of the Reader beneath, and nobody has to tell the Cache. It
+// knows no engine, no protocol, and not who reads.
+package index
+
+import (
+	"container/list"
+	"math"
+	"sync"
+
+	"mailreplica/internal/mailbox"
+)
+
+const (
+	uidMax = mailbox.UID(math.MaxUint32)
+
+	// messagesMinDefault is from where on a folder is worth its memory: reading fewer rows takes no time.
+	messagesMinDefault = 256
+)
+
+// Config bounds a Cache.
+type Config struct {
+	BytesMax    int64  // of all folders together
+	MessagesMin uint32 // smaller folders are not kept; 0 is the default
+}
+
+// Cache keeps folders of many mailboxes, those used last. It serves many goroutines at once.
+type Cache struct {
+	config Config
+
+	mu      sync.Mutex
+	bytes   int64
+	folders map[key]*kept
+	order   *list.List // of *kept; the one used last is in front
+}
+
+// key names a folder. A mailbox's number is never used again, so that its rows only ever go forward.
+type key struct {
+	mailboxID int64
+	folder    mailbox.ItemID
+}
+
+// kept is what a Cache has of a folder: as it was read last, and the one before, for Readers of older snapshots.
+type kept struct {
+	key   key
+	place *list.Element // under Cache.mu
+	bytes int64         // under Cache.mu
+
+	reading sync.Mutex // held while rows are read, so that they are read once for all who ask; taken before Cache.mu
+	newest  *folder    // this and before under Cache.mu
+	before  *folder
+}
+
+// New makes an empty Cache.
+func New(c Config) *Cache {
+	if c.MessagesMin == 0 {
+		c.MessagesMin = messagesMinDefault
+	}
+	return &Cache{config: c, folders: map[key]*kept{}, order: list.New()}
+}
+
+// Over is a Reader of the mailbox's rows that answers from memory what it can. rows are one snapshot; like it, what is given serves
+// one goroutine.
+func (c *Cache) Over(mailboxID int64, rows mailbox.Scanner) mailbox.Scanner {
+	return &reader{Scanner: rows, cache: c, mailboxID: mailboxID}
+}
+
+// Forget drops what is kept of a mailbox that is no more.
+func (c *Cache) Forget(mailboxID int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, held := range c.folders {
+		if k.mailboxID == mailboxID {
+			c.drop(held)
+		}
+	}
+}
+
+// Bytes is how much is kept.
+func (c *Cache) Bytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
+}
+
+// drop is called with mu held.
+func (c *Cache) drop(held *kept) {
+	if held.place == nil {
+		return
+	}
+	c.order.Remove(held.place)
+	held.place = nil
+	c.bytes -= held.bytes
+	delete(c.folders, held.key)
+}
+
+// at gives the folder as it is at a sequence of its own, if it is kept.
+func (c *Cache) at(k key, highest mailbox.Sequence) *folder {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := c.folders[k]
+	if held == nil {
+		return nil
+	}
+	c.order.MoveToFront(held.place)
+	return held.at(highest)
+}
+
+func (h *kept) at(highest mailbox.Sequence) *folder {
+	for _, f := range []*folder{h.newest, h.before} {
+		if f != nil && f.highest == highest {
+			return f
+		}
+	}
+	return nil
+}
+
+// holding gives what is kept of a folder; if nothing is, a new place for it where that is asked for.
+func (c *Cache) holding(k key, make bool) *kept {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := c.folders[k]
+	if held == nil && make {
+		held = &kept{key: k}
+		held.place = c.order.PushFront(held)
+		c.folders[k] = held
+	}
+	return held
+}
+
+// newest is the last that was read of a folder.
+func (c *Cache) newest(held *kept) *folder {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return held.newest
+}
+
+// put keeps what was read of a folder, and drops others if that is too much.
+func (c *Cache) put(held *kept, f *folder) {
+	size := f.bytes()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held.place == nil || held.newest != nil && held.newest.highest >= f.highest {
+		return // forgotten meanwhile; or a Reader of an older snapshot read it
+	}
+	held.before, held.newest = held.newest, f
+	c.bytes += size - held.bytes
+	held.bytes = size
+	for c.bytes > c.config.BytesMax {
+		c.drop(c.order.Back().Value.(*kept))
+	}
+}

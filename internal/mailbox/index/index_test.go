@@ -1,0 +1,258 @@
+package index_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailbox/index"
+	"mailreplica/internal/mailbox/mailboxtest"
+)
+
+// indexed is a mailbox in memory with an index over it. Every snapshot gets a Reader of its own.
+type indexed struct {
+	mailbox.Scanner
+	rows  *mailbox.Memory
+	cache *index.Cache
+}
+
+func newIndexed(c index.Config) *indexed {
+	s := &indexed{rows: mailbox.NewMemory(), cache: index.New(c)}
+	s.Scanner = s.cache.Over(1, s.rows)
+	return s
+}
+
+func (s *indexed) Write(d mailbox.Delta) error {
+	err := s.rows.Write(d)
+	s.Scanner = s.cache.Over(1, s.rows)
+	return err
+}
+
+// TestSuite drives an index with the suite of all engines, with folders of any size and with room for some.
+func TestSuite(t *testing.T) {
+	for name, c := range map[string]index.Config{
+		"roomy": {BytesMax: 64 << 20, MessagesMin: 1}, "narrow": {BytesMax: 2000, MessagesMin: 1}, "large folders": {BytesMax: 1 << 20},
+	} {
+		mailboxtest.Run(t, name, func(testing.TB) mailboxtest.Store { return newIndexed(c) })
+	}
+}
+
+// fill appends messages to INBOX.
+func fill(t testing.TB, s *indexed, n int) mailbox.ItemID {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 2))
+	update(t, s, func(d *mailbox.Draft) error { return d.InitialFolders() })
+	inbox, _, err := s.FolderByName(mailbox.Inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update(t, s, func(d *mailbox.Draft) error {
+		messages := make([]mailbox.NewMessage, n)
+		for i := range messages {
+			messages[i] = mailboxtest.RandomMessage(rng)
+		}
+		_, err := d.Append(inbox.ID, messages)
+		return err
+	})
+	return inbox.ID
+}
+
+func update(t testing.TB, s *indexed, fn func(*mailbox.Draft) error) {
+	t.Helper()
+	d, err := mailbox.NewDraft(s, time.Unix(1_790_000_000, 0))
+	if err == nil {
+		err = fn(d)
+	}
+	if err == nil && !d.Empty() {
+		if _, err = d.Change(); err == nil {
+			err = s.Write(d.Delta())
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// counting counts the messages that are asked of the rows beneath.
+type counting struct {
+	mailbox.Scanner
+	messages int
+}
+
+func (c *counting) Messages(id mailbox.ItemID, from, to mailbox.UID, yield func(mailbox.Message) bool) error {
+	return c.Scanner.Messages(id, from, to, func(m mailbox.Message) bool {
+		c.messages++
+		return yield(m)
+	})
+}
+
+func (c *counting) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Message) bool) error {
+	return c.Scanner.ChangedSince(id, since, func(m mailbox.Message) bool {
+		c.messages++
+		return yield(m)
+	})
+}
+
+func uidsOf(t testing.TB, r mailbox.Reader, folder mailbox.ItemID) (uids []mailbox.UID) {
+	t.Helper()
+	err := r.Messages(folder, 1, 1<<32-1, func(m mailbox.Message) bool {
+		uids = append(uids, m.UID)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uids
+}
+
+// TestRowsAreReadOnce makes sure that what is kept is used, and that of what has changed only that is read.
+func TestRowsAreReadOnce(t *testing.T) {
+	const n = 5000
+	s := newIndexed(index.Config{BytesMax: 64 << 20})
+	inbox := fill(t, s, n)
+	read := func(want int) {
+		t.Helper()
+		rows := &counting{Scanner: s.rows}
+		got := uidsOf(t, s.cache.Over(1, rows), inbox)
+		if all := uidsOf(t, s.rows, inbox); !slices.Equal(got, all) {
+			t.Fatalf("got %d messages, want %d", len(got), len(all))
+		}
+		if rows.messages != want {
+			t.Errorf("%d rows were read, want %d", rows.messages, want)
+		}
+	}
+	read(n)
+	read(0)
+	update(t, s, func(d *mailbox.Draft) error {
+		_, _, err := d.SetFlags(inbox, []mailbox.UID{5, 2000}, mailbox.AddFlags, mailbox.Flags{Keywords: []string{"$New"}}, nil)
+		return err
+	})
+	read(2)
+	update(t, s, func(d *mailbox.Draft) error {
+		_, err := d.Expunge(inbox, []mailbox.UID{1, 1024, 1025, n})
+		return err
+	})
+	read(0)
+	update(t, s, func(d *mailbox.Draft) error { return d.PruneTombstones(inbox, d.Sequence()-1) })
+	read(0)
+	s.cache.Forget(2)
+	read(0)
+	if s.cache.Forget(1); s.cache.Bytes() != 0 {
+		t.Errorf("%d bytes are kept of what was forgotten", s.cache.Bytes())
+	}
+	read(n - 4)
+}
+
+// TestPrunedTombstones has the traces of expunged messages gone before the folder is read again.
+func TestPrunedTombstones(t *testing.T) {
+	s := newIndexed(index.Config{BytesMax: 64 << 20})
+	inbox := fill(t, s, 3000)
+	uidsOf(t, s, inbox)
+	update(t, s, func(d *mailbox.Draft) error {
+		_, err := d.Expunge(inbox, []mailbox.UID{7, 8})
+		return err
+	})
+	update(t, s, func(d *mailbox.Draft) error { return d.PruneTombstones(inbox, d.Sequence()-1) })
+	if got, want := uidsOf(t, s, inbox), uidsOf(t, s.rows, inbox); !slices.Equal(got, want) {
+		t.Errorf("got %d messages, want %d", len(got), len(want))
+	}
+}
+
+// TestManyKeywords has more sets of keywords than one chunk can name.
+func TestManyKeywords(t *testing.T) {
+	s := newIndexed(index.Config{BytesMax: 64 << 20})
+	inbox := fill(t, s, 1000)
+	uidsOf(t, s, inbox)
+	update(t, s, func(d *mailbox.Draft) error {
+		for uid := range mailbox.UID(1000) {
+			word := string([]rune{'a' + rune(uid%26), 'a' + rune(uid/26%26), 'a' + rune(uid/676)})
+			_, _, err := d.SetFlags(inbox, []mailbox.UID{uid + 1}, mailbox.ReplaceFlags, mailbox.Flags{Keywords: []string{word}}, nil)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	mailboxtest.Compare(t, rand.New(rand.NewPCG(1, 4)), s, s.rows)
+}
+
+// TestSnapshots reads old and new snapshots in any order, by several goroutines at once.
+func TestSnapshots(t *testing.T) {
+	const snapshots, readers, reads = 40, 4, 30
+	s := newIndexed(index.Config{BytesMax: 1 << 20, MessagesMin: 1})
+	fill(t, s, 2000)
+	rng := rand.New(rand.NewPCG(1, 5))
+	all := []*mailbox.Memory{s.rows.Clone()}
+	for len(all) < snapshots {
+		d, _, err := mailboxtest.RandomDraft(rng, s.rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Empty() {
+			continue
+		}
+		if _, err := d.Change(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.rows.Write(d.Delta()); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s.rows.Clone())
+	}
+	var done sync.WaitGroup
+	for reader := range readers {
+		done.Go(func() {
+			rng := rand.New(rand.NewPCG(6, uint64(reader)))
+			for i := range reads {
+				at := min(len(all)-1, i+rng.IntN(10)) // mostly forwards
+				mailboxtest.Compare(t, rng, s.cache.Over(1, all[at]), all[at])
+			}
+		})
+	}
+	done.Wait()
+}
+
+// BenchmarkMessages reads a folder that is kept.
+func BenchmarkMessages(b *testing.B) {
+	const n = 100_000
+	s := newIndexed(index.Config{BytesMax: 64 << 20})
+	inbox := fill(b, s, n)
+	uidsOf(b, s, inbox)
+	b.ReportAllocs()
+	for b.Loop() {
+		seen := 0
+		err := s.Messages(inbox, 1, 1<<32-1, func(m mailbox.Message) bool {
+			if m.Flags.Has(mailbox.Seen) {
+				seen++
+			}
+			return true
+		})
+		if err != nil || seen == 0 {
+			b.Fatal(seen, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/message")
+}
+
+// BenchmarkChange brings a large folder up to date after one message's flags were changed.
+func BenchmarkChange(b *testing.B) {
+	s := newIndexed(index.Config{BytesMax: 64 << 20})
+	inbox := fill(b, s, 100_000)
+	uidsOf(b, s, inbox)
+	op := mailbox.AddFlags
+	for b.Loop() {
+		b.StopTimer()
+		update(b, s, func(d *mailbox.Draft) error {
+			_, _, err := d.SetFlags(inbox, []mailbox.UID{50_000}, op, mailbox.Flags{Keywords: []string{"$Bench"}}, nil)
+			return err
+		})
+		op = mailbox.AddFlags + mailbox.RemoveFlags - op
+		b.StartTimer()
+		if err := s.Messages(inbox, 50_000, 50_001, func(mailbox.Message) bool { return true }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package index
+
+import "mailreplica/internal/mailbox"
+
+// reader is a snapshot's rows with the Cache over them.
+type reader struct {
+	mailbox.Scanner
+	cache     *Cache
+	mailboxID int64
+	found     map[mailbox.ItemID]*folder // of this snapshot
+}
+
+// Message implements mailbox.Reader. One row is not worth bringing a folder up to date.
+func (r *reader) Message(id mailbox.ItemID, uid mailbox.UID) (mailbox.Message, bool, error) {
+	f, err := r.folder(id, asKept)
+	if err != nil {
+		return mailbox.Message{}, false, err
+	}
+	if f == nil {
+		return r.Scanner.Message(id, uid)
+	}
+	m, found := f.message(uid)
+	return m, found, nil
+}
+
+// Messages implements mailbox.Reader.
+func (r *reader) Messages(id mailbox.ItemID, from, to mailbox.UID, yield func(mailbox.Message) bool) error {
+	how := upToDate
+	if from <= 1 && to == uidMax { // it is read whole anyway
+		how = whole
+	}
+	f, err := r.folder(id, how)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return r.Scanner.Messages(id, from, to, yield)
+	}
+	f.messages(from, to, yield)
+	return nil
+}
+
+// ChangedSince implements mailbox.Reader.
+func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Message) bool) error {
+	f, err := r.folder(id, upToDate)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return r.Scanner.ChangedSince(id, since, yield)
+	}
+	f.changedSince(since, yield)
+	return nil
+}
+
+// effort is what is done for a folder that is not kept as it is.
+type effort int
+
+const (
+	asKept   effort = iota // nothing
+	upToDate               // read what has changed since it was kept
+	whole                  // read it
+)
+
+// folder gives a folder as it is in this snapshot, nil if the rows beneath are to be asked.
+func (r *reader) folder(id mailbox.ItemID, how effort) (*folder, error) {
+	if f := r.found[id]; f != nil {
+		return f, nil
+	}
+	now, exists, err := r.Folder(id)
+	if err != nil || !exists || now.Messages < r.cache.config.MessagesMin ||
+		int64(now.Messages)*rowBytes > r.cache.config.BytesMax {
+		return nil, err
+	}
+	k := key{r.mailboxID, id}
+	f := r.cache.at(k, now.HighestSeq)
+	if f == nil && how != asKept {
+		f, err = r.bring(k, now, how)
+	}
+	if f != nil {
+		if r.found == nil {
+			r.found = map[mailbox.ItemID]*folder{}
+		}
+		r.found[id] = f
+	}
+	return f, err
+}
+
+// bring makes what is kept of a folder what the snapshot has.
+func (r *reader) bring(k key, now mailbox.Folder, how effort) (*folder, error) {
+	held := r.cache.holding(k, how == whole)
+	if held == nil {
+		return nil, nil
+	}
+	held.reading.Lock()
+	defer held.reading.Unlock()
+	if f := r.cache.at(k, now.HighestSeq); f != nil {
+		return f, nil // somebody else did
+	}
+	var f *folder
+	var err error
+	if old := r.cache.newest(held); old != nil {
+		f, err = old.after(r.Scanner, now)
+	}
+	if f == nil && err == nil && how == whole {
+		f, err = read(r.Scanner, now)
+	}
+	if f == nil || err != nil {
+		return nil, err
+	}
+	r.cache.put(held, f)
+	return f, nil
+}
