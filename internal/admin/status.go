@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"mailreplica/internal/account"
@@ -123,27 +124,34 @@ func (a *Admin) chooseStatus(in GetStatus) ([]directory.Account, error) {
 		return nil, err
 	}
 	domains := lowerSet(in.Domains)
-	named := make(map[account.ID]bool, len(in.Accounts))
+	fits := func(one *directory.Account) bool {
+		return (len(homes) == 0 || homes[one.MailHost]) &&
+			(len(domains) == 0 || domains[account.Domain(one.Name)]) &&
+			(len(servers) == 0 || a.isOnAny(one.ID, servers))
+	}
+	if len(in.Accounts) > 0 { // one without a replica is shown if it is asked for by name
+		named, err := a.named(in.Selection)
+		return slices.DeleteFunc(named, func(one directory.Account) bool { return !fits(&one) }), err
+	}
+	return a.copy.Accounts(func(one *directory.Account) bool {
+		return one.Kind == directory.User && fits(one) && len(a.copy.Replicas(one.ID)) > 0
+	}), nil
+}
+
+// named are the accounts of a selection, each once, by name. They are looked up, however many others there are.
+func (a *Admin) named(s Selection) ([]directory.Account, error) {
+	var all []directory.Account
 	var problems []error
-	for i, entry := range in.Accounts {
+	for i, entry := range s.Accounts {
 		one, err := a.user(entry)
 		if err != nil {
-			problems = append(problems, in.located(i, err))
+			problems = append(problems, s.located(i, err))
+			continue
 		}
-		named[one.ID] = true
+		all = append(all, one)
 	}
-	if err := together(problems); err != nil {
-		return nil, err
-	}
-	onlyReplicated := len(named) == 0 // one without a replica is shown if it is asked for by name
-	return a.copy.Accounts(func(one *directory.Account) bool {
-		return one.Kind == directory.User &&
-			(len(named) == 0 || named[one.ID]) &&
-			(len(homes) == 0 || homes[one.MailHost]) &&
-			(len(domains) == 0 || domains[account.Domain(one.Name)]) &&
-			(len(servers) == 0 || a.isOnAny(one.ID, servers)) &&
-			(!onlyReplicated || len(a.copy.Replicas(one.ID)) > 0)
-	}), nil
+	slices.SortFunc(all, func(x, y directory.Account) int { return strings.Compare(x.Name, y.Name) })
+	return slices.CompactFunc(all, func(x, y directory.Account) bool { return x.ID == y.ID }), together(problems)
 }
 
 func (a *Admin) isOnAny(id account.ID, servers map[string]bool) bool {

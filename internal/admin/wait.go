@@ -31,7 +31,7 @@ type waiter struct {
 	task    *operation.Task
 	patient bool // initialisation may take its time: an item fails only if it cannot come to be
 	judge   func(ctx context.Context, w waited) verdict
-	asked   map[string]peer.Status   // the last answers
+	asked   map[string]telling       // the last answers
 	since   map[string]time.Time     // by mailstore, since when it or its log does not answer
 	unfit   map[account.ID]time.Time // since when the home answers, but has no copy that could do what is wished
 }
@@ -105,11 +105,11 @@ func (w *waiter) ask(ctx context.Context, pending []waited) {
 		})
 	}
 	nudges.Wait()
-	w.asked = w.a.ask(ctx, wanted)
+	w.asked = tellings(w.a.ask(ctx, wanted))
 	for fqdn := range wanted {
 		status, answers := w.asked[fqdn]
 		switch _, known := w.since[fqdn]; {
-		case answers && status.LogReachable:
+		case answers && status.logReachable:
 			delete(w.since, fqdn)
 		case !known:
 			w.since[fqdn] = time.Now()
@@ -170,10 +170,6 @@ func (w *waiter) copyOf(id account.ID) (peer.CopyStatus, bool) {
 	if !known {
 		return peer.CopyStatus{}, false
 	}
-	for _, c := range w.asked[wish.MailHost].Copies {
-		if c.Account == id {
-			return c, true
-		}
-	}
-	return peer.CopyStatus{}, false
+	c, told := w.asked[wish.MailHost].copies[id]
+	return c, told
 }

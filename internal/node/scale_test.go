@@ -1,13 +1,9 @@
 package node_test
 
 import (
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
-	"mailreplica/internal/account"
-	"mailreplica/internal/directory"
 	"mailreplica/internal/node/nodetest"
 	"mailreplica/internal/peer"
 )
@@ -16,26 +12,8 @@ import (
 func TestPromotionOfManyAccounts(t *testing.T) {
 	const accounts = 500
 	c := nodetest.Start(t, 2)
-	ids := make([]account.ID, accounts)
-	var making sync.WaitGroup
-	for i := range ids {
-		making.Go(func() {
-			a, err := c.Directory.CreateAccount(t.Context(), directory.NewAccount{Name: fmt.Sprintf("user%d@example.com", i), MailHost: nodetest.Name(0)})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			ids[i] = a.ID
-			if _, err := c.Directory.PutReplica(t.Context(), a.ID, nodetest.Name(1), 10); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	making.Wait()
 	begun := time.Now()
-	for _, id := range ids {
-		c.Available(id, 1)
-	}
+	ids := replicated(t, c, accounts)
 	t.Logf("%d replicas made in %s", accounts, time.Since(begun))
 	c.StopNode(0)
 	begun = time.Now()
