@@ -156,8 +156,11 @@ func (s *session) withPassword(c *wire.Command, user, password string) (outcome,
 	return s.enter(c, login)
 }
 
+// userBytesShown is how much of a name that is nobody's goes to the log: as much as a name can have.
+const userBytesShown = 254
+
 func (s *session) loginFailed(c *wire.Command, user string, err error) outcome {
-	s.log.Info("imap login failed", "remote", s.remote, "user", user, "error", err)
+	s.log.Info("imap login failed", "remote", s.remote, "user", user[:min(len(user), userBytesShown)], "error", err)
 	o := s.failed(c, err)
 	if fault.Is(err, fault.Credentials) || fault.Is(err, fault.Denied) {
 		if s.failures++; s.failures >= s.server.config.LoginAttemptsMax {

@@ -127,3 +127,27 @@ func commandsOf(f *testing.F, file string) string {
 	}
 	return commands.String()
 }
+
+// FuzzHome has the home of an account say anything to a mailstore that hands a session over. Either it is logged in, and what the client is
+// told of it is one line, or the client hears that the mailbox cannot be reached; never that its password is wrong.
+func FuzzHome(f *testing.F) {
+	for _, says := range []string{
+		"* OK hi\r\nP OK [CAPABILITY IMAP4rev1 IDLE] in\r\n* more", "* OK hi\r\nP OK in\r\n", "* OK hi\r\nP NO [ALERT] no\r\n", "* OK hi\r\nP NO [AUTHENTICATIONFAILED] no\r\n",
+		"* OK hi\r\nP OK [CAPABILITY a\rb\x00] in\r\n", "* OK hi\r\n* BYE no\r\n", "* OK hi\n" + strings.Repeat("* x\n", 5000), "* PREAUTH\r\n", strings.Repeat("x", 5000),
+	} {
+		f.Add([]byte(says))
+	}
+	f.Fuzz(func(t *testing.T, says []byte) {
+		home, err := imap.ProxyLogin(t.Context(), listenertest.NewScript(says), "token", "a@x", "1.2.3.4:5")
+		switch {
+		case err != nil:
+			if !fault.Is(err, fault.HomeUnreachable) && !fault.Is(err, fault.Maintenance) && !fault.Is(err, fault.Locked) {
+				t.Errorf("%q: got %v", says, err)
+			}
+		case strings.ContainsFunc(home.Capability(), func(r rune) bool { return r < ' ' || r > '~' || r == ']' }):
+			t.Errorf("%q: the client is told %q", says, home.Capability())
+		case !bytes.Contains(says, []byte("P OK ")):
+			t.Errorf("%q: logged in", says)
+		}
+	})
+}

@@ -26,7 +26,7 @@ func TestMemoryOfCommands(t *testing.T) {
 	repeat := strings.Repeat
 	const line = 60 << 10
 	keys := func(key string) string { return repeat(key, line/len(key)) }
-	header := "Subject: x\r\n" + repeat("a:\n", 1<<20) + "\r\nbody" // 3 MiB of fields
+	header := "Subject: x\r\n" + repeat("a: bcd\n", 3<<17) + "\r\nbody" // 2.6 MiB of fields
 	b, _ := backendWithTest()
 	s := imap.New(imap.Config{Backend: b, AllowPlaintext: true, AppendBytesMax: 8 << 20})
 	login := "a LOGIN test pass\r\nb APPEND INBOX {" + fmt.Sprint(len(header)) + "+}\r\n" + header + "\r\nc SELECT INBOX\r\nd "

@@ -88,6 +88,9 @@ func ProxyLogin(ctx context.Context, conn net.Conn, token, account, remote strin
 	}
 	if _, rest, ok := strings.Cut(line, "[CAPABILITY "); ok {
 		home.capabilities, _, _ = strings.Cut(rest, "]")
+		if strings.ContainsFunc(home.capabilities, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return nil, fault.New(fault.HomeUnreachable, "the home of %s says what no server says", account) // the client would be told it
+		}
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, fault.Wrap(fault.HomeUnreachable, err, "the home of %s does not answer", account)

@@ -1,12 +1,15 @@
 package lmtp_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
 
+	"mailreplica/internal/fault"
 	"mailreplica/internal/listener/listenertest"
 	"mailreplica/internal/lmtp"
 )
@@ -90,4 +93,24 @@ func TestBadSessionsLeaveNothing(t *testing.T) {
 		begin + "BDAT 3000000\r\n" + strings.Repeat("x", 3_000_000), begin + "DATA\r\n.\r\nQUIT\r\n", "STARTTLS\r\n", "LHLO x\r\nSTARTTLS\r\n",
 		"LHLO x\r\nSTARTTLS\r\nQUIT\r\n", strings.Repeat("FOO\r\n", 30), strings.Repeat("x", 2<<20), "XMAILREPLICA TOKEN=x\r\n",
 	}, 10)
+}
+
+// TestRelayTakesNothingSentBeforeTLS: what a home, or who sits between, says behind its answer to STARTTLS is no answer of the home's, and
+// the token is not sent.
+func TestRelayTakesNothingSentBeforeTLS(t *testing.T) {
+	_, clientTLS := testTLS(t)
+	says := "220 x\r\n250 x\r\n220 begin\r\n250-x\r\n250 XMAILREPLICA\r\n250 2.0.0 OK\r\n250 2.1.0 OK\r\n250 2.1.5 OK\r\n250 2.0.0 7 delivered\r\n"
+	conn := listenertest.NewScript([]byte(says))
+	r := lmtp.NewRelay(lmtp.RelayConfig{Hostname: here, Token: peerToken, TLS: clientTLS, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return conn, nil
+	}})
+	defer r.Close()
+	m := &lmtp.Mail{ID: "1", Body: lmtp.NewBody([]byte("a")), Recipients: []lmtp.Recipient{{Address: bob}}}
+	outcomes := r.Deliver(t.Context(), lmtp.Home{FQDN: there, Addr: "home"}, m, nil)
+	if !fault.Is(outcomes[0].Err, fault.HomeUnreachable) {
+		t.Errorf("got %+v", outcomes)
+	}
+	if said := string(conn.Said()); said != "LHLO "+here+"\r\nSTARTTLS\r\n" {
+		t.Errorf("the home was sent %q", said)
+	}
 }

@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
@@ -138,4 +140,23 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%x: got %v", body, err)
 		}
 	})
+}
+
+// TestStrangersKeepNoConnection: who has no token is answered at once, and let go of, also in the midst of a request.
+func TestStrangersKeepNoConnection(t *testing.T) {
+	conn, err := net.Dial("tcp", start(t, &service{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n["); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn) // until the server closes it
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("got %q, %v", answer, err)
+	}
 }

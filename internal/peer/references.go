@@ -177,23 +177,13 @@ func decodeReference(b []byte) Reference {
 }
 
 func (s *server) settled(w http.ResponseWriter, r *http.Request) {
-	ids, err := readIDs(r)
+	ids, err := accounts(w, r)
 	if err != nil {
 		s.answer(w, nil, err)
 		return
 	}
 	copies, err := s.service.Settled(r.Context(), ids)
 	s.answer(w, copies, err)
-}
-
-func readIDs(r *http.Request) (ids []account.ID, err error) {
-	if err := read(r, &ids); err != nil {
-		return nil, err
-	}
-	if len(ids) > AccountsMax {
-		return nil, fault.New(fault.TooLarge, "%d accounts in one request; the limit is %d", len(ids), AccountsMax)
-	}
-	return ids, nil
 }
 
 func (s *server) references(w http.ResponseWriter, r *http.Request) {
@@ -212,7 +202,7 @@ func (s *server) references(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) locate(w http.ResponseWriter, r *http.Request) {
 	var request LocateRequest
-	err := read(r, &request)
+	err := read(w, r, &request)
 	if err == nil && len(request.Contents) > LocateMax {
 		err = fault.New(fault.TooLarge, "%d contents in one request; the limit is %d", len(request.Contents), LocateMax)
 	}

@@ -37,6 +37,9 @@ func Handler(service Service, token string, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		want := "Bearer " + token
 		if token == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
+			// The server would read on, as slowly as a stranger likes, to use the connection again.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a recorder of a test has none
+			w.Header().Set("Connection", "close")
 			fail(w, http.StatusUnauthorized, fault.New(fault.Denied, "the peer token is missing or wrong"))
 			return
 		}
@@ -66,7 +69,13 @@ func (s *server) answer(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v) // the peer has gone
 }
 
-func read(r *http.Request, v any) error {
+// requestWait is how long the bytes of a request may take.
+const requestWait = time.Minute
+
+func read(w http.ResponseWriter, r *http.Request, v any) error {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(requestWait))    // a recorder of a test has none
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }() // from here on reads only tell that the peer has gone
 	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
 		return fault.Wrap(fault.Invalid, err, "the request cannot be read")
 	}
@@ -74,7 +83,7 @@ func read(r *http.Request, v any) error {
 }
 
 func (s *server) status(w http.ResponseWriter, r *http.Request) {
-	ids, err := accounts(r)
+	ids, err := accounts(w, r)
 	if err != nil {
 		s.answer(w, nil, err)
 		return
@@ -84,7 +93,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) volumes(w http.ResponseWriter, r *http.Request) {
-	ids, err := accounts(r)
+	ids, err := accounts(w, r)
 	if err != nil {
 		s.answer(w, nil, err)
 		return
@@ -94,9 +103,9 @@ func (s *server) volumes(w http.ResponseWriter, r *http.Request) {
 }
 
 // accounts reads the accounts that a question is about.
-func accounts(r *http.Request) ([]account.ID, error) {
+func accounts(w http.ResponseWriter, r *http.Request) ([]account.ID, error) {
 	var ids []account.ID
-	if err := read(r, &ids); err != nil {
+	if err := read(w, r, &ids); err != nil {
 		return nil, err
 	}
 	if len(ids) > AccountsMax {
@@ -149,7 +158,7 @@ func (c *counting) Write(p []byte) (int, error) {
 // fence streams one line an account, as each is decided.
 func (s *server) fence(w http.ResponseWriter, r *http.Request) {
 	var request FenceRequest
-	err := read(r, &request)
+	err := read(w, r, &request)
 	if err == nil && len(request.Accounts) > AccountsMax {
 		err = fault.New(fault.TooLarge, "%d accounts in one request; the limit is %d", len(request.Accounts), AccountsMax)
 	}
