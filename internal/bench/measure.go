@@ -191,7 +191,7 @@ func (m *measurement) caughtUp(ctx context.Context) error {
 		for {
 			there, err := w.Messages(ctx)
 			if err != nil {
-				return err
+				return fmt.Errorf("the replica of %s: %w", m.running.Accounts()[i].Address, err)
 			}
 			missing := int(m.given[i].Load()) - there
 			if missing <= 0 {

@@ -36,6 +36,7 @@ type bench struct {
 	docs     string // folder of the page
 	messages *load.Messages
 	record   report.Record
+	keep     bool // folders of systems that failed
 	stderr   io.Writer
 }
 
@@ -46,6 +47,7 @@ func runAll(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	bin := flags.String("bin", "bin", "`FOLDER` of this project's programs")
 	without := flags.String("without", "", "`SYSTEMS` to leave out, by commas; cyrus means both of them")
 	check := flags.Bool("check", false, "compare with what is recorded, and write nothing")
+	flags.BoolVar(&b.keep, "keep", false, "keep the folders of systems that failed: data, configuration, logs")
 	flags.StringVar(&b.docs, "docs", "docs", "`FOLDER` to write to, or to compare with")
 	flags.StringVar(&b.record.Remark, "remark", "", "`TEXT` to put on the page, about the machine for instance")
 	flags.IntVar(&b.Rounds, "rounds", 3, "how many rounds")
@@ -187,8 +189,11 @@ func (b *bench) one(ctx context.Context, round int, s system.System, into *repor
 		fail(err)
 		return
 	}
+	failures := len(into.Failures)
 	defer func() {
-		if err := remove(); err != nil {
+		if b.keep && len(into.Failures) > failures {
+			say("kept: %s", folder)
+		} else if err := remove(); err != nil {
 			fail(err)
 		}
 	}()

@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -72,7 +73,31 @@ func (Dovecot) Start(ctx context.Context, folder string, accounts int) (_ Runnin
 			return nil, err
 		}
 	}
+	if err := d.prepare(ctx); err != nil {
+		d.Stop()
+		return nil, err
+	}
 	return d, nil
+}
+
+// prepare makes every INBOX on the source and has it copied. If a session on the replica were the first to open it, there would be two, of
+// which the replicator makes one, and the session would end.
+func (d *dovecot) prepare(ctx context.Context) error {
+	var names strings.Builder
+	for _, who := range d.accounts {
+		c, err := load.DialIMAP(ctx, d.IMAP(), who)
+		if err == nil {
+			err = errors.Join(c.Do("SELECT INBOX", nil), c.Close())
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(&names, who.Login)
+	}
+	if err := write(d.folder, map[string]string{"names": names.String()}); err != nil {
+		return err
+	}
+	return d.root.run(ctx, d.folder, "doveadm -c /srv/source/dovecot.conf sync -F /srv/names -d")
 }
 
 func (d *dovecot) start(ctx context.Context, name, own, other string) error {

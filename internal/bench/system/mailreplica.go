@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"mailreplica/internal/account"
@@ -78,7 +79,9 @@ type mailreplica struct {
 	admin    *admin.Client
 	peer     *peer.Client
 	accounts []load.Account
-	ids      map[string]account.ID // by address
+
+	mu  sync.Mutex
+	ids map[string]account.ID // by address
 }
 
 // Ports of a development cluster, and its programs' names for its mailstores.
@@ -87,9 +90,10 @@ const (
 
 	devSource, devReplica = "mbox1." + domain, "mbox2." + domain
 
-	devStopWait = 30 * time.Second
-	startWait   = 2 * time.Minute
-	look        = time.Millisecond
+	devStopWait  = 30 * time.Second
+	startWait    = 2 * time.Minute
+	look         = time.Millisecond
+	createAtOnce = 4
 )
 
 // unreplicated hides what a replica is needed for.
@@ -132,10 +136,8 @@ func (r *mailreplica) start(ctx context.Context, m Mailreplica) error {
 	if err := r.clients(); err != nil {
 		return err
 	}
-	for _, who := range r.accounts {
-		if err := r.create(ctx, who); err != nil {
-			return err
-		}
+	if err := r.createAll(ctx); err != nil {
+		return err
 	}
 	if !m.Replicated {
 		return nil
@@ -173,12 +175,31 @@ func (r *mailreplica) clients() (err error) {
 	return err
 }
 
+// createAll makes the accounts side by side: hashing a password takes long, on purpose.
+func (r *mailreplica) createAll(ctx context.Context) error {
+	problems := make([]error, len(r.accounts))
+	turns := make(chan struct{}, createAtOnce)
+	var creating sync.WaitGroup
+	for i, who := range r.accounts {
+		turns <- struct{}{}
+		creating.Go(func() {
+			problems[i] = r.create(ctx, who)
+			<-turns
+		})
+	}
+	creating.Wait()
+	return errors.Join(problems...)
+}
+
 func (r *mailreplica) create(ctx context.Context, who load.Account) error {
 	made, err := r.admin.CreateAccount(ctx, admin.CreateAccount{Name: who.Address, Password: who.Password, MailHost: devSource})
 	if err != nil {
 		return err
 	}
-	r.ids[who.Address], err = account.ParseID(made.ID)
+	id, err := account.ParseID(made.ID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ids[who.Address] = id
 	return err
 }
 
@@ -229,7 +250,9 @@ type copyOn struct {
 
 // Watch implements Replicated.
 func (r *mailreplica) Watch(_ context.Context, who load.Account) (load.Watcher, error) {
+	r.mu.Lock()
 	id, known := r.ids[who.Address]
+	r.mu.Unlock()
 	if !known {
 		return nil, fmt.Errorf("there is no account %s", who.Address)
 	}
@@ -281,7 +304,10 @@ func (r *mailreplica) Promote(ctx context.Context, who load.Account) (time.Durat
 	if err != nil {
 		return 0, err
 	}
-	now, err := r.copyOf(ctx, r.ids[who.Address])
+	r.mu.Lock()
+	id := r.ids[who.Address]
+	r.mu.Unlock()
+	now, err := r.copyOf(ctx, id)
 	if err == nil && now.Primary != devReplica {
 		err = fmt.Errorf("the primary is %s, want %s", now.Primary, devReplica)
 	}
