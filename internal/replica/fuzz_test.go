@@ -40,16 +40,18 @@ func readAll(stream []byte) (rows int, err error) {
 	}
 }
 
-// chunkOf is a chunk as a writer makes it, of any content.
-func chunkOf(t testing.TB, kind byte, content []byte) []byte {
+// newChunks makes chunks as a writer does, of any content.
+func newChunks(t testing.TB) func(kind byte, content []byte) []byte {
 	t.Helper()
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(true), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer encoder.Close()
-	frame := encoder.EncodeAll(content, nil)
-	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(frame))), frame...)
+	t.Cleanup(func() { _ = encoder.Close() })
+	return func(kind byte, content []byte) []byte {
+		frame := encoder.EncodeAll(content, nil)
+		return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(frame))), frame...)
+	}
 }
 
 // rowOf is a row as it stands in a chunk.
@@ -65,17 +67,18 @@ func rowOf(t testing.TB, row event.Row) []byte {
 // FuzzSnapshot reads anything. raw is the stream as it comes; otherwise the input is the content of two chunks, behind a good header, so
 // that what is inside the frames is fuzzed too.
 func FuzzSnapshot(f *testing.F) {
-	header := chunkOf(f, chunkHeader, []byte("{}"))
+	chunkOf := newChunks(f)
+	header := chunkOf(chunkHeader, []byte("{}"))
 	rows := append(rowOf(f, mailbox.Folder{ID: 1, Name: "INBOX"}), rowOf(f, event.Subscription{Name: "a"})...)
-	f.Add(true, append(append(bytes.Clone(header), chunkOf(f, chunkRows, rows)...), chunkOf(f, chunkEnd, []byte(`{"Rows":2}`))...), []byte{})
+	f.Add(true, append(append(bytes.Clone(header), chunkOf(chunkRows, rows)...), chunkOf(chunkEnd, []byte(`{"Rows":2}`))...), []byte{})
 	f.Add(true, append(bytes.Clone(header), 'r', 0xff, 0xff, 0xff, 0xff), []byte{})
-	f.Add(true, append(bytes.Clone(header), chunkOf(f, chunkRows, make([]byte, 1<<20))...), []byte{})
+	f.Add(true, append(bytes.Clone(header), chunkOf(chunkRows, make([]byte, 1<<20))...), []byte{})
 	f.Add(false, rows, []byte(`{"Rows":2}`))
 	f.Add(false, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, []byte("{"))
 	f.Fuzz(func(t *testing.T, raw bool, first, second []byte) {
 		stream := first
 		if !raw {
-			stream = append(append(bytes.Clone(header), chunkOf(t, chunkRows, first)...), chunkOf(t, chunkEnd, second)...)
+			stream = append(append(bytes.Clone(header), chunkOf(chunkRows, first)...), chunkOf(chunkEnd, second)...)
 		}
 		if _, err := readAll(stream); err != nil {
 			var known *fault.Error
@@ -89,7 +92,8 @@ func FuzzSnapshot(f *testing.F) {
 // TestSnapshotMemory reads streams that are made to cost much. What a reader allocates is bounded by what it was sent, and of a
 // chunk that decompresses to far more, by the limits alone.
 func TestSnapshotMemory(t *testing.T) {
-	header := chunkOf(t, chunkHeader, []byte("{}"))
+	chunkOf := newChunks(t)
+	header := chunkOf(chunkHeader, []byte("{}"))
 	fill := func(row event.Row, bytesMin int) []byte {
 		one := rowOf(t, row)
 		return bytes.Repeat(one, (bytesMin+len(one)-1)/len(one))
@@ -101,14 +105,14 @@ func TestSnapshotMemory(t *testing.T) {
 		allocated uint64
 	}{
 		"a length and nothing more":  {[]byte{chunkRows, 0x04, 0xff, 0xff, 0xff}, 0, 2 << 20},
-		"the longest chunk of NULs":  {chunkOf(t, chunkRows, make([]byte, 80<<20)), 0, 90 << 20},
-		"a bomb":                     {chunkOf(t, chunkRows, make([]byte, 200<<20)), 0, 90 << 20},
-		"a chunk of small rows":      {chunkOf(t, chunkRows, fill(event.Subscription{}, snapshotChunkBytes)), 349_000, 64 << 20},
-		"a chunk of folders":         {chunkOf(t, chunkRows, fill(mailbox.Folder{}, snapshotChunkBytes)), 60_000, 64 << 20},
-		"a chunk of messages":        {chunkOf(t, chunkRows, fill(mailbox.Message{}, snapshotChunkBytes)), 60_000, 64 << 20},
-		"a row too many":             {chunkOf(t, chunkRows, append(fill(event.Subscription{}, snapshotChunkBytes), rowOf(t, event.Subscription{})...)), 0, 64 << 20},
-		"the largest row":            {chunkOf(t, chunkRows, large), 1, 200 << 20},
-		"the largest row and others": {chunkOf(t, chunkRows, append(large, rowOf(t, event.Subscription{})...)), 0, 200 << 20},
+		"the longest chunk of NULs":  {chunkOf(chunkRows, make([]byte, 80<<20)), 0, 90 << 20},
+		"a bomb":                     {chunkOf(chunkRows, make([]byte, 200<<20)), 0, 90 << 20},
+		"a chunk of small rows":      {chunkOf(chunkRows, fill(event.Subscription{}, snapshotChunkBytes)), 349_000, 64 << 20},
+		"a chunk of folders":         {chunkOf(chunkRows, fill(mailbox.Folder{}, snapshotChunkBytes)), 60_000, 64 << 20},
+		"a chunk of messages":        {chunkOf(chunkRows, fill(mailbox.Message{}, snapshotChunkBytes)), 60_000, 64 << 20},
+		"a row too many":             {chunkOf(chunkRows, append(fill(event.Subscription{}, snapshotChunkBytes), rowOf(t, event.Subscription{})...)), 0, 64 << 20},
+		"the largest row":            {chunkOf(chunkRows, large), 1, 200 << 20},
+		"the largest row and others": {chunkOf(chunkRows, append(large, rowOf(t, event.Subscription{})...)), 0, 200 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stream := append(bytes.Clone(header), test.chunk...)
