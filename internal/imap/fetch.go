@@ -13,7 +13,8 @@ import (
 type fetchPlan struct {
 	items    []wire.FetchItem
 	labels   []string // of the items that have a section
-	contents bool     // summaries are needed
+	contents bool     // contents are needed
+	parts    bool     // the structures in them, beside the envelopes
 	bodies   bool     // blobs are needed
 	seen     bool     // \Seen is set
 }
@@ -34,18 +35,22 @@ func (s *session) planFetch(args *wire.Fetch) (*fetchPlan, error) {
 	p.labels = make([]string, len(p.items))
 	for i, item := range p.items {
 		switch item.Kind {
-		case wire.FetchEnvelope, wire.FetchBody, wire.FetchBodyStructure:
+		case wire.FetchEnvelope:
 			p.contents = true
+		case wire.FetchBody, wire.FetchBodyStructure:
+			p.parts = true
 		case wire.FetchRFC822, wire.FetchRFC822Text:
-			p.contents, p.bodies, p.seen = true, true, true
+			p.bodies, p.seen = true, true
 		case wire.FetchRFC822Header:
-			p.contents, p.bodies = true, true
+			p.bodies = true
 		case wire.FetchBodySection, wire.FetchBinary, wire.FetchBinarySize:
-			p.contents, p.bodies = true, true
+			p.bodies = true
 			p.seen = p.seen || !item.Peek
 		}
 		p.labels[i] = item.Label()
 	}
+	p.parts = p.parts || p.bodies
+	p.contents = p.contents || p.parts
 	p.seen = p.seen && !s.view.readOnly
 	return p, nil
 }
@@ -139,14 +144,22 @@ func (s *session) writeTargets(plan *fetchPlan, targets []target) error {
 	return first
 }
 
+// decode reads as much of a summary as is told.
+func (p *fetchPlan) decode(text []byte) (*message.Summary, error) {
+	switch {
+	case p.parts:
+		return message.Decode(text)
+	case p.contents:
+		envelope, size, err := message.DecodeEnvelope(text)
+		return &message.Summary{Envelope: envelope, Size: size}, err
+	}
+	return nil, nil
+}
+
 func (s *session) writeTarget(plan *fetchPlan, t *target) error {
-	var summary *message.Summary
-	if plan.contents {
-		decoded, err := message.Decode(t.content.Summary)
-		if err != nil {
-			return err
-		}
-		summary = decoded
+	summary, err := plan.decode(t.content.Summary)
+	if err != nil {
+		return err
 	}
 	var pieces []piece
 	if plan.bodies {
@@ -186,7 +199,7 @@ func (s *session) writeItem(item wire.FetchItem, t *target, summary *message.Sum
 	switch item.Kind {
 	case wire.FetchFlags:
 		s.out.Raw("FLAGS ")
-		s.out.Flags(s.flagNames(t.message))
+		s.writeFlags(&t.message)
 	case wire.FetchUID:
 		s.out.Raw("UID ")
 		s.out.Number(uint64(t.message.UID))
@@ -196,7 +209,7 @@ func (s *session) writeItem(item wire.FetchItem, t *target, summary *message.Sum
 		s.out.Raw(")")
 	case wire.FetchInternalDate:
 		s.out.Raw("INTERNALDATE ")
-		s.out.InternalDate(t.message.Received())
+		s.out.InternalDate(t.message.InternalDate, t.message.DateZone)
 	case wire.FetchRFC822Size:
 		s.out.Raw("RFC822.SIZE ")
 		s.out.Number(t.message.Size)

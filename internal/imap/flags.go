@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"strings"
+
 	"mailreplica/internal/imap/wire"
 	"mailreplica/internal/mailbox"
 )
@@ -32,16 +34,38 @@ next:
 	return f
 }
 
-// flagNames are the flags of a message as this session sees them.
-func (s *session) flagNames(m mailbox.Message) []string {
-	names := make([]string, 0, 8+len(m.Flags.Keywords))
-	for _, known := range systemFlags {
-		if m.Flags.Has(known.flag) {
-			names = append(names, known.name)
+// systemLists are all sets of system flags as FETCH lists them.
+var systemLists = func() (lists [mailbox.AllSystemFlags + 1]string) {
+	for set := range lists {
+		var names []string
+		for _, known := range systemFlags {
+			if mailbox.SystemFlags(set)&known.flag != 0 {
+				names = append(names, known.name)
+			}
 		}
+		lists[set] = strings.Join(names, " ")
+	}
+	return lists
+}()
+
+// writeFlags lists the flags of a message as this session sees them.
+func (s *session) writeFlags(m *mailbox.Message) {
+	list := systemLists[m.Flags.System&mailbox.AllSystemFlags]
+	s.out.Raw("(")
+	s.out.Raw(list)
+	rest := list != ""
+	add := func(name string) {
+		if rest {
+			s.out.Raw(" ")
+		}
+		s.out.Raw(name)
+		rest = true
 	}
 	if s.view != nil && s.view.isRecent(m.UID) {
-		names = append(names, wire.FlagRecent)
+		add(wire.FlagRecent)
 	}
-	return append(names, m.Flags.Keywords...)
+	for _, keyword := range m.Flags.Keywords {
+		add(keyword)
+	}
+	s.out.Raw(")")
 }

@@ -1,10 +1,12 @@
 package imap
 
 import (
+	"slices"
 	"time"
 
 	"mailreplica/internal/imap/wire"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/message"
 )
 
 // search answers SEARCH and UID SEARCH (RFC 3501 section 6.4.4, RFC 4731, RFC 5032, RFC 5182, RFC 7162).
@@ -179,8 +181,9 @@ func (s *session) find(args *wire.Search) (found, error) {
 	if narrowed, ok := narrow(k); ok {
 		spans = narrowed
 	}
+	r := searchReader{candidate: candidate{session: s}}
 	_, err = s.read(s.ctx, spans, false, func(targets []target) error {
-		return s.matchTargets(k, targets, &f)
+		return s.matchTargets(k, targets, &f, &r)
 	})
 	return f, err
 }
@@ -200,36 +203,50 @@ func narrow(k matcher) ([]span, bool) {
 	return nil, false
 }
 
+// searchReader is what a search uses again and again.
+type searchReader struct {
+	candidate candidate
+	verdicts  []verdict
+	undecided []*target
+	contents  contentReader
+}
+
+// look makes a message the candidate.
+func (r *searchReader) look(t *target) *candidate {
+	r.candidate = candidate{session: r.candidate.session, at: t.at, message: &t.message}
+	return &r.candidate
+}
+
 // matchTargets decides messages in order. Those that need more than their row are looked at some at a time, so that the
 // summaries held are few.
-func (s *session) matchTargets(k matcher, targets []target, f *found) error {
-	verdicts := make([]verdict, len(targets))
-	var undecided []int
+func (s *session) matchTargets(k matcher, targets []target, f *found, r *searchReader) error {
+	r.verdicts, r.undecided = r.verdicts[:0], r.undecided[:0]
 	for i := range targets {
-		verdicts[i] = k.match(&candidate{session: s, at: targets[i].at, message: targets[i].message})
-		if verdicts[i] == unknown {
-			undecided = append(undecided, i)
+		verdict := k.match(r.look(&targets[i]))
+		r.verdicts = append(r.verdicts, verdict)
+		if verdict == unknown {
+			r.undecided = append(r.undecided, &targets[i])
 		}
 	}
-	for len(undecided) > 0 {
-		now := undecided[:min(len(undecided), targetsContentMax)]
-		undecided = undecided[len(now):]
-		if err := s.readContents(targets, now); err != nil {
+	for now := range slices.Chunk(r.undecided, targetsContentMax) {
+		err := s.mailbox.View(s.ctx, func(rows mailbox.Reader) error { return r.contents.read(rows, now) })
+		if err != nil {
 			return err
 		}
-		for _, i := range now {
+		for _, t := range now {
 			if err := s.goOn(f); err != nil {
 				return err
 			}
-			verdict, err := s.matchContent(k, &targets[i])
-			if err != nil {
+			if t.verdict, err = s.matchContent(k, t, r); err != nil {
 				return err
 			}
-			verdicts[i] = verdict
-			targets[i].content = mailbox.Content{}
+			t.content = mailbox.Content{}
 		}
 	}
-	for i, verdict := range verdicts {
+	for i, verdict := range r.verdicts {
+		if verdict == unknown {
+			verdict = targets[i].verdict
+		}
 		if verdict == yes {
 			f.add(targets[i].at, targets[i].message.ModSeq)
 		}
@@ -251,32 +268,19 @@ func (s *session) goOn(f *found) error {
 	return s.out.Flush()
 }
 
-func (s *session) readContents(targets []target, which []int) error {
-	return s.mailbox.View(s.ctx, func(r mailbox.Reader) error {
-		for _, i := range which {
-			content, exists, err := r.Content(targets[i].message.ContentID)
-			if err != nil {
-				return err
-			}
-			if exists { // else the message was expunged meanwhile
-				targets[i].content = content
-			}
-		}
-		return nil
-	})
-}
-
-func (s *session) matchContent(k matcher, t *target) (verdict, error) {
-	if t.content.ID == 0 {
+func (s *session) matchContent(k matcher, t *target, r *searchReader) (verdict, error) {
+	if t.content.ID == 0 { // the message was expunged meanwhile
 		return no, nil
 	}
-	c := &candidate{session: s, at: t.at, message: t.message}
-	if err := c.decode(t.content); err != nil {
-		return no, err
-	}
+	c := r.look(t)
+	c.text = t.content.Summary
 	v := k.match(c)
-	if v != unknown {
-		return v, nil
+	if v != unknown || c.err != nil {
+		return v, c.err
+	}
+	var err error
+	if c.summary, err = message.Decode(t.content.Summary); err != nil {
+		return no, err
 	}
 	body, err := s.mailbox.OpenBody(s.ctx, t.content)
 	if err != nil {

@@ -31,12 +31,28 @@ func verdictOf(matches bool) verdict {
 type candidate struct {
 	session *session
 	at      int
-	message mailbox.Message
-	summary *message.Summary // nil until read
-	body    Body             // nil until opened
-	header  []byte           // nil until read
+	message *mailbox.Message
+	text    []byte            // the encoded summary; nil until read
+	known   *message.Envelope // of text; nil until asked for
+	summary *message.Summary  // nil until the body is opened
+	body    Body              // nil until opened
+	header  []byte            // nil until read
 	values  map[string][]string
-	err     error // of reading the body, the first: the verdict is worth nothing then
+	err     error // of reading the summary or the body, the first: the verdict is worth nothing then
+}
+
+// envelope is nil while the summary has not been read.
+func (c *candidate) envelope() *message.Envelope {
+	if c.known != nil || c.text == nil || c.err != nil {
+		return c.known
+	}
+	envelope, _, err := message.DecodeEnvelope(c.text)
+	if err != nil {
+		c.fail(err)
+		return nil
+	}
+	c.known = &envelope
+	return c.known
 }
 
 // fail notes an error.
@@ -71,11 +87,6 @@ func (c *candidate) fields(name string) ([]string, error) {
 		c.values[name] = values
 	}
 	return values, nil
-}
-
-func (c *candidate) decode(content mailbox.Content) (err error) {
-	c.summary, err = message.Decode(content.Summary)
-	return err
 }
 
 // matcher is a search key made ready.
@@ -151,11 +162,28 @@ func (k setMatcher) match(c *candidate) verdict {
 func (k rowMatcher) match(c *candidate) verdict { return verdictOf(k(c)) }
 
 func (k sentMatcher) match(c *candidate) verdict {
-	if c.summary == nil {
+	e := c.envelope()
+	if e == nil {
 		return unknown
 	}
-	sent, ok := message.SentDate(c.summary.Envelope.Date)
+	sent, ok := message.SentDate(e.Date)
 	return verdictOf(ok && compareDate(k.op, wire.DateOf(sent), k.date))
+}
+
+// onDay asks for the day of INTERNALDATE, in the zone that it was given in.
+func onDay(op wire.DateOp, day int64) func(*candidate) bool {
+	begin, end := day*wire.SecondsPerDay, (day+1)*wire.SecondsPerDay
+	return func(c *candidate) bool {
+		local := c.message.InternalDate + 60*int64(c.message.DateZone)
+		switch op {
+		case wire.DateBefore:
+			return local < begin
+		case wire.DateOn:
+			return begin <= local && local < end
+		default:
+			return local >= begin
+		}
+	}
 }
 
 func compareDate(op wire.DateOp, have, asked wire.Date) bool {
@@ -227,9 +255,7 @@ func (s *session) compileRow(key wire.SearchKey) matcher {
 	case wire.FlagKey:
 		return rowMatcher(s.hasFlag(key.Flag))
 	case wire.DateKey:
-		return rowMatcher(func(c *candidate) bool {
-			return compareDate(key.Op, wire.DateOf(c.message.Received()), key.Date)
-		})
+		return rowMatcher(onDay(key.Op, key.Date.Number()))
 	case wire.SizeKey:
 		return rowMatcher(func(c *candidate) bool {
 			if key.Larger {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"mailreplica/internal/message"
@@ -16,12 +17,53 @@ const findBufferBytes = 32 << 10
 // fold makes a text comparable without regard to case.
 func fold(s string) string { return strings.ToLower(s) }
 
+// foldInPlaceBytesMax bounds what is looked for without folding the text first: that can take the product of both lengths.
+const foldInPlaceBytesMax = 64
+
+// containsFold reports whether a text, once folded, contains what is folded already.
+func containsFold(text, needle string) bool {
+	if len(needle) > foldInPlaceBytesMax || needle == "" || !ascii(text) {
+		return strings.Contains(fold(text), needle)
+	}
+	for i := 0; i+len(needle) <= len(text); i++ {
+		if lower(text[i]) == needle[0] && hasPrefixFold(text[i:], needle) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasPrefixFold(text, prefix string) bool {
+	for i := range len(prefix) {
+		if lower(text[i]) != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func ascii[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 // match looks into the envelope where it holds the field, else into the header itself.
 func (k headerMatcher) match(c *candidate) verdict {
-	if c.summary == nil {
+	e := c.envelope()
+	if e == nil {
 		return unknown
 	}
-	e := &c.summary.Envelope
 	switch k.field {
 	case "subject":
 		return k.matchText(e.Subject, e.Empty&message.FieldSubject != 0)
@@ -57,14 +99,14 @@ func (k headerMatcher) matchText(value string, empty bool) verdict {
 	if k.needle == "" {
 		return verdictOf(value != "" || empty)
 	}
-	return verdictOf(strings.Contains(fold(message.DecodeHeader(value)), k.needle))
+	return verdictOf(containsFold(message.DecodeHeader(value), k.needle))
 }
 
 func (k headerMatcher) matchAddresses(list []message.Address) verdict {
 	if k.needle == "" {
 		return verdictOf(len(list) > 0)
 	}
-	return verdictOf(strings.Contains(fold(addressText(list)), k.needle))
+	return verdictOf(containsFold(addressText(list), k.needle))
 }
 
 // addressText is an address list as people read it.
@@ -219,11 +261,35 @@ func (k textMatcher) inPart(body Body, part *message.Part) (bool, error) {
 	return contains(text, k.needle)
 }
 
+// finder is what looking through a text takes: bodies are many, and most are small.
+type finder struct{ buf, window []byte }
+
+var finders = sync.Pool{New: func() any { return &finder{buf: make([]byte, findBufferBytes)} }}
+
+// appendFolded appends a text, folded.
+func appendFolded(to, text []byte) []byte {
+	if !ascii(text) {
+		return append(to, bytes.ToLower(text)...)
+	}
+	begin := len(to)
+	to = append(to, text...)
+	for i, c := range to[begin:] {
+		to[begin+i] = lower(c)
+	}
+	return to
+}
+
 // contains looks for a folded text in a stream, holding no more of it than a buffer and the text's length.
 func contains(r io.Reader, needle string) (bool, error) {
-	buf := make([]byte, findBufferBytes)
+	f := finders.Get().(*finder)
+	defer finders.Put(f)
+	buf, window := f.buf, f.window[:0]
+	defer func() {
+		if cap(window) <= 4*findBufferBytes { // a long text that is looked for makes it long
+			f.window = window
+		}
+	}()
 	kept := 0 // bytes at the start of buf that are not folded yet: a character cut in two
-	var window []byte
 	for {
 		n, err := r.Read(buf[kept:])
 		chunk := buf[:kept+n]
@@ -231,7 +297,7 @@ func contains(r io.Reader, needle string) (bool, error) {
 		if err == nil {
 			whole = wholeRunes(chunk)
 		}
-		window = append(window, bytes.ToLower(chunk[:whole])...)
+		window = appendFolded(window, chunk[:whole])
 		if bytes.Contains(window, []byte(needle)) {
 			return true, nil
 		}

@@ -94,6 +94,7 @@ type target struct {
 	at      int // index in the view
 	message mailbox.Message
 	content mailbox.Content // if asked for
+	verdict verdict         // of a search that had to look into the content
 }
 
 // Messages read in one snapshot: a slow client must not hold one open.
@@ -110,6 +111,7 @@ func (s *session) read(ctx context.Context, spans []span, contents bool, visit f
 		chunk = targetsContentMax
 	}
 	var targets []target
+	var reader targetReader
 	for len(spans) > 0 {
 		var now []span
 		now, spans = cutSpans(spans, chunk)
@@ -118,7 +120,7 @@ func (s *session) read(ctx context.Context, spans []span, contents bool, visit f
 			wanted += p.to - p.from
 		}
 		err := s.mailbox.View(ctx, func(r mailbox.Reader) (err error) {
-			targets, err = s.view.readTargets(r, now, contents, targets[:0])
+			targets, err = reader.read(r, s.view, now, contents, targets[:0])
 			return err
 		})
 		if err != nil {
@@ -147,7 +149,33 @@ func cutSpans(spans []span, n int) (front, rest []span) {
 	return spans, nil
 }
 
-func (v *view) readTargets(r mailbox.Reader, spans []span, contents bool, targets []target) ([]target, error) {
+// targetReader holds what reading some messages and then others needs.
+type targetReader struct {
+	contents contentReader
+	of       []*target
+}
+
+func (t *targetReader) read(r mailbox.Reader, v *view, spans []span, contents bool, targets []target) ([]target, error) {
+	targets, err := v.readTargets(r, spans, targets)
+	if err != nil || !contents {
+		return targets, err
+	}
+	t.of = t.of[:0]
+	for i := range targets {
+		t.of = append(t.of, &targets[i])
+	}
+	if err := t.contents.read(r, t.of); err != nil {
+		return nil, err
+	}
+	for i := range targets {
+		if targets[i].content.ID == 0 {
+			return nil, errNoContent
+		}
+	}
+	return targets, nil
+}
+
+func (v *view) readTargets(r mailbox.Reader, spans []span, targets []target) ([]target, error) {
 	for _, p := range spans {
 		if p.to-p.from == 1 {
 			m, found, err := r.Message(v.folder, v.uids[p.from])
@@ -172,19 +200,6 @@ func (v *view) readTargets(r mailbox.Reader, spans []span, contents bool, target
 		if err != nil {
 			return nil, err
 		}
-	}
-	if !contents {
-		return targets, nil
-	}
-	for i := range targets {
-		content, found, err := r.Content(targets[i].message.ContentID)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			return nil, errNoContent
-		}
-		targets[i].content = content
 	}
 	return targets, nil
 }

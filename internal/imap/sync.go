@@ -146,7 +146,7 @@ func (s *session) tellChanged(at int, m mailbox.Message, own *stored) {
 	}
 	if !hidden {
 		s.out.Raw(separator + "FLAGS ")
-		s.out.Flags(s.flagNames(m))
+		s.writeFlags(&m)
 	}
 	s.out.Raw(")")
 	s.out.CRLF()

@@ -29,6 +29,14 @@ func (d Date) Compare(e Date) int {
 	return d.Day - e.Day
 }
 
+// Number counts days since 1 January 1970.
+func (d Date) Number() int64 {
+	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC).Unix() / SecondsPerDay
+}
+
+// SecondsPerDay is how long a day is.
+const SecondsPerDay = 24 * 60 * 60
+
 const internalDateLayout = "02-Jan-2006 15:04:05 -0700"
 
 // FormatInternalDate gives a date-time as INTERNALDATE has it, without the quotes. Years beyond four digits, which the
@@ -44,6 +52,38 @@ func FormatInternalDate(t time.Time) string {
 		s = " " + s[1:] // date-day-fixed
 	}
 	return s
+}
+
+// appendInternalDate appends what FormatInternalDate gives, for seconds since 1970 UTC in a zone so many minutes east of it. A
+// folder can have a million of them.
+func appendInternalDate(b []byte, seconds int64, zone int16) []byte {
+	t := time.Unix(seconds+60*int64(zone), 0).UTC()
+	year, month, day := t.Date()
+	sign, east := byte('+'), int(zone)
+	if zone < 0 {
+		sign, east = '-', -east
+	}
+	if year < 0 || year > 9999 || east >= 100*60 {
+		return append(b, FormatInternalDate(time.Unix(seconds, 0).In(time.FixedZone("", int(zone)*60)))...)
+	}
+	hour, minute, second := t.Clock()
+	b = appendTwo(b, day, ' ')
+	b = append(b, '-')
+	b = append(b, month.String()[:3]...)
+	b = append(b, '-')
+	b = appendTwo(appendTwo(b, year/100, '0'), year%100, '0')
+	b = append(appendTwo(append(b, ' '), hour, '0'), ':')
+	b = append(appendTwo(b, minute, '0'), ':')
+	b = append(appendTwo(b, second, '0'), ' ', sign)
+	return appendTwo(appendTwo(b, east/60, '0'), east%60, '0')
+}
+
+// appendTwo appends a number below 100 in two characters.
+func appendTwo(b []byte, n int, pad byte) []byte {
+	if n < 10 {
+		return append(b, pad, byte('0'+n))
+	}
+	return append(b, byte('0'+n/10), byte('0'+n%10))
 }
 
 // ParseInternalDate reads a date-time (RFC 3501 section 9), without the quotes.

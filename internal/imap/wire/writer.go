@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"time"
 
 	"mailreplica/internal/fault"
 )
@@ -90,11 +89,12 @@ func (w *Writer) String(s string) {
 // Mailbox writes a mailbox name in modified UTF-7.
 func (w *Writer) Mailbox(name string) { w.Atom(EncodeMailbox(name)) }
 
-// InternalDate writes a date-time with its quotes.
-func (w *Writer) InternalDate(t time.Time) {
-	w.Raw(`"`)
-	w.Raw(FormatInternalDate(t))
-	w.Raw(`"`)
+// InternalDate writes a date-time with its quotes: seconds since 1970 UTC, in a zone so many minutes east of it.
+func (w *Writer) InternalDate(seconds int64, zone int16) {
+	w.buf = append(w.buf, '"')
+	w.buf = appendInternalDate(w.buf, seconds, zone)
+	w.buf = append(w.buf, '"')
+	w.wrote()
 }
 
 // Flags writes a parenthesised list of flags, which are correct as they are.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -48,7 +49,7 @@ func TestWriter(t *testing.T) {
 		{func(w *wire.Writer) { w.String("a\r\nb"); w.String("ü"); w.String("\x00") }, "{4}\r\na\r\nb{2}\r\nü{1}\r\n\x00"},
 		{func(w *wire.Writer) { w.String(strings.Repeat("x", 1025)) }, "{1025}\r\n" + strings.Repeat("x", 1025)},
 		{func(w *wire.Writer) { w.Mailbox("a b"); w.Mailbox("ä"); w.Mailbox("a&") }, `"a b"&AOQ-a&-`},
-		{func(w *wire.Writer) { w.InternalDate(time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC)) }, `" 3-Feb-2024 04:05:06 +0000"`},
+		{func(w *wire.Writer) { w.InternalDate(time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC).Unix(), 0) }, `" 3-Feb-2024 04:05:06 +0000"`},
 		{func(w *wire.Writer) { w.Flags(nil); w.Flags([]string{`\Seen`, "a"}) }, `()(\Seen a)`},
 		{func(w *wire.Writer) { w.NumSet(wire.NumSetOf(1, 2, 5)) }, `1:2,5`},
 		{func(w *wire.Writer) { w.Bytes([]byte("abc")); w.CRLF() }, "{3}\r\nabc\r\n"},
@@ -135,3 +136,37 @@ func TestBrokenConnection(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// TestWriteInternalDate compares dates written into the buffer with those that are formatted one by one.
+func TestWriteInternalDate(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range 20_000 {
+		seconds, zone := rng.Int64N(4e9)-1e9, int16(rng.IntN(2000)-1000)
+		switch i % 5 {
+		case 0:
+			seconds = rng.Int64N(1e12) - 5e11
+		case 1:
+			zone = int16(rng.Uint32())
+		}
+		var got strings.Builder
+		w := wire.NewWriter(&got)
+		w.InternalDate(seconds, zone)
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		date := time.Unix(seconds, 0).In(time.FixedZone("", int(zone)*60))
+		if want := `"` + wire.FormatInternalDate(date) + `"`; got.String() != want {
+			t.Fatalf("%d in zone %d: got %s, want %s", seconds, zone, got.String(), want)
+		}
+		if got, want := wire.DateOf(date).Number(), floorDiv(seconds+60*int64(zone), 86400); got != want {
+			t.Fatalf("%s is day %d, want %d", date, got, want)
+		}
+	}
+}
+
+func floorDiv(a, b int64) int64 {
+	if a < 0 {
+		return -((b - 1 - a) / b)
+	}
+	return a / b
+}
