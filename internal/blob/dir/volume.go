@@ -40,6 +40,7 @@ type Volume struct {
 	id   string
 	root *os.Root
 	dirs [fanOut]*os.File // blobs/xx, held open to be synced
+	from [fanOut]*os.Root // the same: a blob is opened without a walk to its directory
 }
 
 var _ blob.Volume = (*Volume)(nil)
@@ -86,9 +87,12 @@ func Create(path string, id string) (*Volume, error) {
 
 // Close ends the use of the volume; no other method is running or called after it.
 func (v *Volume) Close() {
-	for _, dir := range v.dirs {
+	for i, dir := range v.dirs {
 		if dir != nil {
 			dir.Close()
+		}
+		if v.from[i] != nil {
+			v.from[i].Close()
 		}
 	}
 	v.root.Close()
@@ -107,6 +111,9 @@ func (v *Volume) open() error {
 			return unavailable(err, "volume %s: %s is not complete", v.id, v.path)
 		}
 		v.dirs[i] = dir
+		if v.from[i], err = v.root.OpenRoot(path.Join(blobsName, shardName(i))); err != nil {
+			return unavailable(err, "volume %s: %s is not complete", v.id, v.path)
+		}
 	}
 	return v.removeLeftovers(time.Now().Add(-leftoverAge))
 }
@@ -147,7 +154,7 @@ func (v *Volume) Open(ctx context.Context, name string) (blob.Blob, error) {
 	if err := v.check(ctx, name); err != nil {
 		return nil, err
 	}
-	file, err := v.root.Open(blobPath(name))
+	file, err := v.from[shardOf(name)].Open(name)
 	if err != nil {
 		return nil, v.failed(err, "opening blob %s", name)
 	}
