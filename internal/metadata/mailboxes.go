@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/event"
@@ -30,6 +31,9 @@ const (
 
 // Mailboxes are all mailboxes, by id.
 func (v *View) Mailboxes() ([]Mailbox, error) {
+	if err := v.flush(); err != nil {
+		return nil, err
+	}
 	var all []Mailbox
 	err := v.each(selectMailbox+" ORDER BY mailbox_id", nil, func(cur *cursor) (bool, error) {
 		m, err := scanMailbox(cur.scan)
@@ -50,6 +54,9 @@ func (v *View) MailboxByID(id int64) (Mailbox, bool, error) {
 }
 
 func (v *View) mailbox(where string, key any) (m Mailbox, found bool, err error) {
+	if err := v.flush(); err != nil {
+		return m, false, err
+	}
 	err = v.each(selectMailbox+where, []any{key}, func(cur *cursor) (bool, error) {
 		var err error
 		m, err = scanMailbox(cur.scan)
@@ -61,19 +68,8 @@ func (v *View) mailbox(where string, key any) (m Mailbox, found bool, err error)
 
 // exists says NotFound of a mailbox that was removed: its rows may be half gone.
 func (v *View) exists(mailboxID int64) error {
-	if v.alive == mailboxID && mailboxID != 0 {
-		return v.usable()
-	}
-	var one int64
-	found, err := v.one("SELECT 1 FROM mailbox WHERE mailbox_id = ?", []any{mailboxID}, &one)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return noMailbox(mailboxID)
-	}
-	v.alive = mailboxID
-	return nil
+	_, err := v.state(mailboxID)
+	return err
 }
 
 func noMailbox(mailboxID int64) error {
@@ -104,9 +100,13 @@ func scanMailbox(scan func(...any) error) (Mailbox, error) {
 		copy(c.CommittedID[:], committed) == 16 && copy(sum[:], digest) == 16
 	h.Digest = mailbox.DigestFromBytes(sum)
 	if c.Members, err = decodeMembers(members); err != nil || !whole {
-		return m, fault.Wrap(fault.DatabaseUnavailable, err, "the row of mailbox %d is damaged", m.ID)
+		return m, damagedMailbox(m.ID, err)
 	}
 	return m, nil
+}
+
+func damagedMailbox(id int64, err error) error {
+	return fault.Wrap(fault.DatabaseUnavailable, err, "the row of mailbox %d is damaged", id)
 }
 
 func copyValues(c *protocol.Copy) []any {
@@ -143,25 +143,62 @@ func (tx *Tx) CreateMailbox(c *protocol.Copy) (int64, error) {
 
 // SaveCopy stores what was judged of the account's log.
 func (tx *Tx) SaveCopy(mailboxID int64, c *protocol.Copy) error {
-	const update = `UPDATE mailbox SET self_mailstore = ?, condition_code = ?, mode_code = ?, epoch = ?,
-		primary_mailstore = ?, members = ?, cluster_id = ?, topic_id = ?, partition_number = ?, leader_epoch = ?,
-		head_sequence = ?, head_record = ?, next_offset = ?, committed = ?, committed_record = ?, journal_count = ?
-		WHERE mailbox_id = ?`
-	n, err := tx.exec(update, append(copyValues(c), mailboxID)...)
-	if err == nil && n == 0 {
-		return tx.note(noMailbox(mailboxID))
+	if err := tx.exists(mailboxID); err != nil {
+		return tx.note(err)
 	}
-	return err
+	tx.due(mailboxID).copy = copyValues(c)
+	return nil
 }
 
 func (tx *Tx) saveHeader(mailboxID int64, h mailbox.Header) error {
-	const update = `UPDATE mailbox SET last_sequence = ?, next_item_id = ?, next_uid_validity = ?, messages = ?,
-		total_bytes = ?, digest = ? WHERE mailbox_id = ?`
-	n, err := tx.exec(update, append(headerValues(h), mailboxID)...)
-	if err == nil && n == 0 {
-		return tx.note(noMailbox(mailboxID))
+	if err := tx.exists(mailboxID); err != nil {
+		return tx.note(err)
 	}
-	return err
+	tx.due(mailboxID).header = &h
+	return nil
+}
+
+// Columns that are set, in the order of copyValues and of headerValues.
+var (
+	setCopy   = strings.Join(strings.Fields(strings.ReplaceAll(copyColumns, ",", " ")), " = ?, ") + " = ?"
+	setHeader = strings.Join(strings.Fields(strings.ReplaceAll(headerColumns, ",", " ")), " = ?, ") + " = ?"
+
+	updateCopy    = "UPDATE mailbox SET " + setCopy + " WHERE mailbox_id = ?"
+	updateHeader  = "UPDATE mailbox SET " + setHeader + " WHERE mailbox_id = ?"
+	updateMailbox = "UPDATE mailbox SET " + setCopy + ", " + setHeader + " WHERE mailbox_id = ?"
+)
+
+// flush writes what is due to the rows of mailboxes.
+func (v *View) flush() error {
+	if v.tx == nil || len(v.tx.due) == 0 {
+		return nil
+	}
+	due := v.tx.due
+	v.tx.due = nil
+	for _, id := range slices.Sorted(maps.Keys(due)) {
+		row := due[id]
+		query, values := updateMailbox, row.copy
+		switch {
+		case row.header == nil:
+			query = updateCopy
+		case row.copy == nil:
+			query = updateHeader
+		}
+		if row.header != nil {
+			values = append(values, headerValues(*row.header)...)
+		}
+		if err := v.usable(); err != nil {
+			return err
+		}
+		n, err := v.c.exec(query, append(values, id)...)
+		if err == nil && n == 0 {
+			err = noMailbox(id)
+		}
+		if err != nil {
+			return v.note(err)
+		}
+	}
+	return nil
 }
 
 // encodeMembers is, for each member in the order of names, the length of its name, its name, and its Join.

@@ -16,7 +16,9 @@ func (tx *Tx) RemoveMailbox(mailboxID int64) error {
 	if n == 0 {
 		return tx.note(noMailbox(mailboxID))
 	}
-	tx.alive, tx.removed = 0, true
+	tx.chill(mailboxID)
+	delete(tx.tx.due, mailboxID)
+	tx.removed = true
 	_, err = tx.exec("INSERT INTO removal (mailbox_id) VALUES (?)", mailboxID)
 	return err
 }

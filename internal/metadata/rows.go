@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"database/sql"
-	"fmt"
 
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
@@ -30,36 +29,36 @@ func (r *rows) one(query string, args []any, dest ...any) (bool, error) {
 }
 
 func (r *rows) Header() (mailbox.Header, error) {
-	m, found, err := kept(r.v, keptKey{r.id, "", ""}, func() (Mailbox, bool, error) { return r.v.MailboxByID(r.id) })
-	switch {
-	case err != nil:
-	case found:
-		r.v.alive = r.id
-	default:
-		err = noMailbox(r.id)
+	k, err := r.v.state(r.id)
+	if err != nil {
+		return mailbox.Header{}, err
 	}
-	return m.Header, err
+	return k.header, nil
 }
 
 const selectFolder = `SELECT folder_id, name, uid_validity, uid_next, highest_seq, special_use, messages, unseen,
 	total_bytes, tombstones, pruned_up_to FROM folder WHERE mailbox_id = ?`
 
 func (r *rows) Folder(id mailbox.ItemID) (mailbox.Folder, bool, error) {
-	return r.folder(selectFolder+" AND folder_id = ?", int64(id))
+	return r.folder(selectFolder+" AND folder_id = ?", int64(id), func(f *mailbox.Folder) bool { return f.ID == id })
 }
 
 func (r *rows) FolderByName(name string) (mailbox.Folder, bool, error) {
-	return r.folder(selectFolder+" AND name = ?", []byte(name))
+	return r.folder(selectFolder+" AND name = ?", []byte(name), func(f *mailbox.Folder) bool { return f.Name == name })
 }
 
-func (r *rows) folder(query string, key any) (f mailbox.Folder, found bool, err error) {
-	args, err := r.with(key)
+func (r *rows) folder(query string, key any, is func(*mailbox.Folder) bool) (f mailbox.Folder, found bool, err error) {
+	k, err := r.v.state(r.id)
 	if err != nil {
 		return f, false, err
 	}
-	return kept(r.v, keptKey{r.id, query, fmt.Sprint(key)}, func() (mailbox.Folder, bool, error) {
-		return first(r.v, query, args, scanFolder)
-	})
+	if f, found = k.folder(is); found {
+		return f, true, nil
+	}
+	if f, found, err = first(r.v, query, []any{r.id, key}, scanFolder); found {
+		k.keep(f)
+	}
+	return f, found, err
 }
 
 func (r *rows) Folders() ([]mailbox.Folder, error) {
@@ -247,13 +246,24 @@ const (
 )
 
 func (r *rows) Delivery(key mailbox.DeliveryKey) (d mailbox.Delivery, found bool, err error) {
-	args, err := r.with(key[:])
+	k, err := r.v.state(r.id)
+	if err == nil {
+		err = r.count(k)
+	}
 	if err != nil {
 		return d, false, err
 	}
+	if k.counted {
+		for _, d := range k.deliveries {
+			if d.Key == key {
+				return d, true, nil
+			}
+		}
+		return d, false, nil
+	}
 	const query = selectDelivery + " AND delivery_key = ?"
 	return kept(r.v, keptKey{r.id, query, string(key[:])}, func() (mailbox.Delivery, bool, error) {
-		return first(r.v, query, args, r.scanDelivery)
+		return first(r.v, query, []any{r.id, key[:]}, r.scanDelivery)
 	})
 }
 
@@ -288,8 +298,17 @@ func (r *rows) scanDelivery(cur *cursor) (d mailbox.Delivery, err error) {
 	return d, nil
 }
 
-func (r *rows) CountDeliveries() (int, error) {
-	var n int
-	_, err := r.one("SELECT count(*) FROM delivery WHERE mailbox_id = ?", nil, &n)
+func (r *rows) CountDeliveries() (n int, err error) {
+	k, err := r.v.state(r.id)
+	if err == nil {
+		err = r.count(k)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if k.counted {
+		return len(k.deliveries), nil
+	}
+	_, err = r.one("SELECT count(*) FROM delivery WHERE mailbox_id = ?", nil, &n)
 	return n, err
 }

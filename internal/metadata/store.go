@@ -42,6 +42,7 @@ type Store struct {
 	gate     *gate                       // nil if the engine needs none
 
 	views viewPool
+	hot   hotRows
 	wal   *checkpointer // nil if the engine needs none
 	sweep chan struct{} // capacity 1: a mailbox was removed
 }

@@ -144,9 +144,9 @@ func (s *Store) once(group []*update) (left []*update, err error, again bool) {
 		return group, err, again
 	}
 	var done []*update // whose functions succeeded
-	removed := false
+	removed, written := false, map[int64]*hot{}
 	for i, u := range group {
-		tx := &Tx{View: View{c: s.writer}}
+		tx := &Tx{View: View{c: s.writer, rows: &s.hot, tx: &txState{group: written}}}
 		o := tx.attempt(u, len(group) == 1)
 		switch {
 		case tx.unsure: // the engine has undone more than this function: nothing of the transaction is left
@@ -162,15 +162,19 @@ func (s *Store) once(group []*update) (left []*update, err error, again bool) {
 		default:
 			done = append(done, u)
 			removed = removed || tx.removed
+			tx.merge()
 		}
 	}
 	if len(done) == 0 {
 		s.rollback(len(group))
 		return nil, nil, false
 	}
-	if committed, err, again := s.end(durability); !committed {
+	committed, err, again := s.end(durability)
+	if !committed {
+		s.hot.forget(written)
 		return done, err, again
 	}
+	s.hot.commit(written)
 	for _, u := range done {
 		u.committed <- nil
 	}
@@ -201,10 +205,13 @@ func (tx *Tx) attempt(u *update, alone bool) outcome {
 	}
 	u.turn <- tx
 	o := <-u.outcome
-	tx.over = true
 	if o.err == nil {
 		o.err = tx.failed // a function cannot shrug off that a statement of its own failed
 	}
+	if o.err == nil {
+		o.err = tx.flush()
+	}
+	tx.over = true
 	if o.err == nil && !alone {
 		_, o.err = tx.c.exec("RELEASE SAVEPOINT one")
 	}

@@ -25,8 +25,10 @@ type View struct {
 	ctx  context.Context // nil inside a Tx: it is not interrupted half way
 	over bool
 
+	rows   *hotRows
+	hot    map[int64]*hot  // what is known of mailboxes in this snapshot
 	kept   map[keptKey]any // what was answered: keptRow
-	alive  int64           // the mailbox that was last found to exist
+	tx     *txState        // inside a Tx
 	failed error           // inside a Tx: the first failure, which undoes the Tx
 }
 
@@ -38,7 +40,7 @@ func (s *Store) View(ctx context.Context, fn func(*View) error) (err error) {
 	if err != nil {
 		return err
 	}
-	v := &View{c: c, ctx: ctx}
+	v := &View{c: c, ctx: ctx, rows: &s.hot}
 	sound := false
 	defer func() {
 		v.over = true
@@ -46,7 +48,9 @@ func (s *Store) View(ctx context.Context, fn func(*View) error) (err error) {
 	}()
 	err = fn(v)
 	_, end := c.exec("COMMIT")
-	sound = end == nil
+	if sound = end == nil; sound {
+		v.publish()
+	}
 	return firstOf(err, end)
 }
 

@@ -13,8 +13,17 @@ import (
 
 // Write writes what a change does to the rows of a mailbox.
 func (tx *Tx) Write(mailboxID int64, d mailbox.Delta) error {
+	k, err := tx.state(mailboxID)
+	if err != nil {
+		return tx.note(err)
+	}
 	if err := tx.saveHeader(mailboxID, d.Header); err != nil {
 		return err
+	}
+	if k = k.after(&d); k == nil {
+		tx.chill(mailboxID)
+	} else {
+		tx.hot[mailboxID] = k
 	}
 	w := writer{tx: tx, id: mailboxID}
 	for _, folder := range d.RemovedFolders {
@@ -36,6 +45,7 @@ func (tx *Tx) LoadRows(mailboxID int64, rows []any) error {
 	if err := tx.exists(mailboxID); err != nil {
 		return tx.note(err)
 	}
+	defer tx.chill(mailboxID)
 	w := writer{tx: tx, id: mailboxID}
 	for len(rows) > 0 && w.err == nil {
 		switch row := rows[0].(type) {

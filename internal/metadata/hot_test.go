@@ -1,0 +1,142 @@
+package metadata_test
+
+import (
+	"errors"
+	"testing"
+
+	"mailreplica/internal/mailbox"
+	"mailreplica/internal/metadata"
+)
+
+// What a store keeps in memory of a mailbox must be what the database would say: in a snapshot, after a change that was undone, and
+// after changes that others of the same transaction made.
+
+// arrive is a delta by which the n-th message arrives.
+func arrive(n int) mailbox.Delta {
+	h := mailbox.EmptyHeader()
+	h.Sequence, h.Messages, h.Digest = mailbox.Sequence(n), uint64(n), mailbox.Digest{Lo: uint64(n)}
+	return mailbox.Delta{
+		Header: h,
+		Folders: map[mailbox.ItemID]*mailbox.Folder{
+			inbox: {ID: inbox, Name: "INBOX", UIDValidity: 1, UIDNext: mailbox.UID(n + 1), Messages: uint32(n)},
+		},
+		Deliveries: map[mailbox.DeliveryKey]*mailbox.Delivery{
+			{byte(n)}:     {Key: mailbox.DeliveryKey{byte(n)}, Sequence: h.Sequence},
+			{byte(n - 1)}: nil,
+		},
+	}
+}
+
+// wantArrived checks that n messages are there, by every question that may be answered from memory.
+func wantArrived(t *testing.T, r mailbox.Reader, n int) {
+	t.Helper()
+	h, err := r.Header()
+	byID, found, err2 := r.Folder(inbox)
+	byName, found2, err3 := r.FolderByName("INBOX")
+	_, known, err4 := r.Delivery(mailbox.DeliveryKey{byte(n)})
+	_, next, err5 := r.Delivery(mailbox.DeliveryKey{byte(n + 1)})
+	_, before, err6 := r.Delivery(mailbox.DeliveryKey{byte(n - 1)})
+	count, err7 := r.CountDeliveries()
+	if err := errors.Join(err, err2, err3, err4, err5, err6, err7); err != nil {
+		t.Fatal(err)
+	}
+	if int(h.Messages) != n || !found || int(byID.Messages) != n || !found2 || byName != byID || !known || next || before || count != 1 {
+		t.Errorf("got header %v, folders %v %t, %v %t, deliveries %t %t %t of %d; want those of %d", h, byID, found, byName, found2,
+			before, known, next, count, n)
+	}
+}
+
+func TestKnownRowsAreThoseOfTheSnapshot(t *testing.T) {
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		id, _ := create(t, s)
+		write := func(n int) {
+			update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, arrive(n)) })
+		}
+		write(1)
+		for n := 2; n < 6; n++ {
+			view(t, s, func(v *metadata.View) error {
+				if n%2 == 0 { // before the other change, or behind it
+					wantArrived(t, v.Rows(id), n-1)
+				} else if _, err := v.Mailboxes(); err != nil {
+					return err
+				}
+				done := make(chan struct{})
+				go func() { defer close(done); write(n) }()
+				<-done
+				wantArrived(t, v.Rows(id), n-1)
+				return nil
+			})
+			view(t, s, func(v *metadata.View) error { wantArrived(t, v.Rows(id), n); return nil })
+		}
+	})
+}
+
+func TestKnownRowsOfAChangeThatWasUndone(t *testing.T) {
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		id, c := create(t, s)
+		update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, arrive(1)) })
+		view(t, s, func(v *metadata.View) error { wantArrived(t, v.Rows(id), 1); return nil })
+		undone := errors.New("undone")
+		for range 2 {
+			err := s.Update(t.Context(), metadata.Lazy, func(tx *metadata.Tx) error {
+				if err := tx.Write(id, arrive(2)); err != nil {
+					return err
+				}
+				wantArrived(t, tx.Rows(id), 2)
+				if err := tx.Write(id, arrive(3)); err != nil {
+					return err
+				}
+				wantArrived(t, tx.Rows(id), 3)
+				return undone
+			})
+			if !errors.Is(err, undone) {
+				t.Fatalf("got %v", err)
+			}
+			view(t, s, func(v *metadata.View) error { wantArrived(t, v.Rows(id), 1); return nil })
+			update(t, s, func(tx *metadata.Tx) error { wantArrived(t, tx.Rows(id), 1); return nil })
+		}
+		// The mailbox's own row is written once, with what both said last.
+		c.Epoch = 7
+		update(t, s, func(tx *metadata.Tx) error {
+			err := errors.Join(tx.Write(id, arrive(2)), tx.SaveCopy(id, c), tx.Write(id, arrive(3)))
+			row, _, err2 := tx.MailboxByID(id)
+			if row.Copy.Epoch != 7 || row.Header.Sequence != 3 {
+				t.Errorf("inside: %+v", row)
+			}
+			c.Epoch = 8
+			return errors.Join(err, err2, tx.SaveCopy(id, c))
+		})
+		view(t, s, func(v *metadata.View) error {
+			row, _, err := v.MailboxByID(id)
+			if row.Copy.Epoch != 8 || row.Header.Sequence != 3 {
+				t.Errorf("%+v", row)
+			}
+			wantArrived(t, v.Rows(id), 3)
+			return err
+		})
+	})
+}
+
+// Rows that are loaded, not changed, keep the header's sequence: nothing is known of them.
+func TestKnownRowsOfAMailboxThatIsLoaded(t *testing.T) {
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		id, _ := create(t, s)
+		for messages := uint32(1); messages < 4; messages++ {
+			f := mailbox.Folder{ID: inbox, Name: "INBOX", UIDValidity: 1, UIDNext: 9, Messages: messages}
+			h := mailbox.EmptyHeader()
+			h.Sequence = 5
+			update(t, s, func(tx *metadata.Tx) error { return tx.LoadRows(id, []any{f, h}) })
+			got := func(v *metadata.View) error {
+				have, _, err := v.Rows(id).Folder(inbox)
+				if have != f {
+					t.Errorf("got %v, want %v", have, f)
+				}
+				return err
+			}
+			update(t, s, func(tx *metadata.Tx) error { return got(&tx.View) })
+		}
+	})
+}
