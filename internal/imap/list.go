@@ -60,11 +60,19 @@ func (t *tree) sort() {
 	slices.SortFunc(t.names, func(a, b *listed) int { return strings.Compare(a.name, b.name) })
 }
 
-// match gives the names that fit any of the patterns, sorted.
-func match(names []*listed, reference string, patterns []string) []*listed {
-	return slices.DeleteFunc(slices.Clone(names), func(e *listed) bool {
-		return !matchesAny(e.name, reference, patterns)
-	})
+// match gives the names that fit any of the patterns, sorted. Many long names against long patterns take their time, so it ends with
+// the session.
+func (s *session) match(names []*listed, reference string, patterns []string) ([]*listed, error) {
+	var fit []*listed
+	for _, e := range names {
+		if err := s.mayGoOn(); err != nil {
+			return nil, err
+		}
+		if matchesAny(e.name, reference, patterns) {
+			fit = append(fit, e)
+		}
+	}
+	return fit, nil
 }
 
 func matchesAny(name, reference string, patterns []string) bool {
@@ -97,7 +105,11 @@ func (s *session) list(c *wire.Command) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	for _, e := range selectListed(newTree(folders, subscriptions), args) {
+	chosen, err := s.selectListed(newTree(folders, subscriptions), args)
+	if err != nil {
+		return outcome{}, err
+	}
+	for _, e := range chosen {
 		s.writeListed(e, args)
 		if e.folder == nil || len(args.Return.Status) == 0 {
 			continue
@@ -112,7 +124,7 @@ func (s *session) list(c *wire.Command) (outcome, error) {
 }
 
 // selectListed finds the names that fit the patterns and the selection options.
-func selectListed(t *tree, args *wire.List) []*listed {
+func (s *session) selectListed(t *tree, args *wire.List) ([]*listed, error) {
 	chosen := func(e *listed) bool {
 		switch {
 		case args.Select.Subscribed && !e.subscribed, args.Select.SpecialUse && (e.folder == nil || e.folder.SpecialUse == ""):
@@ -120,12 +132,16 @@ func selectListed(t *tree, args *wire.List) []*listed {
 		}
 		return e.folder != nil || e.children || args.Select.Subscribed // a mere subscription is told only where they are asked for
 	}
-	if args.Select.RecursiveMatch {
-		t.markParents(func(e *listed) bool { return chosen(e) && !matchesAny(e.name, args.Reference, args.Patterns) })
+	fit, err := s.match(t.names, args.Reference, args.Patterns)
+	if err == nil && args.Select.RecursiveMatch {
+		told := make(map[*listed]bool, len(fit))
+		for _, e := range fit {
+			told[e] = true
+		}
+		t.markParents(func(e *listed) bool { return chosen(e) && !told[e] })
+		fit, err = s.match(t.names, args.Reference, args.Patterns) // there are more names now
 	}
-	return slices.DeleteFunc(match(t.names, args.Reference, args.Patterns), func(e *listed) bool {
-		return !chosen(e) && !e.childSubscribed
-	})
+	return slices.DeleteFunc(fit, func(e *listed) bool { return !chosen(e) && !e.childSubscribed }), err
 }
 
 // markParents finds the names above those that the selection options choose but the patterns leave out (RFC 5258
@@ -189,8 +205,16 @@ func (s *session) lsub(c *wire.Command) (outcome, error) {
 	}
 	t := newTree(nil, subscriptions)
 	patterns := []string{args.Pattern}
+	fit, err := s.match(t.names, args.Reference, patterns)
+	if err != nil {
+		return outcome{}, err
+	}
+	told := make(map[string]bool, len(fit))
+	for _, e := range fit {
+		told[e.name] = true
+	}
 	for _, name := range subscriptions {
-		if matchesAny(name, args.Reference, patterns) {
+		if told[name] {
 			continue
 		}
 		for parent := mailbox.ParentName(name); parent != ""; parent = mailbox.ParentName(parent) {
@@ -198,7 +222,10 @@ func (s *session) lsub(c *wire.Command) (outcome, error) {
 		}
 	}
 	t.sort()
-	for _, e := range match(t.names, args.Reference, patterns) {
+	if fit, err = s.match(t.names, args.Reference, patterns); err != nil { // there are more names now
+		return outcome{}, err
+	}
+	for _, e := range fit {
 		attributes := []string{}
 		if !e.subscribed {
 			attributes = []string{`\Noselect`}
