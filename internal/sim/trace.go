@@ -9,20 +9,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mailreplica/internal/sim/check"
 )
 
 // traceLinesMax bounds what is kept of a run.
 const traceLinesMax = 200_000
-
-// alarms are lines of a mailstore's log that no fault explains: each is a broken promise.
-var alarms = []string{
-	"a copy has diverged and will be made anew",
-	"a copy has missed records of the event log",
-	"the event log does not hold this mailstore's position",
-	"an account's rows are not at the head of its copy",
-	"a record of the event log cannot be read",
-	"a change panicked",
-}
 
 // trace keeps what happened, with virtual times.
 type trace struct {
@@ -56,7 +48,7 @@ func (t *trace) expect(lines ...string) {
 }
 
 func (t *trace) look(who, line string) {
-	for _, a := range alarms {
+	for _, a := range check.Alarms {
 		if !strings.Contains(line, a) {
 			continue
 		}

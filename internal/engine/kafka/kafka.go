@@ -33,11 +33,12 @@ const (
 
 // Options say where a cluster lives, and how clients come in.
 type Options struct {
-	Folder   string            // holds data, settings, certificates and logs; made if it is missing, kept by Close
-	Brokers  int               // default 3
-	TLS      bool              // clients come over TLS; the brokers' certificates are of an authority made for it
-	SCRAM    bool              // clients say who they are, with SCRAM-SHA-512 or SCRAM-SHA-256
-	Settings map[string]string // of every broker, by the names of server.properties, over those of the package
+	Folder   string                               // holds data, settings, certificates and logs; made if it is missing, kept by Close
+	Brokers  int                                  // default 3
+	TLS      bool                                 // clients come over TLS; the brokers' certificates are of an authority made for it
+	SCRAM    bool                                 // clients say who they are, with SCRAM-SHA-512 or SCRAM-SHA-256
+	Way      func(address string) (string, error) // optional: another address by which clients come to that of a broker
+	Settings map[string]string                    // of every broker, by the names of server.properties, over those of the package
 }
 
 // Cluster is a number of brokers, of which some may be killed or paused. Brokers are counted from 0. Its methods may be called
@@ -55,6 +56,7 @@ type broker struct {
 	index  int
 	folder string
 	ports  ports
+	told   string // where clients are told to come
 
 	mu      sync.Mutex
 	process *engine.Process // nil when none runs
@@ -140,7 +142,7 @@ func (c *Cluster) PID(i int) int {
 func (c *Cluster) Addrs() []string {
 	var all []string
 	for _, b := range c.brokers {
-		all = append(all, b.address())
+		all = append(all, b.told)
 	}
 	return all
 }

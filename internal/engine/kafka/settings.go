@@ -30,6 +30,12 @@ func (c *Cluster) prepare() error {
 	for i := range c.options.Brokers {
 		b := &broker{index: i, folder: filepath.Join(c.options.Folder, "broker-"+strconv.Itoa(i)),
 			ports: ports{client: free[3*i], internal: free[3*i+1], controller: free[3*i+2]}}
+		b.told = b.address()
+		if c.options.Way != nil {
+			if b.told, err = c.options.Way(b.address()); err != nil {
+				return fault.Wrap(fault.Invalid, err, "there is no other way to a broker of Kafka")
+			}
+		}
 		if err := os.MkdirAll(b.folder, 0o700); err != nil {
 			return fault.Wrap(fault.Invalid, err, "the folder of Kafka cannot be made")
 		}
@@ -91,7 +97,7 @@ func (c *Cluster) settings(b *broker) map[string]string {
 		"controller.quorum.voters": strings.Join(voters, ","),
 		"listeners": fmt.Sprintf("%s://%s,%s://%s,%s://%s", clientListener, loopback(b.ports.client),
 			internalListener, loopback(b.ports.internal), controllerListener, loopback(b.ports.controller)),
-		"advertised.listeners": fmt.Sprintf("%s://%s,%s://%s", clientListener, loopback(b.ports.client),
+		"advertised.listeners": fmt.Sprintf("%s://%s,%s://%s", clientListener, b.told,
 			internalListener, loopback(b.ports.internal)),
 		"listener.security.protocol.map": fmt.Sprintf("%s:%s,%s:PLAINTEXT,%s:PLAINTEXT", clientListener, c.protocol(),
 			internalListener, controllerListener),
