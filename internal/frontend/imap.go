@@ -33,7 +33,10 @@ type IMAPConfig struct {
 }
 
 // IMAP is the backend of the IMAP server.
-type IMAP struct{ config IMAPConfig }
+type IMAP struct {
+	config IMAPConfig
+	passed *passed
+}
 
 var _ imap.Backend = (*IMAP)(nil)
 
@@ -42,7 +45,10 @@ func NewIMAP(c IMAPConfig) *IMAP {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: homeDialWait}).DialContext
 	}
-	return &IMAP{config: c}
+	follower := c.Router.config.Follower
+	b := &IMAP{config: c, passed: &passed{copy: follower.Copy(), sessions: map[account.ID]map[*passedSession]struct{}{}}}
+	follower.Subscribe(b.passed.changed) // as long as both live
+	return b
 }
 
 // Login implements imap.Backend.
@@ -172,7 +178,7 @@ func (b *IMAP) connect(ctx context.Context, route Route, remote net.Addr) (net.C
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return logged, nil
+	return b.passed.add(logged, route), nil
 }
 
 // text is an address in words; remote may be nil.
@@ -184,7 +190,7 @@ func text(remote net.Addr) string {
 }
 
 // handOver logs in to the home for the account.
-func (b *IMAP) handOver(ctx context.Context, conn net.Conn, home, name string, remote net.Addr) (net.Conn, error) {
+func (b *IMAP) handOver(ctx context.Context, conn net.Conn, home, name string, remote net.Addr) (*imap.HomeConn, error) {
 	if b.config.TLS != nil {
 		secure, err := startTLS(ctx, conn, b.config.TLS, home)
 		if err != nil {
@@ -192,11 +198,7 @@ func (b *IMAP) handOver(ctx context.Context, conn net.Conn, home, name string, r
 		}
 		conn = secure
 	}
-	logged, err := imap.ProxyLogin(ctx, conn, b.config.Token, name, text(remote))
-	if err != nil {
-		return nil, err
-	}
-	return logged, nil
+	return imap.ProxyLogin(ctx, conn, b.config.Token, name, text(remote))
 }
 
 // ProxyAuth is imap.Config's ProxyAuth: it takes a session that another mailstore has authenticated. An account whose home

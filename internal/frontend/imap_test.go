@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,6 +232,81 @@ func TestProxyHomeMoved(t *testing.T) {
 	p.move(id, 2, 0)
 	if _, err := p.proxied(1, "user@example.com"); err != nil {
 		t.Errorf("the home died and another took over: %v", err)
+	}
+}
+
+// hushed is a connection on which nothing comes any more once it is quiet, as from a process that stands still.
+type hushed struct {
+	net.Conn
+	quiet  *atomic.Bool
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (h *hushed) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	if !h.quiet.Load() {
+		return n, err
+	}
+	<-h.closed
+	return 0, net.ErrClosed
+}
+
+func (h *hushed) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return h.Conn.Close()
+}
+
+// TestProxyHomeIsSilent: a home that stands still does not tell its sessions that the account has moved. Where they came in they are
+// ended, so that clients do not wait for it for ever; those of other accounts go on.
+func TestProxyHomeIsSilent(t *testing.T) {
+	p := newPlatform(t, 3)
+	id := p.account(1, "user@example.com")
+	p.account(1, "other@example.com")
+	p.poll()
+	var quiet atomic.Bool
+	backend := frontend.NewIMAP(frontend.IMAPConfig{Router: p.hosts[0].router, Token: token, Throttle: credential.NewThrottle(credential.ThrottleConfig{}),
+		Verifier: credential.NewVerifier(credential.VerifierConfig{}),
+		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return &hushed{Conn: conn, quiet: &quiet, closed: make(chan struct{})}, err
+		}})
+	var conns []net.Conn
+	for _, user := range []string{"user@example.com", "other@example.com"} {
+		login, err := backend.Login(t.Context(), user, password, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := login.Proxy(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	quiet.Store(true)
+	p.move(id, 1, 2)
+	if err := p.hosts[0].follower.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	for _, conn := range conns {
+		go func() {
+			_, err := conn.Read(make([]byte, 1))
+			ended <- err
+			_ = conn.Close()
+		}()
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the session with the old home: got %v, want it closed", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("nobody ends the session with the old home")
+	}
+	if _, err := conns[1].Write([]byte("x NOOP\r\n")); err != nil {
+		t.Errorf("the session of another account: %v", err)
 	}
 }
 
