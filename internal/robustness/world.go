@@ -135,8 +135,8 @@ func (w *World) Do(ctx context.Context, step scenario.Step) error {
 		return w.Cluster.Withdraw(ctx, m, w.names())
 	case scenario.Pause, scenario.Resume:
 		return w.Cluster.Pause(ctx, w.names(), step.Do == scenario.Pause)
-	case scenario.Freeze, scenario.Cut, scenario.Silence:
-		w.Traffic.Excuse(true)
+	case scenario.Freeze:
+		w.Traffic.Still(m != nil)
 	}
 	return w.Cluster.Do(ctx, step)
 }
@@ -152,7 +152,7 @@ func (w *World) Settle(ctx context.Context) error {
 	release := w.Traffic.Hold()
 	defer release()
 	held()
-	w.Traffic.Excuse(false)
+	w.Traffic.Still(false)
 	defer w.timed("judged")()
 	if err := w.Cluster.Settled(ctx, w.names()); err != nil {
 		return err

@@ -53,8 +53,8 @@ func (c *client) leave() {
 
 func (c *client) step(ctx context.Context) {
 	if c.session == nil {
-		begun, excused := time.Now(), c.traffic.excused.Load() > 0
-		session, err := Login(one(c.random, c.traffic.options.IMAP), c.account)
+		begun, excused := time.Now(), c.traffic.still.Load() > 0
+		session, err := login(c.traffic, one(c.random, c.traffic.options.IMAP), c.account)
 		c.traffic.long(excused, begun, "LOGIN")
 		if _, odd := outcome(err); odd {
 			c.traffic.Record.Problem("LOGIN is answered %v", err)
@@ -81,7 +81,7 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 func (c *client) look() {
-	begun, excused := time.Now(), c.traffic.excused.Load() > 0
+	begun, excused := time.Now(), c.traffic.still.Load() > 0
 	v, err := c.session.Look(false)
 	c.traffic.long(excused, begun, "a look")
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *client) change() {
 // attempt does something that changes the mailbox, and records what became of it.
 func (c *client) attempt(o *check.Op, do func(*check.Op) error) {
 	o.Account, o.Client, o.Timed, o.Begun = c.account.ID, c.number, true, time.Now()
-	excused := c.traffic.excused.Load() > 0
+	excused := c.traffic.still.Load() > 0
 	err := c.session.within(func() error { return do(o) })
 	o.Ended = time.Now()
 	c.traffic.long(excused, o.Begun, o.Kind)

@@ -38,7 +38,7 @@ func (s *sender) deliver(ctx context.Context, mail int) {
 		if s.attempt(mail) {
 			return
 		}
-		if time.Now().After(end) && s.traffic.excused.Load() == 0 {
+		if time.Now().After(end) && s.traffic.still.Load() == 0 {
 			s.traffic.Record.Problem("mail %d to %s is not accepted within %s", mail, s.account.Name, operationMax+finishMax)
 			return
 		}
@@ -53,10 +53,10 @@ func (s *sender) attempt(mail int) (done bool) {
 	o := &check.Op{
 		Account: s.account.ID, Client: s.number, Kind: fmt.Sprintf("delivers %d", mail), Begun: time.Now(), Timed: true, Delivery: mail,
 	}
-	excused := s.traffic.excused.Load() > 0
-	hurry := time.AfterFunc(operationMax, func() { _ = s.conn.Close() })
+	excused := s.traffic.still.Load() > 0
+	stop := s.traffic.hurry(s.conn)
 	sent, err := s.transfer(mail)
-	hurry.Stop()
+	stop()
 	o.Ended = time.Now()
 	s.traffic.long(excused, o.Begun, o.Kind)
 	if err == nil {
@@ -79,8 +79,7 @@ func (s *sender) dial() (err error) {
 	if s.conn, err = net.DialTimeout("tcp", one(s.random, s.traffic.options.LMTP), dialWait); err != nil {
 		return err
 	}
-	hurry := time.AfterFunc(operationMax, func() { _ = s.conn.Close() })
-	defer hurry.Stop()
+	defer s.traffic.hurry(s.conn)()
 	s.client = smtp.NewClientLMTP(s.conn)
 	if err := s.client.Hello("mta.example.net"); err != nil {
 		s.leave()

@@ -19,7 +19,8 @@ import (
 // Session is an IMAP session: go-imap's client, with a bound on every command.
 type Session struct {
 	*imapclient.Client
-	conn net.Conn
+	conn    net.Conn
+	traffic *Traffic // nil: of nobody at work
 }
 
 // unhurried keeps the client's own time-outs out: the bound is ours.
@@ -32,12 +33,14 @@ func (unhurried) SetReadDeadline(time.Time) error { return nil }
 func (unhurried) SetWriteDeadline(time.Time) error { return nil }
 
 // Login begins a session.
-func Login(address string, a Account) (*Session, error) {
+func Login(address string, a Account) (*Session, error) { return login(nil, address, a) }
+
+func login(t *Traffic, address string, a Account) (*Session, error) {
 	conn, err := net.DialTimeout("tcp", address, dialWait)
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{imapclient.New(unhurried{conn}, nil), conn}
+	s := &Session{imapclient.New(unhurried{conn}, nil), conn, t}
 	err = s.within(func() error { return s.Client.Login(a.Name, a.Password).Wait() })
 	if err != nil {
 		s.Leave()
@@ -51,8 +54,7 @@ func (s *Session) Leave() { _ = s.Client.Close() }
 
 // within breaks the connection if something takes longer than it may.
 func (s *Session) within(do func() error) error {
-	hurry := time.AfterFunc(operationMax, func() { _ = s.conn.Close() })
-	defer hurry.Stop()
+	defer s.traffic.hurry(s.conn)()
 	return do()
 }
 

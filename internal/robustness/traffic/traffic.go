@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 const (
 	dialWait     = 2 * time.Second
+	patience     = 5 * time.Second        // with a process that stands still: people do not wait for it
 	operationMax = 45 * time.Second       // longer than any of the product's waits; whoever waits longer gives up
 	againEvery   = 100 * time.Millisecond // after what did not succeed
 	finishMax    = 2 * time.Minute        // for a mail to be accepted when all is whole
@@ -47,7 +49,7 @@ type Traffic struct {
 	Record *model.Record
 
 	options Options
-	excused atomic.Int64 // more than 0: a process stands still, so that no answer need come
+	still   atomic.Int64 // more than 0: a process stands still, so that no answer need come
 	mails   atomic.Int64
 	names   atomic.Int64
 	held    sync.RWMutex // whoever works holds it for reading
@@ -79,12 +81,12 @@ func (o Options) of(parts ...any) *rand.Rand {
 	return rand.New(rand.NewPCG(o.Seed, h.Sum64()))
 }
 
-// Excuse says that a process stands still from now on, or no longer: what waits for it may wait for long.
-func (t *Traffic) Excuse(still bool) {
+// Still says that a process stands still, or that none does any longer.
+func (t *Traffic) Still(still bool) {
 	if still {
-		t.excused.Add(1)
+		t.still.Add(1)
 	} else {
-		t.excused.Store(0)
+		t.still.Store(0)
 	}
 }
 
@@ -114,9 +116,34 @@ func (t *Traffic) pause(ctx context.Context, random *rand.Rand) bool {
 
 // long notes an operation that took longer than it may, but for what a process that stands still explains.
 func (t *Traffic) long(excused bool, begun time.Time, what string) {
-	if took := time.Since(begun); took >= operationMax-time.Second && !excused && t.excused.Load() == 0 {
+	if took := time.Since(begun); took >= operationMax-time.Second && !excused && t.still.Load() == 0 {
 		t.Record.Problem("%s: no answer within %s", what, took)
 	}
+}
+
+// hurry breaks a connection off if something takes longer than it may, until it is stopped.
+func (t *Traffic) hurry(conn net.Conn) (stop func()) {
+	if t == nil {
+		timer := time.AfterFunc(operationMax, func() { _ = conn.Close() })
+		return func() { timer.Stop() }
+	}
+	ended := make(chan struct{})
+	go func() {
+		look := time.NewTicker(patience / 5)
+		defer look.Stop()
+		for begun := time.Now(); ; {
+			select {
+			case <-ended:
+				return
+			case <-look.C:
+			}
+			if took := time.Since(begun); took > operationMax || took > patience && t.still.Load() > 0 {
+				_ = conn.Close()
+				return
+			}
+		}
+	}()
+	return func() { close(ended) }
 }
 
 func one(random *rand.Rand, of []string) string { return of[random.IntN(len(of))] }
