@@ -51,6 +51,9 @@ func parseBroker(entry string) (string, error) {
 		return "", err
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
+		if !isZone(addr.Zone()) {
+			return "", fault.New(fault.Invalid, "broker %q: %q is no zone of an address", entry, addr.Zone())
+		}
 		host = addr.String()
 	} else if !isHostName(host) {
 		return "", fault.New(fault.Invalid, "broker %q: %q is no host name and no address", entry, host)
@@ -94,6 +97,13 @@ func parsePort(entry, text string) (int, error) {
 		return 0, fault.New(fault.Invalid, "broker %q: %q is no port (1 to 65535)", entry, text)
 	}
 	return int(port), nil
+}
+
+const zoneCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
+// isZone reports whether a text can be the zone of an IPv6 address, the name of an interface; most have none.
+func isZone(zone string) bool {
+	return len(zone) <= 15 && strings.Trim(zone, zoneCharacters) == ""
 }
 
 // isHostName is RFC 1123 section 2.1, with the underscore that private zones use. A name whose last label is all
