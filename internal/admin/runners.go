@@ -16,7 +16,7 @@ func (a *Admin) runSetDestination(ctx context.Context, task *operation.Task) err
 	if err := task.Parameters(&p); err != nil {
 		return err
 	}
-	w := waiter{a: a, task: task, patient: true}
+	w := waiter{a: a, task: task, patient: true, blind: len(p.Unasked) == 0}
 	asked := map[account.ID]bool{}
 	w.judge = func(ctx context.Context, one waited) verdict {
 		wish, known := a.copy.Account(one.id)

@@ -30,6 +30,7 @@ type waiter struct {
 	a       *Admin
 	task    *operation.Task
 	patient bool // initialisation may take its time: an item fails only if it cannot come to be
+	blind   bool // judge looks at the directory alone: the homes need not say how their copies are
 	judge   func(ctx context.Context, w waited) verdict
 	asked   map[string]telling       // the last answers
 	since   map[string]time.Time     // by mailstore, since when it or its log does not answer
@@ -45,11 +46,12 @@ func (w *waiter) run(ctx context.Context) error {
 	w.since, w.unfit = make(map[string]time.Time), make(map[account.ID]time.Time)
 	ticker := time.NewTicker(w.a.Pace.Look)
 	defer ticker.Stop()
-	var asked time.Time
+	var next time.Time
 	for {
-		if time.Since(asked) >= w.a.Pace.Ask {
+		if begun := time.Now(); !begun.Before(next) {
 			w.ask(ctx, pending)
-			asked = time.Now()
+			// Of many accounts much is told: most of the time is left for what they wait for.
+			next = begun.Add(max(w.a.Pace.Ask, askShare*time.Since(begun)))
 		}
 		left := pending[:0]
 		for _, one := range pending {
@@ -86,6 +88,9 @@ func (w *waiter) pending() ([]waited, error) {
 	return all, nil
 }
 
+// askShare is one in how much of the time is spent on asking.
+const askShare = 10
+
 // ask nudges the homes of the accounts that are waited for, asks how their copies are, and notes who does not answer.
 func (w *waiter) ask(ctx context.Context, pending []waited) {
 	wanted := make(map[string][]account.ID)
@@ -105,6 +110,9 @@ func (w *waiter) ask(ctx context.Context, pending []waited) {
 		})
 	}
 	nudges.Wait()
+	if w.blind && w.patient {
+		return
+	}
 	w.asked = tellings(w.a.ask(ctx, wanted))
 	for fqdn := range wanted {
 		status, answers := w.asked[fqdn]

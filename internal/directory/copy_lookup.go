@@ -105,7 +105,16 @@ func (c *Copy) Config(name string) (string, bool) {
 
 // Volumes gives a mailstore's volumes, by name.
 func (c *Copy) Volumes(mailstore string) []Volume {
-	return slices.DeleteFunc(c.AllVolumes(), func(v Volume) bool { return v.Mailstore != mailstore })
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var all []Volume
+	for key, v := range c.index.volumes {
+		if key.mailstore == mailstore {
+			all = append(all, v)
+		}
+	}
+	slices.SortFunc(all, func(a, b Volume) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // AllVolumes gives every volume of every mailstore, by mailstore and name.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"mailreplica/internal/account"
@@ -36,7 +37,7 @@ func (d *Directory) SetHome(ctx context.Context, id account.ID, mailHost string,
 	return d.setHome(ctx, NewHome{ID: id, MailHost: mailHost, Epoch: epoch, Replicas: always(replicas)}, isLater)
 }
 
-// SetHomes is SetHome for many accounts, in few transactions. Accounts that are gone are left out.
+// SetHomes is SetHome for many accounts, each once, in few transactions. Accounts that are gone are left out.
 func (d *Directory) SetHomes(ctx context.Context, homes []NewHome) error {
 	var mu sync.Mutex
 	var failed error
@@ -68,6 +69,9 @@ func always(replicas []Replica) func(string, []Replica) []Replica {
 }
 
 func (d *Directory) setHome(ctx context.Context, h NewHome, may func(stored, reported uint64) bool) (changed bool, err error) {
+	if h.Epoch == 0 {
+		return false, fault.New(fault.Internal, "a home of epoch 0")
+	}
 	err = d.store.write(ctx, func(t *tx) (err error) {
 		changed, err = t.setHome(h, may)
 		return err
@@ -75,20 +79,44 @@ func (d *Directory) setHome(ctx context.Context, h NewHome, may func(stored, rep
 	return changed && err == nil, err
 }
 
+// setHomes reads what is stored of all accounts before it writes anything.
 func (t *tx) setHomes(homes []NewHome) error {
+	ids := make([]any, len(homes))
+	for i := range homes {
+		ids[i] = homes[i].ID[:]
+	}
+	in := " IN (?" + strings.Repeat(", ?", len(ids)-1) + ")"
+	accounts, err := rows(&t.query, scanAccount, "SELECT "+accountColumns+" FROM accounts WHERE id"+in, ids...)
+	if err != nil {
+		return err
+	}
+	replicas, err := rows(&t.query, scanReplica,
+		"SELECT "+replicaColumns+" FROM replicas WHERE account_id"+in+" ORDER BY priority, mailstore", ids...)
+	if err != nil {
+		return err
+	}
+	known, stored := map[account.ID]Account{}, map[account.ID][]Replica{}
+	for _, a := range accounts {
+		known[a.ID] = a
+	}
+	for _, r := range replicas {
+		stored[r.AccountID] = append(stored[r.AccountID], r)
+	}
 	for _, h := range homes {
-		if _, err := t.setHome(h, isLater); err != nil && !fault.Is(err, fault.NotFound) {
+		a, is := known[h.ID]
+		if !is || !isLater(a.Epoch, h.Epoch) {
+			continue
+		}
+		if err := t.putHome(a, h, stored[h.ID]); err != nil {
 			return err
 		}
+		delete(known, h.ID) // what was read of it is past: the same account once more waits for the next report
 	}
 	return nil
 }
 
 // setHome writes a new home if its epoch may follow the stored one.
 func (t *tx) setHome(h NewHome, may func(stored, reported uint64) bool) (changed bool, err error) {
-	if h.Epoch == 0 {
-		return false, fault.New(fault.Internal, "a home of epoch 0")
-	}
 	a, err := t.mustKnowAccount(h.ID)
 	if err != nil || !may(a.Epoch, h.Epoch) {
 		return false, err
@@ -97,18 +125,23 @@ func (t *tx) setHome(h NewHome, may func(stored, reported uint64) bool) (changed
 	if err != nil {
 		return false, err
 	}
+	return true, t.putHome(a, h, stored)
+}
+
+// putHome writes a new home of an account.
+func (t *tx) putHome(a Account, h NewHome, stored []Replica) (err error) {
 	replicas := h.Replicas(a.MailHost, stored)
-	if len(replicas) > ReplicasMax {
-		return false, fault.New(fault.Internal, "a home with %d replicas", len(replicas))
+	if h.Epoch == 0 || len(replicas) > ReplicasMax {
+		return fault.New(fault.Internal, "a home of epoch %d with %d replicas", h.Epoch, len(replicas))
 	}
 	a.MailHost, a.Epoch, a.Paused = h.MailHost, h.Epoch, a.Paused && !h.AfterLoss
 	if a.Version, err = t.next(); err != nil {
-		return false, err
+		return err
 	}
 	if err := t.putAccount(a); err != nil {
-		return false, err
+		return err
 	}
-	return true, t.moveReplicas(a, stored, replicas)
+	return t.moveReplicas(a, stored, replicas)
 }
 
 func (t *tx) moveReplicas(a Account, stored, replicas []Replica) error {

@@ -48,6 +48,37 @@ func (v *View) Mailbox(id account.ID) (Mailbox, bool, error) {
 	return v.mailbox(" WHERE account_id = ?", id[:])
 }
 
+// mailboxesTogether is how many mailboxes one statement looks up.
+const mailboxesTogether = 64
+
+// MailboxesOf are the mailboxes of accounts, in no order; accounts that have none here are left out.
+func (v *View) MailboxesOf(ids []account.ID) ([]Mailbox, error) {
+	if len(ids) == 1 {
+		m, found, err := v.Mailbox(ids[0])
+		if err != nil || !found {
+			return nil, err
+		}
+		return []Mailbox{m}, nil
+	}
+	const query = selectMailbox + " WHERE account_id IN (?"
+	all := make([]Mailbox, 0, len(ids))
+	for part := range slices.Chunk(ids, mailboxesTogether) {
+		keys := make([]any, mailboxesTogether) // always as many, so that the statement is the same
+		for i := range keys {
+			keys[i] = part[min(i, len(part)-1)][:]
+		}
+		err := v.each(query+strings.Repeat(", ?", mailboxesTogether-1)+")", keys, func(cur *cursor) (bool, error) {
+			m, err := scanMailbox(cur.scan)
+			all = append(all, m)
+			return true, err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // MailboxByID is the mailbox with an id.
 func (v *View) MailboxByID(id int64) (Mailbox, bool, error) {
 	return v.mailbox(" WHERE mailbox_id = ?", id)

@@ -1,6 +1,7 @@
 package metadata_test
 
 import (
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -313,4 +314,46 @@ func testChangedSince(t *testing.T, p place) {
 		}
 		return nil
 	})
+}
+
+// TestMailboxesOf looks mailboxes up together, as many as a statement takes and more, with one account that has none here.
+func TestMailboxesOf(t *testing.T) { onEach(t, testMailboxesOf) }
+
+func testMailboxesOf(t *testing.T, p place) {
+	s := p.open(t)
+	accounts := make([]account.ID, 66)
+	wanted := map[account.ID]int64{}
+	update(t, s, func(tx *metadata.Tx) error {
+		clear(wanted)
+		for i := range accounts {
+			accounts[i] = account.NewID()
+			if i == 7 {
+				continue
+			}
+			id, err := tx.CreateMailbox(protocol.NewLocal(accounts[i], "mbox1.example.com"))
+			if err != nil {
+				return err
+			}
+			wanted[accounts[i]] = id
+		}
+		return nil
+	})
+	for _, n := range []int{0, 1, 2, 8, 64, 65, 66} {
+		view(t, s, func(v *metadata.View) error {
+			found, err := v.MailboxesOf(accounts[:n])
+			got := map[account.ID]int64{}
+			for _, m := range found {
+				got[m.Copy.Account] = m.ID
+			}
+			part := map[account.ID]int64{}
+			for _, a := range accounts[:n] {
+				if id, has := wanted[a]; has {
+					part[a] = id
+				}
+			}
+			want(t, fmt.Sprint("the mailboxes of ", n), got, part, err)
+			want(t, fmt.Sprint("the number of mailboxes of ", n), len(found), len(part), nil)
+			return nil
+		})
+	}
 }

@@ -23,16 +23,11 @@ type peerService struct{ n *Node }
 func (s peerService) Status(ctx context.Context, ids []account.ID) (peer.Status, error) {
 	status := peer.Status{Mailstore: s.n.config.FQDN, Services: s.n.serviceStatus(), LogReachable: s.n.logReachable()}
 	err := s.n.store.View(ctx, func(v *metadata.View) error {
-		for _, id := range ids {
-			row, ok, err := v.Mailbox(id)
-			if err != nil {
-				return err
-			}
-			if ok {
-				status.Copies = append(status.Copies, copyStatus(row))
-			}
+		rows, err := v.MailboxesOf(ids)
+		for _, row := range rows {
+			status.Copies = append(status.Copies, copyStatus(row))
 		}
-		return nil
+		return err
 	})
 	return status, err
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -204,11 +205,11 @@ func (d *driver) startProfiles(ctx context.Context, phase string) (stop func()) 
 	if d.options.profile == "" {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	var over atomic.Bool
 	var running sync.WaitGroup
 	for i := 1; i <= d.cluster.Mailstores; i++ {
 		running.Go(func() {
-			for part := 0; ctx.Err() == nil; part++ { // a profile ends with its seconds, and with the process
+			for part := 0; ctx.Err() == nil && !over.Load(); part++ { // a profile ends with its seconds, and with the process
 				name := filepath.Join(d.options.profile, fmt.Sprintf("%s-%s-%d.pprof", phase, mailstore(i), part))
 				if err := d.profile(ctx, i, name); err != nil {
 					time.Sleep(100 * time.Millisecond)
@@ -217,12 +218,12 @@ func (d *driver) startProfiles(ctx context.Context, phase string) (stop func()) 
 		})
 	}
 	return func() {
-		cancel()
+		over.Store(true)
 		running.Wait()
 	}
 }
 
-// profileSeconds is how long a profile lasts; what a phase leaves of the last one is lost.
+// profileSeconds is how long a profile lasts.
 const profileSeconds = "3"
 
 func (d *driver) profile(ctx context.Context, i int, path string) error {
