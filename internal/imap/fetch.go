@@ -17,6 +17,7 @@ type fetchPlan struct {
 	parts    bool     // the structures in them, beside the envelopes
 	bodies   bool     // blobs are needed
 	seen     bool     // \Seen is set
+	decoder  message.Decoder
 }
 
 func (s *session) planFetch(args *wire.Fetch) (*fetchPlan, error) {
@@ -148,10 +149,9 @@ func (s *session) writeTargets(plan *fetchPlan, targets []target) error {
 func (p *fetchPlan) decode(text []byte) (*message.Summary, error) {
 	switch {
 	case p.parts:
-		return message.Decode(text)
+		return p.decoder.Decode(text)
 	case p.contents:
-		envelope, size, err := message.DecodeEnvelope(text)
-		return &message.Summary{Envelope: envelope, Size: size}, err
+		return p.decoder.Envelope(text)
 	}
 	return nil, nil
 }

@@ -2,7 +2,6 @@ package imap
 
 import (
 	"iter"
-	"slices"
 
 	"mailreplica/internal/imap/wire"
 	"mailreplica/internal/mailbox"
@@ -47,7 +46,7 @@ func (o *opened) compare(r mailbox.Reader, q *wire.QResync) error {
 	if q.Known != nil {
 		known = q.Known.Resolve(0)
 	}
-	vanished, err := vanishedSince(r, o.folder, o.view.uids, known, mailbox.Sequence(q.ModSeq), o.view.matched(q))
+	vanished, err := vanishedSince(r, o.folder, &o.view.uids, known, mailbox.Sequence(q.ModSeq), o.view.matched(q))
 	if err != nil {
 		return err
 	}
@@ -68,10 +67,10 @@ func (v *view) matched(q *wire.QResync) mailbox.UID {
 	defer stop()
 	for number := range q.MatchSeqs.Resolve(0).All {
 		uid, ok := next()
-		if !ok || int(number) > len(v.uids) {
+		if !ok || int(number) > v.uids.len() {
 			break
 		}
-		if v.uids[number-1] == mailbox.UID(uid) {
+		if v.uids.at(int(number)-1) == mailbox.UID(uid) {
 			last = max(last, mailbox.UID(uid))
 		}
 	}
@@ -81,11 +80,11 @@ func (v *view) matched(q *wire.QResync) mailbox.UID {
 // vanishedSince gives the known UIDs of messages that were expunged after since, those of the view (which the client counts
 // still) aside. Where tombstones have been pruned it says all that are known and do not exist, which RFC 7162 section
 // 3.2.10.1 allows: the client ignores those it never had.
-func vanishedSince(r mailbox.Reader, f mailbox.Folder, uids []mailbox.UID, known wire.NumSet, since mailbox.Sequence, matched mailbox.UID) (wire.NumSet, error) {
+func vanishedSince(r mailbox.Reader, f mailbox.Folder, uids *numbering, known wire.NumSet, since mailbox.Sequence, matched mailbox.UID) (wire.NumSet, error) {
 	var vanished wire.NumSet
 	if since >= f.PrunedUpTo {
 		err := r.Tombstones(f.ID, since, func(t mailbox.Tombstone) bool {
-			if known.Contains(uint32(t.UID)) && !mailbox.ContainsUID(uids, t.UID) {
+			if known.Contains(uint32(t.UID)) && !uids.has(t.UID) {
 				vanished = vanished.Append(uint32(t.UID))
 			}
 			return true
@@ -95,9 +94,9 @@ func vanishedSince(r mailbox.Reader, f mailbox.Folder, uids []mailbox.UID, known
 	last := uint32(f.UIDNext - 1)
 	for _, k := range known {
 		from, to := max(k.Start, uint32(matched)+1), min(k.Stop, last)
-		at, _ := slices.BinarySearch(uids, mailbox.UID(from))
-		for ; at < len(uids) && uint32(uids[at]) <= to; at++ {
-			uid := uint32(uids[at])
+		at, _ := uids.index(mailbox.UID(from))
+		for ; at < uids.len() && uint32(uids.at(at)) <= to; at++ {
+			uid := uint32(uids.at(at))
 			if from < uid {
 				vanished = append(vanished, wire.Range{Start: from, Stop: uid - 1})
 			}
@@ -150,7 +149,7 @@ func (s *session) changedAmong(spans []span, args *wire.Fetch) ([]span, error) {
 			return err
 		}
 		known := args.Set.Nums.Resolve(uint32(max(v.uidNext-1, 1)))
-		vanished, err = vanishedSince(r, folder, v.uids, known, since, 0)
+		vanished, err = vanishedSince(r, folder, &v.uids, known, since, 0)
 		return err
 	})
 	if err != nil {

@@ -67,7 +67,7 @@ func (f *found) add(at int, modSeq mailbox.Sequence) {
 // number is what a result is called: the message's UID or its sequence number.
 func (s *session) number(at uint32, uid bool) uint32 {
 	if uid {
-		return uint32(s.view.uids[at])
+		return uint32(s.view.uids.at(int(at)))
 	}
 	return at + 1
 }
@@ -153,7 +153,7 @@ func (f *found) toSave(v *view, r *wire.SearchReturn) []mailbox.UID {
 	}
 	uids := make([]mailbox.UID, len(at))
 	for i, index := range at {
-		uids[i] = v.uids[index]
+		uids[i] = v.uids.at(int(index))
 	}
 	return uids
 }
@@ -162,7 +162,7 @@ func (f *found) toSave(v *view, r *wire.SearchReturn) []mailbox.UID {
 // still undecided; then the body.
 func (s *session) find(args *wire.Search) (found, error) {
 	f := found{told: time.Now()}
-	spans := []span{{0, len(s.view.uids)}}
+	spans := []span{{0, s.view.uids.len()}}
 	if spans[0].to == 0 {
 		return f, nil
 	}
@@ -205,6 +205,7 @@ func narrow(k matcher) ([]span, bool) {
 
 // searchReader is what a search uses again and again.
 type searchReader struct {
+	decoder   message.Decoder
 	candidate candidate
 	verdicts  []verdict
 	undecided []*target
@@ -213,7 +214,7 @@ type searchReader struct {
 
 // look makes a message the candidate.
 func (r *searchReader) look(t *target) *candidate {
-	r.candidate = candidate{session: r.candidate.session, at: t.at, message: &t.message}
+	r.candidate = candidate{session: r.candidate.session, decoder: &r.decoder, at: t.at, message: &t.message}
 	return &r.candidate
 }
 
@@ -279,9 +280,11 @@ func (s *session) matchContent(k matcher, t *target, r *searchReader) (verdict, 
 		return v, c.err
 	}
 	var err error
-	if c.summary, err = message.Decode(t.content.Summary); err != nil {
+	c.known = nil
+	if c.summary, err = r.decoder.Decode(t.content.Summary); err != nil {
 		return no, err
 	}
+	c.known = &c.summary.Envelope
 	body, err := s.mailbox.OpenBody(s.ctx, t.content)
 	if err != nil {
 		return no, err

@@ -30,6 +30,7 @@ func verdictOf(matches bool) verdict {
 // candidate is a message that is being searched, as much of it as has been read.
 type candidate struct {
 	session *session
+	decoder *message.Decoder
 	at      int
 	message *mailbox.Message
 	text    []byte            // the encoded summary; nil until read
@@ -46,12 +47,12 @@ func (c *candidate) envelope() *message.Envelope {
 	if c.known != nil || c.text == nil || c.err != nil {
 		return c.known
 	}
-	envelope, _, err := message.DecodeEnvelope(c.text)
+	summary, err := c.decoder.Envelope(c.text)
 	if err != nil {
 		c.fail(err)
 		return nil
 	}
-	c.known = &envelope
+	c.known = &summary.Envelope
 	return c.known
 }
 
@@ -201,7 +202,7 @@ func compareDate(op wire.DateOp, have, asked wire.Date) bool {
 func (s *session) compile(key wire.SearchKey) (matcher, error) {
 	switch key := key.(type) {
 	case wire.AllKey:
-		return setMatcher{[]span{{0, len(s.view.uids)}}}, nil
+		return setMatcher{[]span{{0, s.view.uids.len()}}}, nil
 	case wire.AndKey:
 		var all andMatcher
 		for _, part := range key {

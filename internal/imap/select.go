@@ -84,13 +84,13 @@ func open(r mailbox.Reader, args *wire.Select) (opened, error) {
 	}
 	v := &view{
 		folder: folder.ID, uidValidity: folder.UIDValidity, uidNext: folder.UIDNext, readOnly: args.ReadOnly,
-		uids: make([]mailbox.UID, 0, folder.Messages), seen: header.Sequence,
+		seen: header.Sequence,
 	}
 	o.folder, o.view = folder, v
 	err = r.Messages(folder.ID, 1, uidMax, func(m mailbox.Message) bool {
-		v.uids = append(v.uids, m.UID)
+		v.uids.add(m.UID)
 		if o.unseen == 0 && !m.Flags.Has(mailbox.Seen) {
-			o.unseen = len(v.uids)
+			o.unseen = v.uids.len()
 		}
 		for _, k := range m.Flags.Keywords {
 			v.addKeyword(k)

@@ -21,7 +21,7 @@ func (s *session) spans(c *wire.Command, set wire.SequenceSet, uid bool) ([]span
 	case uid:
 		return v.spansOfUIDs(set.Nums), nil
 	}
-	last := uint32(len(v.uids))
+	last := uint32(v.uids.len())
 	for _, r := range set.Nums {
 		if r.Start > last && r.Stop != 0 || r.Stop > last && r.Start != 0 {
 			return nil, &wire.SyntaxError{Tag: c.Tag, Text: errBeyond.Text}
@@ -32,7 +32,7 @@ func (s *session) spans(c *wire.Command, set wire.SequenceSet, uid bool) ([]span
 
 func (v *view) spansOfNumbers(set wire.NumSet) []span {
 	var spans []span
-	last := uint32(len(v.uids))
+	last := uint32(v.uids.len())
 	for _, r := range set.Resolve(last) {
 		spans = appendSpan(spans, span{int(r.Start) - 1, int(min(r.Stop, last))})
 	}
@@ -40,12 +40,8 @@ func (v *view) spansOfNumbers(set wire.NumSet) []span {
 }
 
 func (v *view) spansOfUIDs(set wire.NumSet) []span {
-	var largest uint32
-	if n := len(v.uids); n > 0 {
-		largest = uint32(v.uids[n-1])
-	}
 	var spans []span
-	for _, r := range set.Resolve(largest) {
+	for _, r := range set.Resolve(uint32(v.uids.last())) {
 		from, _ := v.index(mailbox.UID(r.Start))
 		to, found := v.index(mailbox.UID(r.Stop))
 		if found {
@@ -80,11 +76,11 @@ func appendSpan(spans []span, s span) []span {
 // uidsIn lists the UIDs of spans.
 func (v *view) uidsIn(spans []span) []mailbox.UID {
 	if len(spans) == 1 {
-		return slices.Clone(v.uids[spans[0].from:spans[0].to])
+		return v.uids.slice(spans[0].from, spans[0].to)
 	}
 	var uids []mailbox.UID
 	for _, p := range spans {
-		uids = append(uids, v.uids[p.from:p.to]...)
+		uids = append(uids, v.uids.slice(p.from, p.to)...)
 	}
 	return uids
 }
@@ -178,7 +174,7 @@ func (t *targetReader) read(r mailbox.Reader, v *view, spans []span, contents bo
 func (v *view) readTargets(r mailbox.Reader, spans []span, targets []target) ([]target, error) {
 	for _, p := range spans {
 		if p.to-p.from == 1 {
-			m, found, err := r.Message(v.folder, v.uids[p.from])
+			m, found, err := r.Message(v.folder, v.uids.at(p.from))
 			if err != nil {
 				return nil, err
 			}
@@ -187,15 +183,11 @@ func (v *view) readTargets(r mailbox.Reader, spans []span, targets []target) ([]
 			}
 			continue
 		}
-		at := p.from
-		err := r.Messages(v.folder, v.uids[p.from], v.uids[p.to-1], func(m mailbox.Message) bool {
-			for at < p.to && v.uids[at] < m.UID {
-				at++
-			}
-			if at < p.to && v.uids[at] == m.UID {
+		err := r.Messages(v.folder, v.uids.at(p.from), v.uids.at(p.to-1), func(m mailbox.Message) bool {
+			if at, known := v.uids.index(m.UID); known {
 				targets = append(targets, target{at: at, message: m})
 			}
-			return at < p.to
+			return true
 		})
 		if err != nil {
 			return nil, err

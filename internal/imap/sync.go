@@ -83,7 +83,9 @@ func (s *session) tell(ctx context.Context, n news, expunges bool, own *stored) 
 		s.tellExpunged()
 	}
 	if len(n.added) > 0 {
-		v.uids = append(v.uids, n.added...)
+		for _, uid := range n.added {
+			v.uids.add(uid)
+		}
 		first, err := s.mailbox.Recent(ctx, v.folder, !v.readOnly)
 		if err == nil { // else they are not \Recent here: that is less than not to be told of them
 			v.addRecent(max(first, n.added[0]))
@@ -118,7 +120,7 @@ func (s *session) tellExpunged() {
 }
 
 func (s *session) tellExists() {
-	s.out.UntaggedNumber(uint64(len(s.view.uids)), "EXISTS")
+	s.out.UntaggedNumber(uint64(s.view.uids.len()), "EXISTS")
 	s.out.UntaggedNumber(uint64(s.view.countRecent()), "RECENT")
 }
 

@@ -17,7 +17,7 @@ type view struct {
 	uidValidity uint32
 	uidNext     mailbox.UID
 	readOnly    bool
-	uids        []mailbox.UID    // ascending; the n-th has sequence number n+1
+	uids        numbering
 	gone        []mailbox.UID    // ascending: expunged, but the client could not be told yet; still in uids
 	seen        mailbox.Sequence // the client knows of everything up to here, gone aside
 	recent      []uidRange       // ascending: messages that are \Recent to this session
@@ -32,7 +32,7 @@ type uidRange struct{ from, to mailbox.UID } // inclusive
 type span struct{ from, to int }
 
 // index finds a message that the client knows.
-func (v *view) index(uid mailbox.UID) (int, bool) { return slices.BinarySearch(v.uids, uid) }
+func (v *view) index(uid mailbox.UID) (int, bool) { return v.uids.index(uid) }
 
 func (v *view) isRecent(uid mailbox.UID) bool {
 	for _, r := range v.recent {
@@ -59,10 +59,10 @@ func (v *view) countRecent() int {
 
 // addRecent takes over what was claimed: the messages from first on that the view has.
 func (v *view) addRecent(first mailbox.UID) {
-	if len(v.uids) == 0 || v.uids[len(v.uids)-1] < first {
+	last := v.uids.last()
+	if last == 0 || last < first {
 		return
 	}
-	last := v.uids[len(v.uids)-1]
 	if n := len(v.recent); n > 0 {
 		if v.recent[n-1].to >= last {
 			return
@@ -80,12 +80,9 @@ func (v *view) remove(gone []mailbox.UID) {
 	if len(gone) == 0 {
 		return
 	}
-	v.uids = slices.DeleteFunc(v.uids, containedIn(gone))
+	v.uids.remove(gone)
 	v.saved = slices.DeleteFunc(v.saved, containedIn(gone))
 	v.gone = nil
-	if cap(v.uids) > 2*len(v.uids)+1024 {
-		v.uids = slices.Clone(v.uids)
-	}
 }
 
 // containedIn asks an ascending slice for ascending UIDs, in linear time over all.
@@ -138,7 +135,7 @@ func (v *view) since(r mailbox.Reader, after mailbox.UID) (news, error) {
 	if err := v.readNews(r, &n, after); err != nil {
 		return n, err
 	}
-	if folder.PrunedUpTo > v.seen || len(v.uids)-len(v.gone)-len(n.expunged)+len(n.added) != int(folder.Messages) {
+	if folder.PrunedUpTo > v.seen || v.uids.len()-len(v.gone)-len(n.expunged)+len(n.added) != int(folder.Messages) {
 		err = v.compare(r, &n)
 	}
 	return n, err
@@ -174,14 +171,13 @@ func (v *view) readNews(r mailbox.Reader, n *news, after mailbox.UID) error {
 // compare finds added and expunged messages without tombstones.
 func (v *view) compare(r mailbox.Reader, n *news) error {
 	n.expunged, n.added = nil, nil
-	rest := v.uids
+	next := 0 // of the view, not compared yet
 	err := r.Messages(v.folder, 1, uidMax, func(m mailbox.Message) bool {
-		for len(rest) > 0 && rest[0] < m.UID {
-			n.expunged = append(n.expunged, rest[0])
-			rest = rest[1:]
-		}
-		if len(rest) > 0 && rest[0] == m.UID {
-			rest = rest[1:]
+		at, known := v.uids.index(m.UID)
+		n.expunged = append(n.expunged, v.uids.slice(next, at)...)
+		next = at
+		if known {
+			next++
 		} else {
 			n.added = append(n.added, m.UID)
 		}
@@ -190,6 +186,6 @@ func (v *view) compare(r mailbox.Reader, n *news) error {
 	if err != nil {
 		return err
 	}
-	n.expunged = mailbox.SubtractUIDs(append(n.expunged, rest...), v.gone)
+	n.expunged = mailbox.SubtractUIDs(append(n.expunged, v.uids.slice(next, v.uids.len())...), v.gone)
 	return nil
 }

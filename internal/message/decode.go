@@ -2,6 +2,7 @@ package message
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"mailreplica/internal/fault"
 )
@@ -13,14 +14,8 @@ import (
 func Decode(b []byte) (*Summary, error) {
 	d := &decoder{}
 	s := &Summary{}
-	if d.begin(b) {
-		s.Size = d.offset()
-		s.Envelope = d.envelope()
-		s.Root = d.part(0, s.Size, 1)
-		d.check(s.Root.HeaderStart == 0 && s.Root.end() == s.Size, "the top part is not the whole message")
-		if d.i != len(b) {
-			d.fail("%d bytes are left over", len(b)-d.i)
-		}
+	if d.begin(b, string(b)) {
+		d.whole(s, true)
 	}
 	if d.err != nil {
 		return nil, d.err
@@ -28,17 +23,81 @@ func Decode(b []byte) (*Summary, error) {
 	return s, nil
 }
 
+// whole reads a summary, with its parts or without.
+func (d *decoder) whole(s *Summary, parts bool) {
+	s.Size = d.offset()
+	s.Envelope = d.envelope()
+	if !parts || d.err != nil {
+		return
+	}
+	s.Root = d.part(0, s.Size, 1)
+	d.check(s.Root.HeaderStart == 0 && s.Root.end() == s.Size, "the top part is not the whole message")
+	if d.i != len(d.b) {
+		d.fail("%d bytes are left over", len(d.b)-d.i)
+	}
+}
+
+// Decoder decodes many summaries, one after the other, into memory that it uses again: what it gives is good until it decodes the
+// next, and as long as the bytes that it was decoded from stay what they are. The zero value is ready.
+type Decoder struct {
+	summary   Summary
+	addresses room[Address]
+	params    room[Param]
+	parts     room[Part]
+}
+
+// Decode is what the function Decode does.
+func (r *Decoder) Decode(b []byte) (*Summary, error) { return r.decode(b, true) }
+
+// Envelope is what the function DecodeEnvelope does. Of the summary it gives, Root is empty.
+func (r *Decoder) Envelope(b []byte) (*Summary, error) { return r.decode(b, false) }
+
+func (r *Decoder) decode(b []byte, parts bool) (*Summary, error) {
+	r.addresses.used, r.params.used, r.parts.used = 0, 0, 0
+	r.summary = Summary{}
+	d := decoder{rooms: r}
+	if d.begin(b, unsafe.String(unsafe.SliceData(b), len(b))) { // the caller has promised to leave b alone
+		d.whole(&r.summary, parts)
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return &r.summary, nil
+}
+
+// roomEntries is how many entries of a kind a Decoder has memory for; most messages have fewer.
+const roomEntries = 64
+
+// room is memory for lists, given out again and again.
+type room[T any] struct {
+	entries []T
+	used    int
+}
+
+// take gives an empty list that has room for n.
+func (r *room[T]) take(n int) []T {
+	if r.used+n > roomEntries {
+		return make([]T, 0, n)
+	}
+	if r.entries == nil {
+		r.entries = make([]T, roomEntries)
+	}
+	list := r.entries[r.used : r.used : r.used+n]
+	r.used += n
+	return list
+}
+
 // DecodeEnvelope is the Envelope and the Size of what Decode gives, without a look at the parts.
 func DecodeEnvelope(b []byte) (envelope Envelope, size int64, err error) {
 	d := &decoder{}
-	if d.begin(b) {
-		size = d.offset()
-		envelope = d.envelope()
+	var s Summary
+	if d.begin(b, string(b)) {
+		d.whole(&s, false)
 	}
 	if d.err != nil {
 		return Envelope{}, 0, d.err
 	}
-	return envelope, size, nil
+	return s.Envelope, s.Size, nil
 }
 
 // decoder reads until the first error; after it, everything is zero.
@@ -48,10 +107,11 @@ type decoder struct {
 	parts     int
 	addressed int
 	err       error
+	rooms     *Decoder // nil: what is given is the caller's to keep
 }
 
 // begin takes what is to be decoded, if it can be.
-func (d *decoder) begin(b []byte) bool {
+func (d *decoder) begin(b []byte, text string) bool {
 	switch {
 	case len(b) > encodedBytesMax:
 		d.fail("longer than %d bytes", encodedBytesMax)
@@ -60,7 +120,7 @@ func (d *decoder) begin(b []byte) bool {
 	case b[0] != encodingVersion:
 		d.fail("version %d is not known", b[0])
 	default:
-		d.b, d.i = string(b), 1
+		d.b, d.i = text, 1
 		return true
 	}
 	return false
@@ -171,7 +231,7 @@ func (d *decoder) addresses() []Address {
 		return nil
 	}
 	d.addressed += n
-	list := make([]Address, 0, n)
+	list := listOf(d.rooms, n, func(r *Decoder) *room[Address] { return &r.addresses })
 	for range n {
 		group := d.number()
 		if group > uint64(GroupEnd) {
@@ -192,7 +252,7 @@ func (d *decoder) params() []Param {
 	if n == 0 {
 		return nil
 	}
-	params := make([]Param, 0, n)
+	params := listOf(d.rooms, n, func(r *Decoder) *room[Param] { return &r.params })
 	for range n {
 		params = append(params, Param{d.needed("a parameter's name"), d.text()})
 	}
@@ -267,6 +327,13 @@ func (d *decoder) partTexts(p *Part, flags uint64) {
 	}
 }
 
+func listOf[T any](rooms *Decoder, n int, kind func(*Decoder) *room[T]) []T {
+	if rooms == nil {
+		return make([]T, 0, n)
+	}
+	return kind(rooms).take(n)
+}
+
 // childrenAtOnce bounds what is made room for before it is read: a part is larger than what it is decoded from.
 const childrenAtOnce = 8
 
@@ -274,7 +341,7 @@ func (d *decoder) children(p *Part, depth int) {
 	n := d.count(decodedPartsMax-d.parts, "parts")
 	d.check(n > 0, "a multipart has no parts")
 	from := p.BodyStart
-	p.Children = make([]Part, 0, min(n, childrenAtOnce))
+	p.Children = listOf(d.rooms, min(n, childrenAtOnce), func(r *Decoder) *room[Part] { return &r.parts })
 	for range n {
 		if d.err != nil {
 			return

@@ -137,6 +137,16 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || size != summary.Size || !reflect.DeepEqual(envelope, summary.Envelope) {
 			t.Errorf("DecodeEnvelope: got %+v of %d bytes, %v, want %+v of %d", envelope, size, err, summary.Envelope, summary.Size)
 		}
+		var reused message.Decoder
+		for range 2 {
+			if got, err := reused.Decode(b); err != nil || !reflect.DeepEqual(got, summary) {
+				t.Errorf("Decoder: got %+v, %v, want %+v", got, err, summary)
+			}
+			got, err := reused.Envelope(b)
+			if err != nil || !reflect.DeepEqual(got, &message.Summary{Envelope: envelope, Size: size}) {
+				t.Errorf("Decoder.Envelope: got %+v, %v, want %+v", got, err, envelope)
+			}
+		}
 		again, err := message.Decode(summary.Encode())
 		if err != nil {
 			t.Fatalf("Decode of Encode: %v", err)

@@ -266,6 +266,17 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
+func BenchmarkDecoder(b *testing.B) {
+	encoded := parse(b, nested).Encode()
+	var d message.Decoder
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.Decode(encoded); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkDecodeEnvelope(b *testing.B) {
 	encoded := parse(b, nested).Encode()
 	b.ReportAllocs()

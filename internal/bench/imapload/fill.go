@@ -65,8 +65,10 @@ func flagsOf(i int) string {
 	return flags
 }
 
-// dateOf is when the i-th message came: one every ten minutes.
-func dateOf(i int) string {
+// dateOf, and receivedAt, is when the i-th message came: one every ten minutes.
+func dateOf(i int) string { return receivedAt(i).Format("_2-Jan-2006 15:04:05 -0700") }
+
+func receivedAt(i int) time.Time {
 	begin := time.Date(2025, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600))
-	return begin.Add(time.Duration(i%1_000_000) * 10 * time.Minute).Format("_2-Jan-2006 15:04:05 -0700")
+	return begin.Add(time.Duration(i%1_000_000) * 10 * time.Minute)
 }

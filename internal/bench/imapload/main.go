@@ -3,11 +3,13 @@
 // time and memory from /proc.
 //
 //	imapload -addr HOST:PORT -user U -password P fill N             appends messages until the folder has N
+//	imapload -config FILE -user ID bulk N                           the same, quickly, for a mailstore that does not run
 //	imapload -addr … -pids P,P rows N                               measures each kind of work on a folder of N messages
 //	imapload -addr … -pids P,P -users 50 -user user%d@… idle N      opens N sessions and says what one costs
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,10 +38,11 @@ func run() error {
 	bodies := flag.Int("bodies", 5000, "how many messages' bodies are read")
 	part := flag.Int("part", 1000, "how many messages a range has")
 	users := flag.Int("users", 1, "how many users the sessions of idle are spread over")
+	path := flag.String("config", "", "the configuration `FILE` of the mailstore that bulk fills; -user is an account's id then")
 	how := flag.String("how", "idle", "what sessions of idle do: login, select or idle")
 	flag.Parse()
 	if flag.NArg() != 2 {
-		return errors.New("give one of fill, rows, idle, and a number")
+		return errors.New("give one of fill, bulk, rows, idle, and a number")
 	}
 	n, err := strconv.Atoi(flag.Arg(1))
 	if err != nil || n < 1 {
@@ -51,6 +54,9 @@ func run() error {
 	}
 	if flag.Arg(0) == "idle" {
 		return idle(*addr, *user, *password, *folder, of, n, *users, *how)
+	}
+	if flag.Arg(0) == "bulk" {
+		return bulk(context.Background(), *path, *user, n, *size, *bodies)
 	}
 	pattern, err := regexp.Compile(*only)
 	if err != nil {
@@ -68,8 +74,7 @@ func run() error {
 		if _, err := s.do("SELECT " + *folder); err != nil {
 			return err
 		}
-		all, err := measure(s, of, rowsOf(*folder, n, min(*bodies, n), min(*part, n/4)), pattern, *turns)
-		return errors.Join(err, report(all))
+		return measure(s, of, rowsOf(*folder, n, min(*bodies, n), min(*part, n/4)), pattern, *turns)
 	}
 	return fmt.Errorf("%q is none of fill, rows, idle", flag.Arg(0))
 }

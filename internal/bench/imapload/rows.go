@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -62,8 +60,8 @@ type measured struct {
 }
 
 // measure works through the rows whose names match, each some times after one that is not counted.
-func measure(s *session, of processes, rows []row, only *regexp.Regexp, turns int) ([]measured, error) {
-	var all []measured
+func measure(s *session, of processes, rows []row, only *regexp.Regexp, turns int) error {
+	fmt.Println("wall ms      min      max   CPU ms      KiB  work")
 	for _, r := range rows {
 		if !only.MatchString(r.name) {
 			continue
@@ -71,25 +69,25 @@ func measure(s *session, of processes, rows []row, only *regexp.Regexp, turns in
 		m := measured{name: r.name}
 		for turn := -1; turn < turns; turn++ {
 			if err := r.prepare(s); err != nil {
-				return all, err
+				return err
 			}
 			before, err := of.usage()
 			if err != nil {
-				return all, err
+				return err
 			}
 			begun := time.Now()
 			m.bytes = 0
 			for _, command := range r.commands {
 				size, err := s.do(command)
 				if err != nil {
-					return all, err
+					return err
 				}
 				m.bytes += size
 			}
 			wall := time.Since(begun)
 			after, err := of.usage()
 			if err != nil {
-				return all, err
+				return err
 			}
 			if turn >= 0 {
 				m.wall, m.cpu = append(m.wall, wall), append(m.cpu, after.cpu-before.cpu)
@@ -97,13 +95,12 @@ func measure(s *session, of processes, rows []row, only *regexp.Regexp, turns in
 		}
 		if strings.HasPrefix(r.name, "COPY") {
 			if _, err := s.do("DELETE copies"); err != nil {
-				return all, err
+				return err
 			}
 		}
-		fmt.Fprintf(os.Stderr, "%s: %s\n", r.name, median(m.wall))
-		all = append(all, m)
+		m.print()
 	}
-	return all, nil
+	return nil
 }
 
 func (r row) prepare(s *session) error {
@@ -126,13 +123,8 @@ func median(of []time.Duration) time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-func report(all []measured) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "wall ms\tmin\tmax\tCPU ms\tKiB\t  work")
-	ms := func(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }
-	for _, m := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t  %s\n", ms(median(m.wall)), ms(slices.Min(m.wall)), ms(slices.Max(m.wall)),
-			ms(median(m.cpu)), m.bytes>>10, m.name)
-	}
-	return w.Flush()
+func (m measured) print() {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	fmt.Printf("%7.2f  %7.2f  %7.2f  %7.2f  %7d  %s\n", ms(median(m.wall)), ms(slices.Min(m.wall)), ms(slices.Max(m.wall)),
+		ms(median(m.cpu)), m.bytes>>10, m.name)
 }
