@@ -252,7 +252,7 @@ func write(docs string, r *report.Record) error {
 	return os.WriteFile(filepath.Join(docs, pageFile), []byte(r.Markdown(shown)), 0o644)
 }
 
-// runPage writes the page anew from the record.
+// runPage writes the page anew from the record's figures.
 func runPage(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("page", flag.ContinueOnError)
 	docs := flags.String("docs", "docs", "`FOLDER` to read from and to write to")
@@ -263,6 +263,7 @@ func runPage(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	r.Ratios = r.Compare()
 	if err := write(*docs, &r); err != nil {
 		return err
 	}

@@ -167,11 +167,12 @@ func (s *cyrus) replication() []string {
 	return append(lines, "sync_log: yes")
 }
 
+// Locks and sockets lie in the folder and not in /run, which the follower does not share with its source.
 const cyrusSettings = `
 servername: mail.example.com
 configdirectory: /srv/SIDE/config
-proc_path: /run/cyrus/proc
-mboxname_lockpath: /run/cyrus/lock
+proc_path: /srv/SIDE/run/proc
+mboxname_lockpath: /srv/SIDE/run/lock
 defaultpartition: default
 partition-default: /srv/SIDE/mail
 admins: cyrus
@@ -180,9 +181,9 @@ sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb
 sasl_sasldb_path: /srv/sasldb
 sasl_mech_list: PLAIN LOGIN
-lmtpsocket: /run/cyrus/socket/lmtp
-idlesocket: /run/cyrus/socket/idle
-notifysocket: /run/cyrus/socket/notify
+lmtpsocket: /srv/SIDE/run/lmtp
+idlesocket: /srv/SIDE/run/idle
+notifysocket: /srv/SIDE/run/notify
 hashimapspool: true
 unixhierarchysep: no
 altnamespace: yes
@@ -215,11 +216,10 @@ func (s *cyrus) server(ctx context.Context, side, address string, more []string)
 		return err
 	}
 	script := fmt.Sprintf(`
-mkdir -p /run/cyrus/proc /run/cyrus/lock /run/cyrus/socket /srv/%[1]s/mail
-cd /srv/%[1]s && mkdir config && cd config && mkdir backup db log msg proc ptclient quota socket sync user
-chown -R cyrus:mail /run/cyrus /srv/%[1]s
+cd /srv/%[1]s && mkdir -p run/proc run/lock mail config && cd config && mkdir backup db log msg proc ptclient quota socket sync user
+chown -R cyrus:mail /srv/%[1]s
 ln -sf /srv/syslog /dev/log
-exec /usr/lib/cyrus/bin/master -C /srv/%[1]s/imapd.conf -M /srv/%[1]s/cyrus.conf -p /run/cyrus/master.pid`, side)
+exec /usr/lib/cyrus/bin/master -C /srv/%[1]s/imapd.conf -M /srv/%[1]s/cyrus.conf -p /srv/%[1]s/run/master.pid`, side)
 	p, err := s.root.start(s.folder, side+".log", "/bin/sh", "-ec", script)
 	if err != nil {
 		return err
@@ -249,7 +249,7 @@ func (s *cyrus) sync(ctx context.Context, arguments string) error {
 }
 
 func (s *cyrus) syncClient(arguments string) string {
-	return "mkdir -p /run/cyrus/proc /run/cyrus/lock; chown -R cyrus:mail /run/cyrus; exec /usr/lib/cyrus/bin/sync_client -C /srv/source/imapd.conf " + arguments
+	return "exec /usr/lib/cyrus/bin/sync_client -C /srv/source/imapd.conf " + arguments
 }
 
 // follow has every account copied, and the rolling client run.

@@ -188,7 +188,12 @@ func (r *mailreplica) createAll(ctx context.Context) error {
 		})
 	}
 	creating.Wait()
-	return errors.Join(problems...)
+	for _, err := range problems {
+		if err != nil {
+			return err // the others have the same reason
+		}
+	}
+	return nil
 }
 
 func (r *mailreplica) create(ctx context.Context, who load.Account) error {
