@@ -34,9 +34,24 @@ func DialLMTP(ctx context.Context, addr string) (*LMTP, error) {
 	return c, nil
 }
 
+// bound is a connection that ends with a context: a server may take its time for an answer that nobody waits for any more.
+type bound struct {
+	net.Conn
+	release func() bool
+}
+
+func (b bound) Close() error {
+	b.release()
+	return b.Conn.Close()
+}
+
 func dial(ctx context.Context, addr string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: 10 * time.Second}
-	return dialer.DialContext(ctx, "tcp", addr)
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return bound{conn, context.AfterFunc(ctx, func() { _ = conn.Close() })}, nil // whoever reads is told
 }
 
 func (c *LMTP) hello() error {

@@ -244,6 +244,33 @@ func TestRefusedDeliveries(t *testing.T) {
 	}
 }
 
+// TestSilentServer waits for an answer that does not come, until it is told to stop.
+func TestSilentServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "220 ready\r\n")
+		bufio.NewReader(conn).ReadString('\n')
+		cancel()
+		io.Copy(io.Discard, conn) // until the client leaves
+	}()
+	begun := time.Now()
+	d := load.Delivery{LMTP: l.Addr().String(), Accounts: []load.Account{{Address: "a@example.com"}}, Connections: 1, Messages: load.NewMessages(0), Length: long}
+	if _, err := d.Run(ctx); err == nil || time.Since(begun) > long/2 {
+		t.Errorf("the run ends after %s with %v", time.Since(begun), err)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -249,7 +249,7 @@ func (s *cyrus) sync(ctx context.Context, arguments string) error {
 }
 
 func (s *cyrus) syncClient(arguments string) string {
-	return "exec /usr/lib/cyrus/bin/sync_client -C /srv/source/imapd.conf " + arguments
+	return "/usr/lib/cyrus/bin/sync_client -C /srv/source/imapd.conf " + arguments
 }
 
 // follow has every account copied, and the rolling client run.
@@ -258,7 +258,8 @@ func (s *cyrus) follow(ctx context.Context) error {
 		return err
 	}
 	var err error
-	s.follower, err = s.root.start(s.folder, "sync.log", "/bin/sh", "-ec", s.syncClient("-r -l"))
+	// It leaves for the background, and ends with the namespaces that the sleeper keeps.
+	s.follower, err = s.root.start(s.folder, "sync.log", "/bin/sh", "-ec", s.syncClient("-r -l")+"; exec sleep infinity")
 	return err
 }
 
