@@ -50,7 +50,7 @@ func Groups() []Group {
 		}},
 		{"IMAP, one connection", "One change a command, each answered before the next, in a folder of its own.", imapRows("1")},
 		{"IMAP, 16 connections", "The same, each connection in an account of its own.", imapRows("16")},
-		{"First copy, promotion", "An account without a replica is filled, and then given one: until that is complete. Dovecot: `doveadm sync`; Cyrus: `sync_client -u`. " +
+		{"First copy, promotion", "An account without a replica is filled, and then given one: until that is complete. Dovecot: `doveadm sync`; Cyrus: `sync_client -u`, with the rolling client stopped. " +
 			"Promotion: from the command until the operation tells that the replica's mailstore is the primary, one account, source alive.", []Row{
 			{"copy", "first copy", "messages/s", false, ofRates},
 			{"promotion", "promotion of an account", "ms", true, 0},

@@ -100,6 +100,9 @@ func (c Cyrus) Start(ctx context.Context, folder string, accounts int) (_ Runnin
 		s.Stop()
 		return nil, err
 	}
+	if !c.Synchronous {
+		return rolling{s}, nil
+	}
 	return s, nil
 }
 
@@ -272,11 +275,12 @@ func (s *cyrus) Watch(ctx context.Context, who load.Account) (load.Watcher, erro
 	return load.WatchIMAP(ctx, net.JoinHostPort(s.replica, cyrusIMAP), who)
 }
 
+// rolling is a source whose replication can be stopped. One that replicates synchronously cannot be filled without its replica, so it has
+// no first copy to measure.
+type rolling struct{ *cyrus }
+
 // FirstCopy implements FirstCopier. What replicates all the time is stopped meanwhile.
-func (s *cyrus) FirstCopy(ctx context.Context, fill func(load.Account) error) (time.Duration, error) {
-	if s.synchronous {
-		return 0, errors.New("a source that replicates synchronously cannot be filled without its replica")
-	}
+func (s rolling) FirstCopy(ctx context.Context, fill func(load.Account) error) (time.Duration, error) {
 	s.follower.Kill()
 	s.follower = nil
 	who := local(copied)
