@@ -37,12 +37,14 @@ func (c Cyrus) Title() string {
 	return "Cyrus, rolling"
 }
 
+const elsewise = ", `idled`, `altnamespace: yes`; what costs or saves time is as it ships"
+
 // Settings implements System.
 func (c Cyrus) Settings() []string {
-	way := []string{"`sync_log: yes` and `sync_client -r`, everything else as it ships",
+	way := []string{"`sync_log: yes` and `sync_client -r`" + elsewise,
 		"asynchronous: mail is acknowledged before it is on the replica"}
 	if c.Synchronous {
-		way = []string{`sync_rightnow_channel: ""` + ": everything else as it ships",
+		way = []string{"`sync_rightnow_channel: \"\"`" + elsewise,
 			"synchronous: mail is acknowledged when the replica has answered; if the replica is away it is acknowledged without"}
 	}
 	return append(way, "messages are synced to disk on the source before they are acknowledged (`skiplist_unsafe: no`, as it ships)")
