@@ -30,7 +30,7 @@ var layers = []struct {
 		"what starts real engines is for tests, the demo and the development cluster; a mailstore meets engines over the network"},
 	{"assembly", []string{"internal/node"}, true,
 		"the assembly of a mailstore knows every part; a part that knew the assembly would know every other part"},
-	{"frontends", []string{"internal/frontend", "internal/admin", "internal/imap", "internal/lmtp", "internal/imap/wire", "internal/imap/memory", "internal/listener"}, true,
+	{"frontends", []string{"internal/frontend", "internal/admin", "internal/imap", "internal/lmtp", "internal/imap/wire", "internal/imap/memory", "internal/listener", "internal/profile"}, true,
 		"what talks to clients knows the mailstore, and never the event log or SQL"},
 	{"operations", []string{"internal/promotion", "internal/replica", "internal/peer", "internal/operation", "internal/mailstore", "internal/reclaim", "internal/config", "internal/credential"}, true,
 		"the promise is kept here, over the engines"},

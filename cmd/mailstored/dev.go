@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +42,7 @@ type cluster struct {
 	first      netip.Addr // of the embedded broker; those of the mailstores follow
 	program    string
 	engines    engines
+	profiles   int // port for profiles on each address; 0: none
 	mailstores []*child
 	stdout     io.Writer
 }
@@ -60,8 +62,12 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	count := flags.Int("mailstores", 3, "how many mailstores to run")
 	kind := flags.String("engines", enginesEmbedded, "what they stand on: `embedded` (a broker, SQLite, a folder), or production (Kafka, MariaDB, S3)")
 	first := flags.String("address", devAddress, "the first of the loopback `ADDRESSES` to use, another one for each cluster of a machine")
+	profiles := flags.Int("profile", 0, "answer Go's profiles at this `PORT` of each process's address")
 	if err := parse(flags, args, stderr, "data"); err != nil {
 		return err
+	}
+	if *profiles < 0 || *profiles > 65535 {
+		return fault.New(fault.Invalid, "--profile is %d; want a port", *profiles)
 	}
 	if *count < 1 || *count > devMailstoresMax {
 		return fault.New(fault.Invalid, "--mailstores is %d; want 1 to %d", *count, devMailstoresMax)
@@ -78,7 +84,7 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &cluster{folder: folder, count: *count, first: at, program: program, stdout: stdout}
+	c := &cluster{folder: folder, count: *count, first: at, program: program, profiles: *profiles, stdout: stdout}
 	if err := c.chooseEngines(*kind); err != nil {
 		return err
 	}
@@ -109,7 +115,7 @@ func (c *cluster) start(ctx context.Context) error {
 		return err
 	}
 	for i := range c.count {
-		mailstore, err := c.run(short(i+1), "serve", "--config", c.path("etc", short(i+1)+".yaml"))
+		mailstore, err := c.run(short(i+1), "serve", "--config", c.path("etc", short(i+1)+".yaml"), "--profile", c.profile(i+1))
 		if err != nil {
 			return err
 		}
@@ -144,6 +150,14 @@ func (c *cluster) address(i int) string {
 		at = at.Next()
 	}
 	return at.String()
+}
+
+// profile is where a process answers profiles, of the numbers of address; empty if it does not.
+func (c *cluster) profile(i int) string {
+	if c.profiles == 0 {
+		return ""
+	}
+	return net.JoinHostPort(c.address(i), strconv.Itoa(c.profiles))
 }
 
 // configure writes what is missing: tokens, the directory with its brokers, and the configuration files.

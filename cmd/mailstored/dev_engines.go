@@ -61,7 +61,8 @@ type embedded struct {
 
 func (e *embedded) start(ctx context.Context) (err error) {
 	c := e.c
-	e.broker, err = c.run("broker", "broker", "--data", c.path("broker"), "--listen", e.brokers(), "--pid-file", c.path("run", "broker.pid"))
+	e.broker, err = c.run("broker", "broker", "--data", c.path("broker"), "--listen", e.brokers(), "--pid-file", c.path("run", "broker.pid"),
+		"--profile", c.profile(0))
 	if err != nil {
 		return err
 	}

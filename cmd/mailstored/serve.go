@@ -14,12 +14,14 @@ import (
 	"mailreplica/internal/eventlog/broker"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/node"
+	"mailreplica/internal/profile"
 )
 
 // serve runs one mailstore until it is told to stop.
 func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	path := flags.String("config", "", "the mailstore's configuration `FILE`")
+	profiles := profileFlag(flags)
 	if err := parse(flags, args, stderr, "config"); err != nil {
 		return err
 	}
@@ -28,6 +30,11 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	logger := newLogger(stderr, c.LogLevel).With("mailstore", c.FQDN)
+	stop, err := profile.Serve(*profiles, logger)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	n, err := node.Start(ctx, c, version, logger)
 	if err != nil {
 		return err
@@ -44,6 +51,10 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 		logger.Error("stopping", "error", reason)
 	}
 	return errors.Join(reason, n.Stop(context.Background()))
+}
+
+func profileFlag(flags *flag.FlagSet) *string {
+	return flags.String("profile", "", "answer Go's profiles on this loopback `ADDRESS`, IP:port, below /debug/pprof/")
 }
 
 func writePID(path string) error {
@@ -68,10 +79,16 @@ func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
 	listen := flags.String("listen", broker.ListenDefault, "the `ADDRESS` to listen on, which clients are told too")
 	advertise := flags.String("advertise", "", "the `ADDRESS` that clients are told instead of --listen, IP:port")
 	pid := flags.String("pid-file", "", "where to write the process's id")
+	profiles := profileFlag(flags)
 	if err := parse(flags, args, stderr, "data"); err != nil {
 		return err
 	}
 	logger := newLogger(stderr, "info")
+	stop, err := profile.Serve(*profiles, logger)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	return broker.Run(ctx, broker.Config{
 		Listen: *listen, Advertise: *advertise, DataDir: *data, SyncWrites: true, Logger: logger,
 		Ready: func(address string) {
