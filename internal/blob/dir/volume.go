@@ -1,8 +1,9 @@
 // Package dir is a volume in a directory: on a disk of one machine, or on a filesystem that all mailstores share.
 //
 // Layout: volume.json is the marker, blobs/xx/NAME are the blobs, where xx are the first two digits of NAME, and
-// tmp/x/NAME.part is what is being written: sixteen directories, since one alone is a queue for many writers. All access goes through one handle on the directory, taken when the volume is opened: a
-// name cannot lead out of it, and a filesystem that is mounted over it or taken away is noticed instead of followed.
+// tmp/x/NAME.part is what is being written and too large for one go: sixteen directories, since one alone is a queue for many
+// writers. All access goes through handles on the directories, taken when the volume is opened: a name cannot lead out of it, and
+// a filesystem that is mounted over it or taken away is noticed instead of followed.
 package dir
 
 import (
@@ -39,8 +40,10 @@ type Volume struct {
 	path string
 	id   string
 	root *os.Root
-	dirs [fanOut]*os.File // blobs/xx, held open to be synced
-	from [fanOut]*os.Root // the same: a blob is opened without a walk to its directory
+
+	// blobs/xx, held open: the blobs in there are reached without a walk, and the directory can be synced.
+	shards [fanOut]*os.Root
+	dirs   [fanOut]*os.File
 }
 
 var _ blob.Volume = (*Volume)(nil)
@@ -87,12 +90,12 @@ func Create(path string, id string) (*Volume, error) {
 
 // Close ends the use of the volume; no other method is running or called after it.
 func (v *Volume) Close() {
-	for i, dir := range v.dirs {
-		if dir != nil {
-			dir.Close()
+	for i := range fanOut {
+		if v.shards[i] != nil {
+			v.shards[i].Close()
 		}
-		if v.from[i] != nil {
-			v.from[i].Close()
+		if v.dirs[i] != nil {
+			v.dirs[i].Close()
 		}
 	}
 	v.root.Close()
@@ -105,13 +108,13 @@ func (v *Volume) open() error {
 	if err := v.checkMarker(); err != nil {
 		return err
 	}
-	for i := range v.dirs {
-		dir, err := v.root.Open(path.Join(blobsName, shardName(i)))
-		if err != nil {
-			return unavailable(err, "volume %s: %s is not complete", v.id, v.path)
+	for i := range fanOut {
+		shard, err := v.root.OpenRoot(path.Join(blobsName, shardName(i)))
+		if err == nil {
+			v.shards[i] = shard
+			v.dirs[i], err = shard.Open(".")
 		}
-		v.dirs[i] = dir
-		if v.from[i], err = v.root.OpenRoot(path.Join(blobsName, shardName(i))); err != nil {
+		if err != nil {
 			return unavailable(err, "volume %s: %s is not complete", v.id, v.path)
 		}
 	}
@@ -154,7 +157,7 @@ func (v *Volume) Open(ctx context.Context, name string) (blob.Blob, error) {
 	if err := v.check(ctx, name); err != nil {
 		return nil, err
 	}
-	file, err := v.from[shardOf(name)].Open(name)
+	file, err := v.shards[shardOf(name)].Open(name)
 	if err != nil {
 		return nil, v.failed(err, "opening blob %s", name)
 	}
@@ -171,7 +174,7 @@ func (v *Volume) Remove(ctx context.Context, name string) error {
 	if err := v.check(ctx, name); err != nil {
 		return err
 	}
-	if err := v.root.Remove(blobPath(name)); err != nil {
+	if err := v.shards[shardOf(name)].Remove(name); err != nil {
 		if err := v.failed(err, "removing blob %s", name); !fault.Is(err, fault.NotFound) {
 			return err
 		}
@@ -196,7 +199,7 @@ func (v *Volume) List(ctx context.Context, after string, fn func(blob.Info) erro
 			if ctx.Err() != nil {
 				return fault.Wrap(fault.Interrupted, ctx.Err(), "listing volume %s: interrupted", v.id)
 			}
-			stat, err := v.root.Lstat(blobPath(name))
+			stat, err := v.shards[shard].Lstat(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // removed meanwhile
 			}

@@ -1,6 +1,7 @@
 package dir_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -182,9 +183,45 @@ func TestLinkOutOfTheVolume(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Abort()
-	w.Write(make([]byte, 100))
-	if _, _, err := w.Commit(t.Context()); !fault.Is(err, fault.VolumeUnavailable) {
+	_, err = w.Write(make([]byte, 100_000)) // too large to be written in one go
+	if err == nil {
+		_, _, err = w.Commit(t.Context())
+	}
+	if !fault.Is(err, fault.VolumeUnavailable) {
 		t.Errorf("got %v, want kind %v", err, fault.VolumeUnavailable)
+	}
+	name := blobtest.Put(t, v, []byte("x"))
+	at := filepath.Join(path, "blobs", name[:2], name)
+	if err := os.Remove(at); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", at); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := v.Open(t.Context(), name); !fault.Is(err, fault.VolumeUnavailable) {
+		t.Errorf("a blob that is a link: got %v, %v, want kind %v", b, err, fault.VolumeUnavailable)
+	}
+}
+
+// A context that ended since Create ends the writing, also where nothing was written before Commit.
+func TestCommitAfterTheEnd(t *testing.T) {
+	v := open(t, filepath.Join(t.TempDir(), "volume"))
+	for _, size := range []int{10, 100_000} {
+		ctx, cancel := context.WithCancel(t.Context())
+		w, err := v.Create(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if _, _, err := w.Commit(t.Context()); !fault.Is(err, fault.Interrupted) {
+			t.Errorf("%d bytes: got %v, want kind %v", size, err, fault.Interrupted)
+		}
+	}
+	if err := v.List(t.Context(), "", func(i blob.Info) error { t.Errorf("listed %v", i); return nil }); err != nil {
+		t.Error(err)
 	}
 }
 

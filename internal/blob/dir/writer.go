@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -15,7 +16,9 @@ const bufferBytes = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
 
-// Create implements blob.Volume. Nothing is on the disk before the buffer is full, or Commit.
+// Create implements blob.Volume. Nothing is on the disk before the buffer is full, or Commit. What never fills the buffer, as most
+// messages, is written under its name at once: until Commit returns nobody knows that name, and what a crash leaves under it is
+// a blob that nothing refers to. Anything larger has a temporary name meanwhile, so that it is not listed for as long as it takes.
 func (v *Volume) Create(ctx context.Context) (blob.Writer, error) {
 	if ctx.Err() != nil {
 		return nil, fault.Wrap(fault.Interrupted, ctx.Err(), "volume %s: interrupted", v.id)
@@ -30,6 +33,8 @@ type writer struct {
 	buffer *[bufferBytes]byte // nil when the Writer has ended
 	filled int
 	file   *os.File // nil until the buffer was full
+	in     *os.Root // where the file is
+	path   string   // of the file, in there
 	size   int64
 	failed error // the first error; there is no Commit after one
 }
@@ -60,17 +65,22 @@ func (w *writer) flush() {
 		w.failed = fault.Wrap(fault.Interrupted, w.ctx.Err(), "writing to volume %s: interrupted", w.volume.id)
 		return
 	}
-	var err error
+	if err := w.write(w.volume.root, tmpPath(w.name)); err != nil {
+		w.failed = w.writeError(err)
+	}
+}
+
+// write puts what is in the buffer into the file. If there is none, it is made.
+func (w *writer) write(in *os.Root, path string) (err error) {
 	if w.file == nil {
-		w.file, err = w.volume.root.OpenFile(tmpPath(w.name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		w.in, w.path = in, path
+		w.file, err = in.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	}
 	if err == nil {
 		_, err = w.file.Write(w.buffer[:w.filled])
 	}
-	if err != nil {
-		w.failed = w.writeError(err)
-	}
 	w.filled = 0
+	return err
 }
 
 // Commit implements blob.Writer.
@@ -78,39 +88,46 @@ func (w *writer) Commit(ctx context.Context) (string, int64, error) {
 	if w.buffer == nil {
 		return "", 0, fault.New(fault.Internal, "commit of a blob after its end")
 	}
-	if ctx.Err() != nil && w.failed == nil {
-		w.failed = w.writeError(ctx.Err())
+	if err := cmp.Or(ctx.Err(), w.ctx.Err()); err != nil && w.failed == nil {
+		w.failed = w.writeError(err)
 	}
-	w.flush()
+	if w.file != nil {
+		w.flush()
+	}
 	if w.failed != nil {
 		failed := w.failed
 		w.Abort()
 		return "", 0, failed
 	}
-	w.release()
 	if err := w.publish(); err != nil {
+		w.Abort()
 		return "", 0, w.writeError(err)
 	}
+	w.release()
 	return w.name, w.size, nil
 }
 
-// publish makes the bytes durable, then the name visible, then the name durable. Each writer syncs for itself: syncs
-// that run at the same time share the filesystem's commits and the disk's flushes, a queue of them would not.
+// publish gives the bytes their name, and then makes both durable: in this order a filesystem with a journal commits once for a
+// blob, and one without writes the directory once. Each writer syncs for itself: syncs that run at the same time share the
+// filesystem's commits and the disk's flushes, a queue of them would not.
 func (w *writer) publish() error {
-	root, from, to := w.volume.root, tmpPath(w.name), blobPath(w.name)
-	if err := errors.Join(w.file.Sync(), w.file.Close()); err != nil {
-		root.Remove(from)
+	volume, shard := w.volume, shardOf(w.name)
+	if w.file == nil {
+		if err := w.write(volume.shards[shard], w.name); err != nil {
+			return err
+		}
+	} else if err := volume.root.Rename(w.path, blobPath(w.name)); err != nil {
+		return err
+	} else {
+		w.path = blobPath(w.name)
+	}
+	if err := w.file.Sync(); err != nil {
 		return err
 	}
-	if err := root.Rename(from, to); err != nil {
-		root.Remove(from)
+	if err := volume.dirs[shard].Sync(); err != nil {
 		return err
 	}
-	if err := w.volume.dirs[shardOf(w.name)].Sync(); err != nil {
-		root.Remove(to)
-		return err
-	}
-	return nil
+	return w.file.Close()
 }
 
 // Abort implements blob.Writer.
@@ -121,7 +138,7 @@ func (w *writer) Abort() {
 	w.release()
 	if w.file != nil {
 		w.file.Close()
-		w.volume.root.Remove(tmpPath(w.name))
+		w.in.Remove(w.path)
 	}
 }
 
