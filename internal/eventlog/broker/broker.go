@@ -28,7 +28,7 @@ type Config struct {
 	Listen     string // IP:port, the address that clients are told too; default ListenDefault; port 0 takes a free one
 	Advertise  string // IP:port that clients are told instead, where they reach the broker by way of another address
 	DataDir    string // empty: in memory, for tests
-	SyncWrites bool   // fsync every batch before it is confirmed
+	SyncWrites bool   // nothing is confirmed, or given to readers, before it is synced
 	Logger     *slog.Logger
 	Ready      func(address string) // called once, when clients are answered; may be nil
 
@@ -48,6 +48,7 @@ type Broker struct {
 	address string
 	cluster *kfake.Cluster
 	lock    *os.File
+	barrier *barrier   // nil where nothing is synced
 	failed  chan error // receives the one error that ends the broker
 	stop    func()     // ends retention
 	closing sync.Once
@@ -68,7 +69,8 @@ func Run(ctx context.Context, config Config) error {
 		b.Close()
 		return nil
 	case err := <-b.failed:
-		// Not closed: the cluster's only goroutine is held, so that nothing is confirmed any more. The process ends.
+		// Not closed: the cluster's only goroutine is held, or no answer passes the barrier, so that nothing is confirmed any
+		// more. The process ends.
 		return err
 	}
 }
@@ -115,13 +117,27 @@ func Start(config Config) (*Broker, error) {
 	b.address = listener.Addr().String()
 	if err := b.startCluster(listener); err != nil {
 		listener.Close()
-		b.unlock()
+		b.release()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *Broker) startCluster(listener net.Listener) error {
+// fail ends the broker for the first reason there is.
+func (b *Broker) fail(reason error) {
+	select {
+	case b.failed <- reason:
+	default: // it ends already
+	}
+}
+
+func (b *Broker) startCluster(listener net.Listener) (err error) {
+	if b.config.DataDir != "" && b.config.SyncWrites {
+		if b.barrier, err = newBarrier(b.config.DataDir, b.fail); err != nil {
+			return err
+		}
+		listener = guarded{listener, b.barrier}
+	}
 	options := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
@@ -137,9 +153,6 @@ func (b *Broker) startCluster(listener net.Listener) error {
 			return err
 		}
 		options = append(options, kfake.DataDir(dir))
-		if b.config.SyncWrites {
-			options = append(options, kfake.SyncWrites())
-		}
 	}
 	cluster, err := kfake.NewCluster(options...)
 	if err != nil {
@@ -176,8 +189,16 @@ func (b *Broker) Close() {
 	b.closing.Do(func() {
 		b.stop()
 		b.cluster.Close()
-		b.unlock()
+		b.release()
 	})
+}
+
+// release gives up what the broker holds of its folder.
+func (b *Broker) release() {
+	if b.barrier != nil {
+		b.barrier.close()
+	}
+	b.unlock()
 }
 
 func (b *Broker) unlock() {

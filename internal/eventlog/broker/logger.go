@@ -32,8 +32,8 @@ func (l clusterLogger) Logf(level kfake.LogLevel, format string, args ...any) {
 		logger.Log(context.Background(), to, "broker: "+fmt.Sprintf(format, args...))
 	}
 	if strings.HasPrefix(format, "persist batch") {
-		l.broker.failed <- fault.New(fault.DatabaseUnavailable, "the broker cannot write to %s", l.broker.config.DataDir).
-			WithHint("check free disk space, then start the broker again")
+		l.broker.fail(fault.New(fault.DatabaseUnavailable, "the broker cannot write to %s", l.broker.config.DataDir).
+			WithHint("check free disk space, then start the broker again"))
 		select {}
 	}
 }

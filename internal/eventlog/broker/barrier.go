@@ -1,0 +1,166 @@
+package broker
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+
+	"mailreplica/internal/fault"
+)
+
+// barrier lets nothing out of the broker that rests on what is not on the disk yet: before an answer goes to a client, whatever the
+// cluster has written up to then is synced. An answer is made after the writes that it tells of, by the same goroutine, so the
+// changes of files that are known when the answer is about to be sent include them.
+//
+// kfake's own synchronous writes hold its only goroutine for two syncs a batch, one after another, and ignore what they return.
+// Here the batches of all streams and clients share a sync, the cluster goes on meanwhile, and a failed sync ends the broker.
+// The indexes (.idx) are not synced: they hold nothing but epochs, which do not change here, and marks of transactions, of
+// which there are none; kfake reads batches from the segments alone.
+type barrier struct {
+	changes *changes
+	failed  func(error)        // called once
+	sync    func(string) error // of one file or folder
+
+	mu      sync.Mutex
+	synced  *sync.Cond
+	waiting map[string]bool // files and folders that changed since the last sync began
+	written uint64          // grows with every change
+	durable uint64          // what written was when the last sync that ended had begun
+	syncing bool
+	err     error
+}
+
+// newBarrier watches a folder, before the cluster loads what is there. All of that counts as not synced: a process that was killed may
+// have written it.
+func newBarrier(dir string, failed func(error)) (*barrier, error) {
+	changes, err := watchChanges(dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &barrier{changes: changes, failed: failed, sync: syncPath, waiting: map[string]bool{}}
+	b.synced = sync.NewCond(&b.mu)
+	return b, nil
+}
+
+// close ends the watch, after which nothing passes.
+func (b *barrier) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		b.err = net.ErrClosed
+	}
+	b.changes.close()
+	b.synced.Broadcast()
+}
+
+// pass returns when all that has been written so far is durable.
+func (b *barrier) pass() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return b.err
+	}
+	if err := b.changes.each(b.changed); err != nil {
+		b.fail(err)
+	}
+	for target := b.written; b.durable < target && b.err == nil; {
+		if b.syncing {
+			b.synced.Wait()
+			continue
+		}
+		b.lead()
+	}
+	return b.err
+}
+
+func (b *barrier) changed(path string) {
+	if strings.HasSuffix(path, ".idx") || strings.HasSuffix(path, ".tmp") {
+		return
+	}
+	b.waiting[path] = true
+	b.written++
+}
+
+// lead syncs all that has changed, for whoever waits. The caller holds mu, which is free meanwhile.
+func (b *barrier) lead() {
+	taken, written := b.waiting, b.written
+	b.waiting, b.syncing = map[string]bool{}, true
+	b.mu.Unlock()
+	err := b.syncAll(taken)
+	b.mu.Lock()
+	b.syncing = false
+	if err != nil {
+		b.fail(err)
+	} else {
+		b.durable = written
+	}
+	b.synced.Broadcast()
+}
+
+// syncAll syncs files side by side, so that they share the disk's work.
+func (b *barrier) syncAll(paths map[string]bool) error {
+	results := make(chan error, len(paths))
+	for path := range paths {
+		if len(paths) == 1 {
+			return b.sync(path)
+		}
+		go func() { results <- b.sync(path) }()
+	}
+	var err error
+	for range paths {
+		err = errors.Join(err, <-results)
+	}
+	return err
+}
+
+func (b *barrier) fail(err error) {
+	if b.err == nil {
+		b.err = err
+		b.failed(fault.Wrap(fault.DatabaseUnavailable, err, "the broker cannot make sure of what it wrote").
+			WithHint("check the disk, then start the broker again"))
+	}
+}
+
+// syncPath syncs a file or folder. One that is gone needs none.
+func syncPath(path string) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// guarded is a listener whose connections send nothing that is not durable.
+type guarded struct {
+	net.Listener
+	barrier *barrier
+}
+
+// Accept implements net.Listener.
+func (g guarded) Accept() (net.Conn, error) {
+	conn, err := g.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return guardedConn{conn, g.barrier}, nil
+}
+
+type guardedConn struct {
+	net.Conn
+	barrier *barrier
+}
+
+// Write sends an answer. One that cannot be vouched for is never sent: the client hears nothing more, and the process ends.
+func (c guardedConn) Write(p []byte) (int, error) {
+	if err := c.barrier.pass(); err != nil {
+		_ = c.Close() // nobody may read more from it
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}

@@ -1,0 +1,209 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mailreplica/internal/eventlog"
+	"mailreplica/internal/eventlog/broker"
+	"mailreplica/internal/eventlog/broker/brokertest"
+	"mailreplica/internal/fault"
+)
+
+func startSynced(t *testing.T) *broker.Broker {
+	t.Helper()
+	return brokertest.StartBroker(t, broker.Config{DataDir: t.TempDir(), SyncWrites: true})
+}
+
+// follow counts the entries that readers are given of stream 0.
+func follow(l *eventlog.Log) (given *atomic.Int64, r *eventlog.Reader) {
+	given = new(atomic.Int64)
+	r = l.NewReader(func(_ context.Context, b eventlog.Batch) { given.Add(int64(len(b.Entries))) })
+	r.Follow(0, 0, -1)
+	return given, r
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 30 s", what)
+		}
+	}
+}
+
+// While a segment is being synced, neither the producer nor a reader hears of what is in it; what is appended meanwhile shares
+// the next sync.
+func TestNothingIsToldBeforeItIsSynced(t *testing.T) {
+	b := startSynced(t)
+	held, release := make(chan struct{}, 100), make(chan struct{})
+	var holding atomic.Bool
+	b.SetSync(func(path string, really func(string) error) error {
+		if holding.Load() && strings.HasSuffix(path, ".dat") {
+			held <- struct{}{}
+			<-release
+		}
+		return really(path)
+	})
+	l, other := openLog(t, b.Address()), openLog(t, b.Address())
+	given, r := follow(other)
+	defer r.Close()
+	appendAll(t, l, 0, 0, 1)
+	appendAll(t, other, 0, 1, 2) // its producer has an id now
+	eventually(t, "the first records are read", func() bool { return given.Load() == 2 })
+
+	holding.Store(true)
+	confirmed := make(chan error, 2)
+	l.Append(0, nil, []byte("a"), func(err error) { confirmed <- err })
+	<-held
+	other.Append(0, nil, []byte("b"), func(err error) { confirmed <- err })
+	eventually(t, "the second record is written", func() bool { return b.Cluster().PartitionInfo("mail", 0).HighWatermark == 4 })
+	if n, g := len(confirmed), given.Load(); n > 0 || g != 2 {
+		t.Errorf("before the sync ended, %d records were confirmed and %d were read", n, g-2)
+	}
+	holding.Store(false)
+	close(release)
+	for range 2 {
+		if err := <-confirmed; err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, "both records are read", func() bool { return given.Load() == 4 })
+}
+
+// After a failed sync nothing is confirmed or read any more, and the broker ends.
+func TestFailedSyncEndsTheBroker(t *testing.T) {
+	b := startSynced(t)
+	var failing atomic.Bool
+	b.SetSync(func(path string, really func(string) error) error {
+		if failing.Load() && strings.HasSuffix(path, ".dat") {
+			return errors.New("the disk is on fire")
+		}
+		return really(path)
+	})
+	l := openLog(t, b.Address())
+	given, r := follow(l)
+	defer r.Close()
+	appendAll(t, l, 0, 0, 1)
+	eventually(t, "the first record is read", func() bool { return given.Load() == 1 })
+	failing.Store(true)
+	confirmed := make(chan error, 1)
+	l.Append(0, nil, []byte("lost"), func(err error) { confirmed <- err })
+	if err := <-b.Failed(); !fault.Is(err, fault.DatabaseUnavailable) {
+		t.Errorf("got %v, want kind %v", err, fault.DatabaseUnavailable)
+	}
+	failing.Store(false) // what the kernel could not write once, it may say to have written the next time
+	if err := <-confirmed; err == nil || given.Load() != 1 {
+		t.Errorf("the record was confirmed with %v, %d records were read", err, given.Load())
+	}
+}
+
+// power is what a power loss would leave of a broker's folder: of each segment, what was in it when its last sync began.
+type power struct {
+	mu     sync.Mutex
+	synced map[string]int64
+}
+
+func (p *power) sync(path string, really func(string) error) error {
+	stat, statErr := os.Stat(path)
+	err := really(path)
+	if err == nil && statErr == nil && !stat.IsDir() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.synced[path] = max(p.synced[path], stat.Size())
+	}
+	return err
+}
+
+// lose copies to another folder what is left of dir.
+func (p *power) lose(t *testing.T, dir, to string) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for path, size := range p.synced {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Ext(path) != ".json" { // those are replaced whole
+			content = content[:size]
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Writers go on while the power is lost, in the middle of several topics' streams: all that was confirmed by then is there.
+func TestPowerLoss(t *testing.T) {
+	dir := t.TempDir()
+	b := brokertest.StartBroker(t, broker.Config{DataDir: dir, SyncWrites: true})
+	power := &power{synced: map[string]int64{}}
+	b.SetSync(power.sync)
+	l := openLog(t, b.Address())
+	const streams, window, lossesMax = 4, 20, 5
+	var confirmed [streams]atomic.Int64
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for stream := range int32(streams) {
+		writers.Go(func() {
+			slots := make(chan struct{}, window)
+			for i := 0; ; i++ {
+				select {
+				case slots <- struct{}{}:
+				case <-stop:
+					return
+				}
+				l.Append(stream, nil, []byte(fmt.Sprint(i)), func(err error) {
+					if err == nil {
+						confirmed[stream].Add(1)
+					}
+					<-slots
+				})
+			}
+		})
+	}
+	for loss := range lossesMax {
+		eventually(t, "records are confirmed", func() bool { return confirmed[3].Load() >= int64(50*(loss+1)) })
+		if loss == 2 {
+			if err := b.Overflow(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var before [streams]int64
+		for stream := range streams {
+			before[stream] = confirmed[stream].Load()
+		}
+		left := t.TempDir()
+		power.lose(t, dir, left)
+		again := brokertest.StartBroker(t, broker.Config{DataDir: left, SyncWrites: true})
+		found := openLog(t, again.Address())
+		if identity(t, found) != identity(t, l) {
+			t.Error("another log after a power loss")
+		}
+		for stream := range int32(streams) {
+			got := values(t, found, stream)
+			if int64(len(got)) < before[stream] || fmt.Sprint(got) != fmt.Sprint(numbers(0, len(got))) {
+				t.Errorf("stream %d holds %d values in order, %d were confirmed: %s", stream, len(got), before[stream], firstDifference(got))
+			}
+		}
+		again.Close()
+	}
+	close(stop)
+	writers.Wait()
+}
