@@ -202,7 +202,10 @@ func Apply(base Reader, sequence Sequence, c Change) (Delta, error) {
 	if sequence != o.was.Sequence+1 {
 		return Delta{}, contradiction("sequence %d does not follow %d", sequence, o.was.Sequence)
 	}
-	for _, e := range c.Effects {
+	for i, e := range c.Effects {
+		if err := o.readDiscarded(c.Effects[i:]); err != nil {
+			return Delta{}, err
+		}
 		if err := o.Apply(e); err != nil {
 			return Delta{}, err
 		}

@@ -73,6 +73,9 @@ func (o *Overlay) removeFolder(id ItemID) error {
 }
 
 func (o *Overlay) removeFolderWith(s *folderState, messages []Message) error {
+	if err := o.readReferences(messages); err != nil {
+		return err
+	}
 	refs := make([]*references, len(messages))
 	for i, m := range messages {
 		r, err := o.referencesTo(m.ContentID)

@@ -75,6 +75,9 @@ func (o *Overlay) setFlags(s *folderState, messages []Message, flags Flags) erro
 
 // expunge removes messages of the folder, as they are now.
 func (o *Overlay) expunge(s *folderState, messages []Message) error {
+	if err := o.readReferences(messages); err != nil {
+		return err
+	}
 	for _, m := range messages {
 		refs, err := o.referencesTo(m.ContentID)
 		if err != nil {

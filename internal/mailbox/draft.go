@@ -195,15 +195,21 @@ func (d *Draft) removeOrphans(removed []Message) error {
 		ids = append(ids, m.ContentID)
 	}
 	slices.SortFunc(ids, cmp.Compare)
+	var orphans []Effect
 	for _, id := range slices.Compact(ids) {
 		n, err := d.overlay.References(id)
 		if err != nil {
 			return d.fail(err)
 		}
-		if n > 0 {
-			continue
+		if n == 0 {
+			orphans = append(orphans, DiscardContent{ID: id, At: d.at})
 		}
-		if err := d.emit(DiscardContent{ID: id, At: d.at}); err != nil {
+	}
+	for i, e := range orphans {
+		if err := d.overlay.readDiscarded(orphans[i:]); err != nil {
+			return d.fail(err)
+		}
+		if err := d.emit(e); err != nil {
 			return err
 		}
 	}

@@ -125,6 +125,7 @@ type Reader interface {
 	FolderByName(name string) (Folder, bool, error)
 	// Folders are all folders, sorted by name bytewise.
 	Folders() ([]Folder, error)
+	CountFolders() (int, error)
 	Message(folder ItemID, uid UID) (Message, bool, error)
 	// Messages yields the messages of a folder with from ≤ UID ≤ to, ascending, until yield returns false.
 	Messages(folder ItemID, from, to UID, yield func(Message) bool) error
@@ -136,6 +137,8 @@ type Reader interface {
 	Contents(from, to ItemID, yield func(Content) bool) error
 	// References counts the messages that share a content.
 	References(content ItemID) (int, error)
+	// ReferencesIn yields the contents with from ≤ id ≤ to that messages share, ascending, and how many do, until yield returns false.
+	ReferencesIn(from, to ItemID, yield func(content ItemID, messages int) bool) error
 	// Tombstones yields the tombstones of a folder with a sequence greater than since, ascending by UID.
 	Tombstones(folder ItemID, since Sequence, yield func(Tombstone) bool) error
 	// Subscriptions are the subscribed names, sorted bytewise; they need not exist as folders.

@@ -100,6 +100,26 @@ func (m *Memory) References(content ItemID) (int, error) {
 	return m.references[content], nil
 }
 
+// ReferencesIn implements Reader.
+func (m *Memory) ReferencesIn(from, to ItemID, yield func(ItemID, int) bool) error {
+	m.mu.RLock()
+	keys := sortedKeys(m.references, max(from, 1)-1, cmp.Compare[ItemID])
+	m.mu.RUnlock()
+	for _, id := range keys {
+		if n, _ := m.References(id); id > to || n > 0 && !yield(id, n) {
+			break
+		}
+	}
+	return nil
+}
+
+// CountFolders implements Reader.
+func (m *Memory) CountFolders() (int, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.folders), nil
+}
+
 // Tombstones implements Reader.
 func (m *Memory) Tombstones(folder ItemID, since Sequence, yield func(Tombstone) bool) error {
 	for _, row := range m.tombstonesOf(folder) {

@@ -42,6 +42,7 @@ type Overlay struct {
 	folders       map[ItemID]*folderState
 	names         map[string]ItemID // of folders put
 	contents      map[ItemID]*Content
+	read          map[ItemID]Content // of base: some that are about to be removed
 	references    map[ItemID]*references
 	subscriptions touched[string, string]
 	subscribed    map[string]bool // of base; nil until asked for
@@ -156,11 +157,11 @@ func (o *Overlay) countSubscriptions() int { return len(o.subscribed) + o.subscr
 // countFolders is how many folders there are.
 func (o *Overlay) countFolders() (int, error) {
 	if o.folderCount < 0 {
-		folders, err := o.base.Folders()
+		n, err := o.base.CountFolders()
 		if err != nil {
 			return 0, err
 		}
-		o.folderCount = len(folders)
+		o.folderCount = n
 	}
 	return o.folderCount + o.folderChange, nil
 }

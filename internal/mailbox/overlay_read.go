@@ -142,6 +142,9 @@ func (o *Overlay) Content(id ItemID) (Content, bool, error) {
 		}
 		return *c, true, nil
 	}
+	if c, read := o.read[id]; read {
+		return c, true, nil
+	}
 	return o.base.Content(id)
 }
 
@@ -183,6 +186,32 @@ func (o *Overlay) References(content ItemID) (int, error) {
 	}
 	return r.base + r.change, nil
 }
+
+// ReferencesIn implements Reader.
+func (o *Overlay) ReferencesIn(from, to ItemID, yield func(ItemID, int) bool) error {
+	counts := map[ItemID]int{}
+	err := o.base.ReferencesIn(from, to, func(id ItemID, n int) bool {
+		counts[id] = n
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for id, r := range o.references {
+		if id >= from && id <= to {
+			counts[id] = r.base + r.change
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(counts)) {
+		if counts[id] > 0 && !yield(id, counts[id]) {
+			break
+		}
+	}
+	return nil
+}
+
+// CountFolders implements Reader.
+func (o *Overlay) CountFolders() (int, error) { return o.countFolders() }
 
 // Subscriptions implements Reader.
 func (o *Overlay) Subscriptions() ([]string, error) {

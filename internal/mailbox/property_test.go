@@ -131,6 +131,27 @@ func (f *failing) References(id mailbox.ItemID) (int, error) {
 	return f.Scanner.References(id)
 }
 
+func (f *failing) ReferencesIn(from, to mailbox.ItemID, yield func(mailbox.ItemID, int) bool) error {
+	if err := f.ask(); err != nil {
+		return err
+	}
+	return f.Scanner.ReferencesIn(from, to, yield)
+}
+
+func (f *failing) Contents(from, to mailbox.ItemID, yield func(mailbox.Content) bool) error {
+	if err := f.ask(); err != nil {
+		return err
+	}
+	return f.Scanner.Contents(from, to, yield)
+}
+
+func (f *failing) CountFolders() (int, error) {
+	if err := f.ask(); err != nil {
+		return 0, err
+	}
+	return f.Scanner.CountFolders()
+}
+
 func (f *failing) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {
 	if err := f.ask(); err != nil {
 		return err

@@ -87,6 +87,15 @@ func (e *engine) References(content mailbox.ItemID) (n int, err error) {
 	return n, err
 }
 
+func (e *engine) ReferencesIn(from, to mailbox.ItemID, yield func(mailbox.ItemID, int) bool) error {
+	return e.read(func(r mailbox.Scanner) error { return r.ReferencesIn(from, to, yield) })
+}
+
+func (e *engine) CountFolders() (n int, err error) {
+	err = e.read(func(r mailbox.Scanner) (err error) { n, err = r.CountFolders(); return })
+	return n, err
+}
+
 func (e *engine) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {
 	return e.read(func(r mailbox.Scanner) error { return r.Tombstones(folder, since, yield) })
 }

@@ -3,6 +3,7 @@ package metadata
 import (
 	"context"
 	"database/sql"
+	"slices"
 )
 
 // access is what a connection is for.
@@ -83,6 +84,12 @@ type table struct {
 	key     []string
 	columns []string // the others
 	unique  string   // one of them that has a unique index with mailbox_id, if any
+	fixed   []string // those of the others that never change while a row is there
+}
+
+// altered are the columns that an upsert sets in a row that is there. What it leaves alone costs no index anything.
+func (t *table) altered() []string {
+	return slices.DeleteFunc(slices.Clone(t.columns), func(column string) bool { return slices.Contains(t.fixed, column) })
 }
 
 func (t *table) width() int { return len(t.key) + len(t.columns) }

@@ -81,6 +81,7 @@ func (s *Store) Queries() map[string]string {
 		"count tombstones":  changedTombstones.count(s.dialect),
 		"scan tombstones":   s.along(scanTombstones),
 		"references":        countReferences,
+		"shared contents":   s.along(sharedContents),
 		"oldest deliveries": oldestDeliveries,
 		"remove some":       s.dialect.deleteSome(messages),
 		"due":               dueDiscarded(s.dialect),
@@ -91,7 +92,7 @@ func (s *Store) Queries() map[string]string {
 
 // along is the text of an ordered query.
 func (s *Store) along(o ordered) string {
-	text := o.query + " AND " + s.dialect.after(o.key) + " ORDER BY " + strings.Join(o.key, ", ")
+	text := o.text(s.dialect)
 	if !s.dialect.traits().streams {
 		text += " LIMIT ?"
 	}

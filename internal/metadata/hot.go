@@ -29,6 +29,9 @@ type hot struct {
 	counted    bool               // deliveries is known
 	countAt    mailbox.Sequence   // there were too many; they are counted again at this sequence
 	learned    bool               // since it was copied
+
+	folderTotal    int
+	foldersCounted bool // folderTotal is known
 }
 
 // hotRows are what is known of all mailboxes.
@@ -199,10 +202,14 @@ func (k *hot) after(d *mailbox.Delta) *hot {
 	}
 	next := *k
 	next.header = d.Header
+	next.folderTotal -= len(d.RemovedFolders)
 	for id, f := range d.Folders {
 		if f == nil {
 			next.drop(id)
 			continue
+		}
+		if id >= k.header.NextItemID { // it is new
+			next.folderTotal++
 		}
 		if _, known := next.folder(func(g *mailbox.Folder) bool { return g.ID == id }); known || len(d.Folders) <= hotFoldersMax {
 			next.keep(*f)

@@ -110,7 +110,7 @@ func (d *mariaDB) upsert(t *table, rows int) string {
 		b.WriteString(t.key[0] + " = " + t.key[0])
 		return b.String()
 	}
-	for i, column := range t.columns {
+	for i, column := range t.altered() {
 		value := "VALUES(" + column + ")"
 		if column == t.unique {
 			// Any unique key leads here, and the row found by this one may be another than the key's: that is refused, as NULL.

@@ -3,6 +3,8 @@ package metadata
 import (
 	"database/sql"
 
+	"math"
+
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
@@ -67,6 +69,20 @@ func (r *rows) Folders() ([]mailbox.Folder, error) {
 		return nil, err
 	}
 	return collect(r.v, selectFolder+" ORDER BY name", args, scanFolder)
+}
+
+func (r *rows) CountFolders() (n int, err error) {
+	k, err := r.v.state(r.id)
+	if err != nil {
+		return 0, err
+	}
+	if k.foldersCounted {
+		return k.folderTotal, nil
+	}
+	if _, err = r.one("SELECT count(*) FROM folder WHERE mailbox_id = ?", nil, &n); err == nil {
+		k.folderTotal, k.foldersCounted, k.learned = n, true, true
+	}
+	return n, err
 }
 
 func scanFolder(cur *cursor) (f mailbox.Folder, err error) {
@@ -153,6 +169,26 @@ func (r *rows) References(content mailbox.ItemID) (int, error) {
 	var n int
 	_, err := r.one(countReferences, []any{int64(content)}, &n)
 	return n, err
+}
+
+var sharedContents = ordered{
+	query: "SELECT content_id, count(*) FROM message WHERE mailbox_id = ? AND content_id <= ?", key: []string{"content_id"}, grouped: true,
+}
+
+func (r *rows) ReferencesIn(from, to mailbox.ItemID, yield func(mailbox.ItemID, int) bool) error {
+	args, err := r.with(int64(min(to, mailbox.ItemID(math.MaxInt64))))
+	if err != nil || from > to {
+		return err
+	}
+	type shared struct{ id, n int64 }
+	scan := func(cur *cursor) (s shared, err error) {
+		err = cur.scan(&s.id, &s.n)
+		return s, err
+	}
+	keyOf := func(s *shared) []any { return []any{s.id} }
+	return walk(r.v, sharedContents, args, []any{int64(max(from, 1) - 1)}, scan, keyOf, func(s shared) bool {
+		return yield(mailbox.ItemID(s.id), int(s.n))
+	})
 }
 
 // changedMany is how many rows are worth sorting by UID when an index finds them by sequence. Beyond, all rows of the folder

@@ -17,20 +17,21 @@ var migrationFiles embed.FS
 // The tables whose rows are put and removed by key. They are descriptions and never change.
 var (
 	folders = &table{"folder", []string{"mailbox_id", "folder_id"}, []string{"name", "uid_validity", "uid_next",
-		"highest_seq", "special_use", "messages", "unseen", "total_bytes", "tombstones", "pruned_up_to"}, "name"}
-	contents = &table{"content", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "summary"}, ""}
+		"highest_seq", "special_use", "messages", "unseen", "total_bytes", "tombstones", "pruned_up_to"}, "name", nil}
+	contents = &table{"content", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "summary"}, "", nil}
 	messages = &table{"message", []string{"mailbox_id", "folder_id", "uid"}, []string{"item_id", "content_id", "modseq",
-		"internal_date", "date_zone", "size", "system_flags", "keywords"}, ""}
-	tombstones    = &table{"tombstone", []string{"mailbox_id", "folder_id", "uid"}, []string{"seq"}, ""}
-	subscriptions = &table{"subscription", []string{"mailbox_id", "name"}, nil, ""}
-	deliveries    = &table{"delivery", []string{"mailbox_id", "delivery_key"}, []string{"seq"}, ""}
-	discardeds    = &table{"discarded", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "seq", "discarded_at"}, ""}
-	recents       = &table{"recent", []string{"mailbox_id", "folder_id"}, []string{"uid"}, ""}
-	journals      = &table{"journal", []string{"mailbox_id", "seq"}, []string{"record_id", "record"}, ""}
-	journalMore   = &table{"journal_more", []string{"mailbox_id", "seq", "piece"}, []string{"record"}, ""}
+		"internal_date", "date_zone", "size", "system_flags", "keywords"}, "",
+		[]string{"item_id", "content_id", "internal_date", "date_zone", "size"}}
+	tombstones    = &table{"tombstone", []string{"mailbox_id", "folder_id", "uid"}, []string{"seq"}, "", nil}
+	subscriptions = &table{"subscription", []string{"mailbox_id", "name"}, nil, "", nil}
+	deliveries    = &table{"delivery", []string{"mailbox_id", "delivery_key"}, []string{"seq"}, "", nil}
+	discardeds    = &table{"discarded", []string{"mailbox_id", "content_id"}, []string{"volume", "blob_name", "seq", "discarded_at"}, "", nil}
+	recents       = &table{"recent", []string{"mailbox_id", "folder_id"}, []string{"uid"}, "", nil}
+	journals      = &table{"journal", []string{"mailbox_id", "seq"}, []string{"record_id", "record"}, "", nil}
+	journalMore   = &table{"journal_more", []string{"mailbox_id", "seq", "piece"}, []string{"record"}, "", nil}
 	positions     = &table{"stream_position", []string{"cluster_id", "topic_id", "partition_number"},
-		[]string{"next_offset", "leader_epoch"}, ""}
-	settings = &table{"setting", []string{"name"}, []string{"content"}, ""}
+		[]string{"next_offset", "leader_epoch"}, "", nil}
+	settings = &table{"setting", []string{"name"}, []string{"content"}, "", nil}
 
 	// mailboxTables are all tables whose rows belong to a mailbox, the mailbox's own row excepted. The first ones go with it at
 	// once; the others say what its blobs are.

@@ -173,7 +173,7 @@ func (*sqlite) upsert(t *table, rows int) string {
 		b.WriteString("NOTHING")
 		return b.String()
 	}
-	for i, column := range t.columns {
+	for i, column := range t.altered() {
 		b.WriteString([]string{"UPDATE SET ", ", "}[min(i, 1)] + column + " = excluded." + column)
 	}
 	return b.String()

@@ -7,6 +7,8 @@ type ordered struct {
 	query  string   // without an order; it has a condition already
 	key    []string // columns, ascending; no two rows have the same
 	atOnce int      // rows that are read at once where an engine has to; 0: chunkRows
+
+	grouped bool // into one row for each key
 }
 
 const (
@@ -28,7 +30,7 @@ func walk[R any](
 	v *View, o ordered, args, after []any, scan func(*cursor) (R, error), keyOf func(*R) []any, yield func(R) bool,
 ) error {
 	d := v.c.dialect
-	text := o.query + " AND " + d.after(o.key) + " ORDER BY " + strings.Join(o.key, ", ")
+	text := o.text(d)
 	bound := func() []any { return append(append([]any(nil), args...), d.afterValues(after)...) }
 	if d.traits().streams {
 		return v.each(text, bound(), func(cur *cursor) (bool, error) {
@@ -58,6 +60,14 @@ func walk[R any](
 			return err
 		}
 	}
+}
+
+func (o ordered) text(d dialect) string {
+	text, key := o.query+" AND "+d.after(o.key), strings.Join(o.key, ", ")
+	if o.grouped {
+		text += " GROUP BY " + key
+	}
+	return text + " ORDER BY " + key
 }
 
 // collect reads all rows of a query that has few.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"mailreplica/internal/event"
 	"mailreplica/internal/fault"
@@ -170,14 +171,15 @@ func folderValues(values []any, mailboxID int64, f *mailbox.Folder) []any {
 }
 
 func (w *writer) contents(rows map[mailbox.ItemID]*mailbox.Content) {
-	var put []any
+	var put, removed []any
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
 		if c := rows[id]; c != nil {
 			put = contentValues(put, w.id, c)
 		} else {
-			w.exec("DELETE FROM content WHERE mailbox_id = ? AND content_id = ?", w.id, int64(id))
+			removed = append(removed, int64(id))
 		}
 	}
+	w.remove("DELETE FROM content WHERE mailbox_id = ? AND content_id", []any{w.id}, removed)
 	w.put(contents, put)
 }
 
@@ -193,29 +195,78 @@ func sortedKeys[R any](rows map[mailbox.MessageKey]*R) []mailbox.MessageKey {
 }
 
 func (w *writer) messages(rows map[mailbox.MessageKey]*mailbox.Message) {
-	const remove = "DELETE FROM message WHERE mailbox_id = ? AND folder_id = ? AND uid = ?"
+	keys := sortedKeys(rows)
+	w.removeByUID("message", keys, func(key mailbox.MessageKey) bool { return rows[key] == nil })
 	var put []any
-	for _, key := range sortedKeys(rows) {
+	for _, key := range keys {
 		if m := rows[key]; m != nil {
 			put = messageValues(put, w.id, m)
-		} else {
-			w.exec(remove, w.id, int64(key.FolderID), int64(key.UID))
 		}
 	}
 	w.put(messages, put)
 }
 
 func (w *writer) tombstones(rows map[mailbox.MessageKey]*mailbox.Tombstone) {
-	const remove = "DELETE FROM tombstone WHERE mailbox_id = ? AND folder_id = ? AND uid = ?"
+	keys := sortedKeys(rows)
+	w.removeByUID("tombstone", keys, func(key mailbox.MessageKey) bool { return rows[key] == nil })
 	var put []any
-	for _, key := range sortedKeys(rows) {
+	for _, key := range keys {
 		if t := rows[key]; t != nil {
 			put = tombstoneValues(put, w.id, t)
-		} else {
-			w.exec(remove, w.id, int64(key.FolderID), int64(key.UID))
 		}
 	}
 	w.put(tombstones, put)
+}
+
+// removeByUID deletes those of the rows that are removed, folder by folder.
+func (w *writer) removeByUID(table string, keys []mailbox.MessageKey, isRemoved func(mailbox.MessageKey) bool) {
+	query := "DELETE FROM " + table + " WHERE mailbox_id = ? AND folder_id = ? AND uid"
+	var uids []any
+	for i, key := range keys {
+		if isRemoved(key) {
+			uids = append(uids, int64(key.UID))
+		}
+		if i+1 == len(keys) || keys[i+1].FolderID != key.FolderID {
+			w.remove(query, []any{w.id, int64(key.FolderID)}, uids)
+			uids = uids[:0]
+		}
+	}
+}
+
+// removeRowsMax is how many rows one statement deletes by their keys.
+const removeRowsMax = 64
+
+// remove deletes rows by the last column of their key, which the query ends with: runs of numbers without a hole by their ends,
+// others some at a time. Its powers of four below serve what is left over.
+func (w *writer) remove(query string, args, last []any) {
+	for len(last) > 0 && w.err == nil {
+		run := 1
+		for run < len(last) && run < removeRunMax && follows(last[run-1], last[run]) {
+			run++
+		}
+		if run >= removeRunMin {
+			w.exec(query+" BETWEEN ? AND ?", append(args[:len(args):len(args)], last[0], last[run-1])...)
+			last = last[run:]
+			continue
+		}
+		n := removeRowsMax
+		for n > len(last) {
+			n /= 4
+		}
+		w.exec(query+" IN (?"+strings.Repeat(", ?", n-1)+")", append(args[:len(args):len(args)], last[:n]...)...)
+		last = last[n:]
+	}
+}
+
+const (
+	removeRunMin = 8     // fewer are not worth a statement of their own
+	removeRunMax = 5_000 // what a server deletes quickly
+)
+
+func follows(a, b any) bool {
+	x, number := a.(int64)
+	y, too := b.(int64)
+	return number && too && y == x+1
 }
 
 func tombstoneValues(values []any, mailboxID int64, t *mailbox.Tombstone) []any {
@@ -236,14 +287,15 @@ func (w *writer) subscriptions(rows map[string]bool) {
 
 func (w *writer) deliveries(rows map[mailbox.DeliveryKey]*mailbox.Delivery) {
 	keys := slices.SortedFunc(maps.Keys(rows), func(a, b mailbox.DeliveryKey) int { return bytes.Compare(a[:], b[:]) })
-	var put []any
+	var put, removed []any
 	for _, key := range keys {
 		if d := rows[key]; d != nil {
 			put = deliveryValues(put, w.id, d)
 		} else {
-			w.exec("DELETE FROM delivery WHERE mailbox_id = ? AND delivery_key = ?", w.id, key[:])
+			removed = append(removed, key[:])
 		}
 	}
+	w.remove("DELETE FROM delivery WHERE mailbox_id = ? AND delivery_key", []any{w.id}, removed)
 	w.put(deliveries, put)
 }
 

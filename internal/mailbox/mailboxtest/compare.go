@@ -75,6 +75,8 @@ func (c *comparison) folders() []mailbox.ItemID {
 	got, err := c.got.Folders()
 	want, wantErr := c.want.Folders()
 	c.same("Folders", got, err, want, wantErr)
+	n, err := c.got.CountFolders()
+	c.same("CountFolders", n, err, len(want), nil)
 	names, err := c.got.Subscriptions()
 	wantNames, wantErr := c.want.Subscriptions()
 	c.same("Subscriptions", fmt.Sprintf("%q", names), err, fmt.Sprintf("%q", wantNames), wantErr)
@@ -174,6 +176,22 @@ func (c *comparison) tombstones(folder mailbox.ItemID) {
 	}
 }
 
+func (c *comparison) sharedContents(from, to mailbox.ItemID, limit int) {
+	c.t.Helper()
+	type shared struct {
+		id mailbox.ItemID
+		n  int
+	}
+	read := func(r mailbox.Reader) ([]shared, error) {
+		return collect(limit, func(yield func(shared) bool) error {
+			return r.ReferencesIn(from, to, func(id mailbox.ItemID, n int) bool { return yield(shared{id, n}) })
+		})
+	}
+	got, err := read(c.got)
+	want, wantErr := read(c.want)
+	c.same(fmt.Sprintf("ReferencesIn %d:%d", from, to), got, err, want, wantErr)
+}
+
 func (c *comparison) contents() {
 	c.t.Helper()
 	all, err := collect(1<<30, func(yield func(mailbox.Content) bool) error { return c.want.ScanContents(0, yield) })
@@ -191,6 +209,7 @@ func (c *comparison) contents() {
 		c.same(fmt.Sprintf("References %d", row.ID), n, err, want, wantErr)
 		last := row.ID + mailbox.ItemID(c.rng.IntN(30))
 		limit := c.limit()
+		c.sharedContents(row.ID, last, limit)
 		read := func(r mailbox.Reader) ([]mailbox.Content, error) {
 			return collect(limit, func(yield func(mailbox.Content) bool) error {
 				return r.Contents(row.ID, last, func(c mailbox.Content) bool {

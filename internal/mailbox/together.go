@@ -1,0 +1,89 @@
+package mailbox
+
+import "slices"
+
+// Rows that a change needs one by one are read together where they lie near each other: a question costs more than a row.
+const (
+	togetherGap      = 16  // ids that are read over rather than asked around
+	contentsTogether = 256 // whose rows are in memory at once; each may be large
+)
+
+// runs calls run for the first and last of ids that lie near each other, which ascend.
+func runs(ids []ItemID, run func(from, to ItemID) error) error {
+	for len(ids) > 0 {
+		n := 1
+		for n < len(ids) && ids[n]-ids[n-1] <= togetherGap {
+			n++
+		}
+		if err := run(ids[0], ids[n-1]); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// readReferences reads how many messages share each of the contents of some messages.
+func (o *Overlay) readReferences(messages []Message) error {
+	var ids []ItemID
+	for _, m := range messages {
+		if m.ContentID < o.was.NextItemID && o.references[m.ContentID] == nil {
+			ids = append(ids, m.ContentID)
+		}
+	}
+	if len(ids) < 2 {
+		return nil
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	counts := make(map[ItemID]*references, len(ids))
+	for _, id := range ids {
+		counts[id] = &references{}
+	}
+	err := runs(ids, func(from, to ItemID) error {
+		return o.base.ReferencesIn(from, to, func(id ItemID, n int) bool {
+			if r := counts[id]; r != nil {
+				r.base = n
+			}
+			return true
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for id, r := range counts {
+		o.references[id] = r
+	}
+	return nil
+}
+
+// readDiscarded reads the contents that the first effects discard, if they discard several of base.
+func (o *Overlay) readDiscarded(effects []Effect) error {
+	var ids []ItemID
+	for _, e := range effects {
+		d, ok := e.(DiscardContent)
+		if !ok || len(ids) == contentsTogether {
+			break
+		}
+		if _, read := o.read[d.ID]; read {
+			return nil // with those that follow
+		}
+		if _, touched := o.contents[d.ID]; !touched {
+			ids = append(ids, d.ID)
+		}
+	}
+	if len(ids) < 2 {
+		return nil
+	}
+	slices.Sort(ids)
+	o.read = make(map[ItemID]Content, len(ids))
+	return runs(slices.Compact(ids), func(from, to ItemID) error {
+		return o.base.Contents(from, to, func(c Content) bool {
+			if _, wanted := slices.BinarySearch(ids, c.ID); wanted {
+				c.Summary = slices.Clone(c.Summary)
+				o.read[c.ID] = c
+			}
+			return true
+		})
+	})
+}
