@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -36,8 +37,9 @@ var colours = []string{"#9ecae1", "#3182bd", "#08306b", "#31a354", "#fdae6b", "#
 const (
 	plotWidth, plotHeight = 860, 340
 	plotLeft, plotRight   = 70, 15
-	plotTop, plotBottom   = 70, 35
+	plotTop, plotBottom   = 80, 35
 	steps                 = 5 // of a linear scale
+	legendColumns         = 3
 )
 
 // scale places figures on the vertical axis.
@@ -107,7 +109,7 @@ func (p Plot) SVG(r *Record) string {
 	p.legend(draw, r)
 	for _, tick := range s.ticks() {
 		y := s.y(tick)
-		draw(`<line x1="%d" x2="%d" y1="%.1f" y2="%[3].1f" stroke="#dddddd"/>`, plotLeft, plotWidth-plotRight, y)
+		draw(`<line x1="%d" x2="%d" y1="%.1f" y2="%[3].1f" stroke="#cccccc"/>`, plotLeft, plotWidth-plotRight, y)
 		draw(`<text x="%d" y="%.1f" text-anchor="end">%s</text>`, plotLeft-6, y+4, tickLabel(tick))
 	}
 	p.bars(draw, r, s)
@@ -116,11 +118,10 @@ func (p Plot) SVG(r *Record) string {
 }
 
 func (p Plot) legend(draw func(string, ...any), r *Record) {
-	x := float64(plotLeft)
 	for i, system := range r.Systems {
-		draw(`<rect x="%.0f" y="36" width="12" height="12" fill="%s"/>`, x, colours[i%len(colours)])
-		draw(`<text x="%.0f" y="46" font-size="11">%s</text>`, x+16, escape(system.Title))
-		x += 30 + 5.6*float64(len(system.Title))
+		x, y := plotLeft+i%legendColumns*(plotWidth-plotLeft)/legendColumns, 32+i/legendColumns*18
+		draw(`<rect x="%d" y="%d" width="12" height="12" fill="%s"/>`, x, y, colours[i%len(colours)])
+		draw(`<text x="%d" y="%d" font-size="11">%s</text>`, x+16, y+10, escape(system.Title))
 	}
 }
 
@@ -157,7 +158,12 @@ func titleOf(key string) string {
 	return key
 }
 
-func tickLabel(f float64) string { return strings.TrimSuffix(strings.TrimSuffix(number(f), "0"), ".0") }
+func tickLabel(f float64) string {
+	if f >= 1000 {
+		return number(f)
+	}
+	return strconv.FormatFloat(f, 'g', 4, 64)
+}
 
 func escape(text string) string {
 	var b strings.Builder
