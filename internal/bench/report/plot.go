@@ -82,7 +82,7 @@ func newScale(figures []float64, logarithmic bool) scale {
 		low, high = 1, 1
 	}
 	if logarithmic {
-		s := scale{math.Pow(10, math.Floor(math.Log10(low))), math.Pow(10, math.Ceil(math.Log10(high))), true}
+		s := scale{math.Pow(10, math.Floor(math.Log10(low*0.7))), math.Pow(10, math.Ceil(math.Log10(high))), true}
 		if s.low == s.high {
 			s.high *= 10
 		}
@@ -109,7 +109,7 @@ func (p Plot) SVG(r *Record) string {
 	p.legend(draw, r)
 	for _, tick := range s.ticks() {
 		y := s.y(tick)
-		draw(`<line x1="%d" x2="%d" y1="%.1f" y2="%[3].1f" stroke="#cccccc"/>`, plotLeft, plotWidth-plotRight, y)
+		draw(`<line x1="%d" x2="%d" y1="%.1f" y2="%.1[3]f" stroke="#cccccc"/>`, plotLeft, plotWidth-plotRight, y)
 		draw(`<text x="%d" y="%.1f" text-anchor="end">%s</text>`, plotLeft-6, y+4, tickLabel(tick))
 	}
 	p.bars(draw, r, s)
@@ -141,7 +141,7 @@ func (p Plot) bars(draw func(string, ...any), r *Record, s scale) {
 			top := s.y(summary.Median)
 			draw(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"><title>%s: %s</title></rect>`, x+1, top, bar-2,
 				plotHeight-plotBottom-top, colours[j%len(colours)], escape(system.Title), number(summary.Median))
-			draw(`<line x1="%.1f" x2="%[1].1f" y1="%.1f" y2="%.1f" stroke="black"/>`, x+bar/2, s.y(summary.Low), s.y(summary.High))
+			draw(`<line x1="%.1f" x2="%.1[1]f" y1="%.1f" y2="%.1f" stroke="black"/>`, x+bar/2, s.y(summary.Low), s.y(summary.High))
 		}
 	}
 	draw(`<line x1="%d" x2="%d" y1="%d" y2="%[3]d" stroke="black"/>`, plotLeft, plotWidth-plotRight, plotHeight-plotBottom)

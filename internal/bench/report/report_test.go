@@ -150,7 +150,7 @@ func TestPage(t *testing.T) {
 				t.Fatalf("%s is no XML: %v\n%s", plot.File, err, svg)
 			}
 		}
-		if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
+		if strings.Contains(svg, "NaN") || strings.Contains(svg, "%!") || strings.Contains(svg, "Inf") {
 			t.Errorf("%s has figures that are none", plot.File)
 		}
 	}
