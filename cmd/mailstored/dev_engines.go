@@ -79,7 +79,7 @@ func (e *embedded) configure(_ context.Context, m *config.Config, _ int) error {
 	m.Directory = e.directory().Path
 	m.Volumes = []config.Volume{{Name: devVolume, Path: e.c.path("blobs"), Centralised: true}}
 	m.PrimaryVolume = devVolume
-	m.Log.Replication, m.Log.Streams = 1, 8 // one broker, whose syncs more streams would only multiply
+	m.Log.Replication, m.Log.Streams = 1, 1 // one broker, whose syncs and batches more streams would only multiply
 	return nil
 }
 

@@ -55,13 +55,6 @@ func (a *answers) add(r lmtp.Receipt) {
 	a.total++
 }
 
-func (a *answers) has(r lmtp.Receipt) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	of := a.accounts[r.Account]
-	return of != nil && slices.Contains(of.receipts, r)
-}
-
 // into forgets in a transaction what is known to have been answered, and gives what it has read for done. A delivery of the
 // same bytes with another sequence is a later one, and stays.
 func (a *answers) into(d *mailbox.Draft, id account.ID) ([]lmtp.Receipt, error) {

@@ -13,7 +13,6 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/lmtp"
 	"mailreplica/internal/mailbox"
-	"mailreplica/internal/mailstore"
 )
 
 // localDeliveriesMax bounds the recipients of one mail that are served at once.
@@ -186,17 +185,14 @@ func (d *delivery) relayTo(ctx context.Context, route Route, indices []int) {
 	}
 }
 
-// deliverHere stores the mail in a mailbox of this mailstore.
+// deliverHere stores the mail in a mailbox of this mailstore. Whether it is a repeat, which is rare, the transaction finds: to look before
+// would cost every mail a view of the rows, to spare a repeat its body.
 func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, route Route) lmtp.Outcome {
 	held, err := l.router.open(ctx, route.Account)
 	if err != nil {
 		return lmtp.Outcome{Err: notFinal(err)}
 	}
 	receipt := lmtp.Receipt{Account: r.Account, Key: m.Key(r)}
-	repeated, err := l.isRepeat(ctx, held, &receipt)
-	if err != nil || repeated {
-		return lmtp.Outcome{Err: notFinal(err), Receipt: receipt}
-	}
 	trace := bytes.NewReader(m.Trace(l.router.self, r))
 	message, err := l.router.config.Mailstore.StoreBody(ctx, io.MultiReader(trace, m.Body.Reader()))
 	if err != nil {
@@ -207,7 +203,7 @@ func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, 
 	}
 	message.Received = m.Received
 	var carried []lmtp.Receipt
-	repeated = false
+	repeated := false
 	err = held.Update(ctx, func(d *mailbox.Draft) (err error) {
 		// First what was answered: it may be this very key, and the mail then is another that only looks the same.
 		if carried, err = l.router.answers.into(d, r.Account); err != nil {
@@ -234,21 +230,6 @@ func deliver(d *mailbox.Draft, m mailbox.NewMessage, key mailbox.DeliveryKey) (s
 	}
 	known, _, err := d.Delivery(key)
 	return known.Sequence, true, err
-}
-
-// isRepeat spares a repeat its blob. What it misses, the transaction finds.
-func (l *LMTP) isRepeat(ctx context.Context, held *mailstore.Account, receipt *lmtp.Receipt) (bool, error) {
-	var known mailbox.Delivery
-	var found bool
-	err := held.View(ctx, func(r mailbox.Reader) (err error) {
-		known, found, err = r.Delivery(receipt.Key)
-		return err
-	})
-	if err != nil || !found {
-		return false, err
-	}
-	receipt.Sequence = known.Sequence
-	return !l.router.answers.has(*receipt), nil
 }
 
 // notFinal makes sure that a failure of this mailstore never makes an MTA give the mail back: the kinds that do are for
