@@ -210,6 +210,17 @@ func (w *World) Close() {
 	}
 }
 
+// Delete ends the work, and the accounts.
+func (w *World) Delete(ctx context.Context) error {
+	w.Close()
+	for _, name := range w.names() {
+		if err := w.Cluster.DeleteAccount(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Broken is what is wrong where a promise is broken.
 type Broken []string
 

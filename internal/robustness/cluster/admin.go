@@ -55,6 +55,14 @@ func (c *Cluster) CreateAccount(ctx context.Context, name, password string) (id 
 	return made.ID, err
 }
 
+// DeleteAccount ends an account and all its copies.
+func (c *Cluster) DeleteAccount(ctx context.Context, name string) error {
+	return c.any(ctx, settledWait, func(ctx context.Context, m *Mailstore) error {
+		_, err := m.Admin.DeleteAccount(ctx, name)
+		return err
+	})
+}
+
 // Replicate wishes for replicas on a mailstore, unless it is the home.
 func (c *Cluster) Replicate(ctx context.Context, m *Mailstore, names []string) error {
 	in := admin.SetDestination{Selection: admin.Selection{Accounts: names}, Destination: m.FQDN, Priority: priority(slices.Index(c.Stores, m))}

@@ -70,6 +70,7 @@ type Mailstore struct {
 	*Process
 	FQDN       string
 	LMTP, IMAP string // its own addresses, which clients use
+	admin      string
 	Data       string
 	Admin      *admin.Client
 	disk       *failpoint.Disk // nil: on the machine's
@@ -152,7 +153,7 @@ func (c *Cluster) configure(ctx context.Context, i int) error {
 			return err
 		}
 	}
-	m.LMTP, m.IMAP = f.Listen.LMTP, f.Listen.IMAP
+	m.LMTP, m.IMAP, m.admin = f.Listen.LMTP, f.Listen.IMAP, f.Listen.Admin
 	f.Tokens = config.Tokens{Admin: c.path("admin.token"), Peer: c.path("peer.token")}
 	f.IMAP.AllowPlaintext = true
 	if err := c.engines.configure(ctx, c, &f, i); err != nil {
