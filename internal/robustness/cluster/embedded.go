@@ -56,7 +56,7 @@ func (e *embedded) ready(context.Context, *Cluster) (string, error) { return e.b
 func (e *embedded) has(step scenario.Step) bool {
 	for _, p := range []scenario.Party{step.At, step.To} {
 		switch p {
-		case scenario.Directory: // a file
+		case scenario.Broker, scenario.Directory: // there is one broker, and the directory is a file
 			return false
 		case scenario.Volume:
 			if step.Do != scenario.Fill && step.Do != scenario.Empty {
