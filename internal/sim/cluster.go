@@ -15,6 +15,7 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/eventlog/broker"
+	"mailreplica/internal/scenario"
 	"mailreplica/internal/sim/check"
 	"mailreplica/internal/sim/disk"
 	"mailreplica/internal/sim/network"
@@ -35,6 +36,8 @@ type Options struct {
 	Faulty  time.Duration // how long faults happen
 	Streams int32
 	Folder  string // for its files; must be empty
+
+	Scenario *scenario.Scenario // what is done to the cluster instead of what the seed chooses; optional
 }
 
 // cluster is what is simulated.
@@ -95,7 +98,11 @@ func newCluster(ctx context.Context, o Options) (*cluster, error) {
 // populate makes mailstores and accounts, as the seed says.
 func (c *cluster) populate(ctx context.Context) error {
 	random := c.options.of("population")
-	for i := range 2 + random.IntN(2) {
+	stores, accounts := 2+random.IntN(2), 1+random.IntN(3)
+	if c.options.Scenario != nil {
+		stores, accounts = stageStores, stageCount
+	}
+	for i := range stores {
 		m := &mailstore{
 			cluster: c, index: i, name: fmt.Sprintf("mbox%d.example.com", i+1), ip: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}),
 		}
@@ -110,15 +117,18 @@ func (c *cluster) populate(ctx context.Context) error {
 		}
 		synctest.Wait()
 	}
-	for i := range 1 + random.IntN(3) {
+	for i := range accounts {
 		home := random.IntN(len(c.stores))
+		if c.options.Scenario != nil {
+			home = 0
+		}
 		a, err := c.dir.CreateAccount(ctx, directory.NewAccount{Name: fmt.Sprintf("user%d@example.com", i), MailHost: c.stores[home].name})
 		if err != nil {
 			return err
 		}
 		c.accounts = append(c.accounts, a.ID)
 		for k, m := range c.stores {
-			if k != home && random.IntN(4) > 0 {
+			if k != home && (c.options.Scenario != nil || random.IntN(4) > 0) {
 				if _, err := c.dir.PutReplica(ctx, a.ID, m.name, random.IntN(3)); err != nil {
 					return err
 				}

@@ -58,7 +58,11 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 		working.Go(func() { client.run(ctx) })
 	}
 	n := newNemesis(c)
-	n.run(ctx, o.Faulty)
+	if o.Scenario == nil {
+		n.run(ctx, o.Faulty)
+	} else if err := n.play(ctx, *o.Scenario); err != nil {
+		c.problem("%v", err)
+	}
 	n.mend(ctx)
 	for range calmedSec {
 		n.sleep(time.Second)
