@@ -6,7 +6,7 @@ ENGINES ?= embedded
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build run demo embedded production test quick check fuzz sim mutate bench clean
+.PHONY: help build run demo embedded production test quick check fuzz sim robustness soak mutate bench clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s) each; FUZZ=imap those name
 
 sim: ## simulate clusters from SEEDS (default 100) seeds after FIRST (default 1), and go on for MINUTES (default 0)
 	$(GO) test ./internal/sim -run 'TestSimulation$$' -timeout 0 -seeds $(or $(SEEDS),100) -first $(or $(FIRST),1) -for $(or $(MINUTES),0)m
+
+robustness: $(ENGINES) ## play all scenarios on processes, on ENGINES, with SEEDS (default 1) seeds after FIRST (default 1), and in the simulation
+	$(GO) test ./internal/sim -run 'TestScenarios$$' -count=1 -timeout 0 -all -seed $(or $(FIRST),1)
+	$(GO) test ./internal/robustness -run 'TestScenarios$$' -count=1 -timeout 0 -all -engines $(ENGINES) -seeds $(or $(SEEDS),1) -seed $(or $(FIRST),1) -v
+
+soak: build $(ENGINES) ## load and faults for MINUTES (default 10) on ENGINES; a report in soak/ tells what stays level
+	$(GO) run ./internal/robustness/soak -bin bin -engines $(ENGINES) -minutes $(or $(MINUTES),10)
 
 mutate: ## take each rule away from the real code in turn, and have the simulation find it within SEEDS (default 200) seeds
 	$(GO) run ./internal/sim/mutate -seeds $(or $(SEEDS),200)

@@ -26,7 +26,7 @@ var (
 	binFlag     = flag.String("bin", "", "folder of the programs, an absolute path; empty: they are built")
 )
 
-// ordinary are the scenarios of an ordinary run of the tests. The simulation plays all of them in every run.
+// ordinary are the scenarios of an ordinary run of the tests.
 var ordinary = map[string][]string{
 	cluster.Embedded: {
 		"the home is frozen, a replica promoted, and the home goes on",

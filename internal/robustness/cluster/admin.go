@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailreplica/internal/admin"
+	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
 
@@ -49,10 +50,17 @@ func (c *Cluster) awake() []*Mailstore {
 	return awake
 }
 
-// CreateAccount makes an account on the first mailstore and gives its id.
+// CreateAccount makes an account on the first mailstore and gives its id. An answer that is lost is asked for again.
 func (c *Cluster) CreateAccount(ctx context.Context, name, password string) (id string, err error) {
-	made, err := c.Stores[0].Admin.CreateAccount(ctx, admin.CreateAccount{Name: name, Password: password, MailHost: c.Stores[0].FQDN})
-	return made.ID, err
+	err = c.any(ctx, settledWait, func(ctx context.Context, m *Mailstore) error {
+		made, err := m.Admin.CreateAccount(ctx, admin.CreateAccount{Name: name, Password: password, MailHost: c.Stores[0].FQDN})
+		if fault.Is(err, fault.Exists) {
+			made, err = m.Admin.GetAccount(ctx, name)
+		}
+		id = made.ID
+		return err
+	})
+	return id, err
 }
 
 // DeleteAccount ends an account and all its copies.

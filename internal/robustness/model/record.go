@@ -159,6 +159,7 @@ type resolver struct {
 	seen    map[int][]check.Place     // of each mail in INBOX
 	placed  map[check.Place]bool      // that an answer told
 	known   map[check.Place]bool      // that a view showed
+	begun   map[int]time.Time         // when each mail was first tried to be delivered
 	copied  map[int]bool              // mails of which there may be copies that nobody was told of
 	settled bool                      // somebody looked at a mailbox that was settled
 }
@@ -166,7 +167,7 @@ type resolver struct {
 func of(all map[account.ID]*resolver, id account.ID) *resolver {
 	if all[id] == nil {
 		all[id] = &resolver{folders: map[string]mailbox.ItemID{}, seen: map[int][]check.Place{}, placed: map[check.Place]bool{},
-			known: map[check.Place]bool{}, copied: map[int]bool{}}
+			known: map[check.Place]bool{}, copied: map[int]bool{}, begun: map[int]time.Time{}}
 	}
 	return all[id]
 }
@@ -191,6 +192,9 @@ func (r *resolver) look(v *check.View) {
 }
 
 func (r *resolver) answered(o *check.Op) {
+	if at, tried := r.begun[o.Delivery]; o.Delivery > 0 && (!tried || o.Begun.Before(at)) {
+		r.begun[o.Delivery] = o.Begun
+	}
 	for _, m := range o.Made {
 		r.placed[m.Place] = true
 	}
@@ -219,6 +223,7 @@ func (r *resolver) solve(o *check.Op) (problem string) {
 		}
 	}
 	if len(found) == 1 {
+		o.Begun = r.begun[o.Delivery] // an attempt that was not answered may be the one that put it there
 		o.Made = []check.Made{{Place: found[0], Blob: Blob(o.Delivery)}}
 	}
 	return ""

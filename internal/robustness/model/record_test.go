@@ -46,6 +46,8 @@ func TestHistory(t *testing.T) {
 		{"repeated, there twice", []*check.Op{delivered(1, 1, 2, check.Unknown), delivered(1, 3, 4, check.Done)}, []*check.View{view(5, 1, 1)}, "once more than it may be"},
 		{"never answered, there", []*check.Op{delivered(1, 1, 2, check.Unknown)}, []*check.View{view(3, 1)}, ""},
 		{"UIDs in another order than answers", []*check.Op{delivered(1, 1, 2, check.Done), delivered(2, 3, 4, check.Done)}, []*check.View{view(5, 2, 1)}, "gave UID 2, and later UID 1"},
+		{"put there by an attempt that was not answered", []*check.Op{delivered(1, 1, 2, check.Unknown), delivered(2, 3, 4, check.Done), delivered(1, 5, 6, check.Done)},
+			[]*check.View{view(7, 1, 2)}, ""},
 		{"folder of nobody", []*check.Op{made}, []*check.View{view(3)}, "nobody ever saw it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,15 +7,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"mailreplica/internal/robustness/cluster"
 	"mailreplica/internal/robustness/traffic"
 	"mailreplica/internal/sim/check"
 )
-
-// operationMax is longer than any operation may take.
-const operationMax = 2 * time.Minute
 
 // signs are of programs that are wrong themselves.
 var signs = append([]string{"panic", "DATA RACE", "fatal error"}, check.Alarms...)
@@ -47,7 +43,6 @@ func Validate(ctx context.Context, c *cluster.Cluster, t *traffic.Traffic, accou
 	history, more := t.Record.History()
 	problems = append(problems, more...)
 	problems = append(problems, history.Check()...)
-	problems = append(problems, history.Unended(operationMax)...)
 	return append(problems, Complaints(c)...), nil
 }
 
