@@ -57,6 +57,19 @@ func (c *Copy) Accounts(keep func(*Account) bool) []Account {
 	return all
 }
 
+// HomedOn gives the accounts whose home is a mailstore, in no order.
+func (c *Copy) HomedOn(mailstore string) []account.ID {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var all []account.ID
+	for id, a := range c.index.accounts {
+		if a.MailHost == mailstore {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
 // Replicas gives an account's replicas, the one to be promoted first at the front. The slice must not be altered.
 func (c *Copy) Replicas(id account.ID) []Replica {
 	c.mu.RLock()

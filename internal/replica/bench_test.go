@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
@@ -39,7 +40,7 @@ func newMany(b *testing.B, accounts int) *many {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = w.store.Close() })
-	if w.wishes, err = directory.OpenCopy(b.Context(), filepath.Join(folder, "copy.db"), directory.Options{}); err != nil {
+	if w.wishes, err = directory.OpenCopy(b.Context(), filepath.Join(folder, "copy.db"), directory.Options{WriteTimeout: time.Minute}); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = w.wishes.Close() })

@@ -103,8 +103,8 @@ func (r *Manager) LookAtAll() {
 	for _, replica := range r.wishes.ReplicasOn(r.self) {
 		r.Look(replica.AccountID)
 	}
-	for _, wish := range r.wishes.Accounts(func(a *directory.Account) bool { return a.MailHost == r.self }) {
-		r.Look(wish.ID)
+	for _, id := range r.wishes.HomedOn(r.self) {
+		r.Look(id)
 	}
 }
 

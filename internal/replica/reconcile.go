@@ -159,15 +159,11 @@ func (r *Manager) reconcilePrimary(ctx context.Context, a *mailstore.Account, wi
 // copy may be older than the Join.
 func (r *Manager) reconcileMembers(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
 	c := a.Copy()
-	unwished := false
-	wishes := map[string]directory.Replica{}
-	for _, replica := range r.wishes.Replicas(a.ID()) {
-		wishes[replica.Mailstore] = replica
-		unwished = unwished || replica.Removing
-	}
+	known := r.wishes.Replicas(a.ID())
+	unwished := slices.ContainsFunc(known, func(replica directory.Replica) bool { return replica.Removing })
 	for member := range c.Members {
-		_, wished := wishes[member]
-		unwished = unwished || !wished && member != r.self
+		isWished := slices.ContainsFunc(known, func(replica directory.Replica) bool { return replica.Mailstore == member })
+		unwished = unwished || !isWished && member != r.self
 	}
 	idle := c.IsOpen() && len(c.Members) == 1 // opened for a replica that never came to be, or was removed while that began
 	if !unwished && !idle || c.IsPaused() {
@@ -177,7 +173,7 @@ func (r *Manager) reconcileMembers(ctx context.Context, a *mailstore.Account, wi
 	if err != nil {
 		return err
 	}
-	clear(wishes)
+	wishes := make(map[string]directory.Replica, len(fresh))
 	for _, replica := range fresh {
 		wishes[replica.Mailstore] = replica
 	}
