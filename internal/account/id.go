@@ -49,12 +49,10 @@ func (id *ID) UnmarshalText(text []byte) error {
 // ParseID reads the canonical form in either case; anything else is Invalid.
 func ParseID(s string) (ID, error) {
 	var id ID
-	bad := fault.New(fault.Invalid, "%q is not an id: want 8-4-4-4-12 hexadecimal digits", s)
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return id, bad
+	if len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' {
+		if _, err := hex.Decode(id[:], []byte(s[0:8]+s[9:13]+s[14:18]+s[19:23]+s[24:36])); err == nil {
+			return id, nil
+		}
 	}
-	if _, err := hex.Decode(id[:], []byte(s[0:8]+s[9:13]+s[14:18]+s[19:23]+s[24:36])); err != nil {
-		return ID{}, bad
-	}
-	return id, nil
+	return ID{}, fault.New(fault.Invalid, "%q is not an id: want 8-4-4-4-12 hexadecimal digits", s)
 }

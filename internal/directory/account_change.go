@@ -140,7 +140,7 @@ func (t *tx) finishDelete(a Account) error {
 		return err
 	}
 	for _, r := range replicas {
-		if err := t.deleteReplica(r.AccountID, r.Mailstore); err != nil {
+		if err := t.deleteReplicas(r.Mailstore, []account.ID{r.AccountID}); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"mailreplica/internal/account"
 )
@@ -165,17 +166,44 @@ func upTo[T versioned](all []T, through int64) []T {
 	return all[:n]
 }
 
-// noteRemoved remembers that a row is gone. The same row, put and removed again, has one such note.
-func (t *tx) noteRemoved(kind string, key []byte) error {
+// noteRemoved remembers that rows are gone. The same row, put and removed again, has one such note.
+func (t *tx) noteRemoved(kind string, keys ...[]byte) error {
 	version, err := t.next()
 	if err != nil {
 		return err
 	}
-	return t.put("UPDATE removed SET removed_at = ?, version = ? WHERE kind = ? AND row_key = ?",
-		[]any{millis(t.now), version, kind, key},
-		"INSERT INTO removed (removed_at, version, kind, row_key) VALUES (?, ?, ?, ?)",
-		[]any{millis(t.now), version, kind, key})
+	in := []any{kind}
+	for _, key := range keys {
+		in = append(in, key)
+	}
+	where := " WHERE kind = ? AND row_key IN (" + placeholders(len(keys)) + ")"
+	noted, err := t.exec("UPDATE removed SET removed_at = ?, version = ?"+where, append([]any{millis(t.now), version}, in...)...)
+	if err != nil || int(noted) == len(keys) {
+		return err
+	}
+	there := map[string]bool{}
+	if noted > 0 {
+		known, err := rows(&t.query, scanRemoved, "SELECT kind, row_key, version FROM removed"+where, in...)
+		if err != nil {
+			return err
+		}
+		for _, r := range known {
+			there[string(r.Key)] = true
+		}
+	}
+	var values []any
+	for _, key := range keys {
+		if !there[string(key)] {
+			values = append(values, millis(t.now), version, kind, key)
+		}
+	}
+	_, err = t.exec("INSERT INTO removed (removed_at, version, kind, row_key) VALUES "+
+		strings.Repeat("(?, ?, ?, ?), ", len(values)/4-1)+"(?, ?, ?, ?)", values...)
+	return err
 }
+
+// placeholders are so many of them, for a list.
+func placeholders(n int) string { return "?" + strings.Repeat(", ?", n-1) }
 
 func scanRemoved(row scanner) (Removed, error) {
 	var r Removed

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"mailreplica/internal/account"
@@ -85,7 +84,7 @@ func (t *tx) setHomes(homes []NewHome) error {
 	for i := range homes {
 		ids[i] = homes[i].ID[:]
 	}
-	in := " IN (?" + strings.Repeat(", ?", len(ids)-1) + ")"
+	in := " IN (" + placeholders(len(ids)) + ")"
 	accounts, err := rows(&t.query, scanAccount, "SELECT "+accountColumns+" FROM accounts WHERE id"+in, ids...)
 	if err != nil {
 		return err
@@ -102,6 +101,7 @@ func (t *tx) setHomes(homes []NewHome) error {
 	for _, r := range replicas {
 		stored[r.AccountID] = append(stored[r.AccountID], r)
 	}
+	promoted := map[string][]account.ID{} // replicas that go, by mailstore
 	for _, h := range homes {
 		a, is := known[h.ID]
 		if !is || !isLater(a.Epoch, h.Epoch) {
@@ -110,7 +110,15 @@ func (t *tx) setHomes(homes []NewHome) error {
 		if err := t.putHome(a, h, stored[h.ID]); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(stored[h.ID], func(r Replica) bool { return r.Mailstore == h.MailHost }) {
+			promoted[h.MailHost] = append(promoted[h.MailHost], h.ID)
+		}
 		delete(known, h.ID) // what was read of it is past: the same account once more waits for the next report
+	}
+	for mailstore, ids := range promoted {
+		if err := t.deleteReplicas(mailstore, ids); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -125,10 +133,13 @@ func (t *tx) setHome(h NewHome, may func(stored, reported uint64) bool) (changed
 	if err != nil {
 		return false, err
 	}
-	return true, t.putHome(a, h, stored)
+	if err := t.putHome(a, h, stored); err != nil {
+		return false, err
+	}
+	return true, t.deleteReplicas(h.MailHost, []account.ID{h.ID})
 }
 
-// putHome writes a new home of an account.
+// putHome writes a new home of an account. The replica there is yet to go.
 func (t *tx) putHome(a Account, h NewHome, stored []Replica) (err error) {
 	replicas := h.Replicas(a.MailHost, stored)
 	if h.Epoch == 0 || len(replicas) > ReplicasMax {
@@ -141,26 +152,16 @@ func (t *tx) putHome(a Account, h NewHome, stored []Replica) (err error) {
 	if err := t.putAccount(a); err != nil {
 		return err
 	}
-	return t.moveReplicas(a, stored, replicas)
-}
-
-func (t *tx) moveReplicas(a Account, stored, replicas []Replica) error {
-	before := make(map[string]Replica, len(stored))
-	for _, r := range stored {
-		before[r.Mailstore] = r
-	}
 	for _, r := range replicas {
 		if r.Mailstore == a.MailHost {
 			continue
 		}
+		i := slices.IndexFunc(stored, func(s Replica) bool { return s.Mailstore == r.Mailstore })
 		r.AccountID = a.ID
-		r.Removing = r.Removing || before[r.Mailstore].Removing
-		if err := t.writeReplica(&r); err != nil {
+		r.Removing = r.Removing || i >= 0 && stored[i].Removing
+		if err := t.writeReplica(&r, i >= 0); err != nil {
 			return err
 		}
-	}
-	if _, known := before[a.MailHost]; known {
-		return t.deleteReplica(a.ID, a.MailHost)
 	}
 	return nil
 }

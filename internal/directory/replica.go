@@ -68,7 +68,7 @@ func (d *Directory) PutReplica(ctx context.Context, id account.ID, mailstore str
 			return nil
 		}
 		r.Priority = priority
-		return t.writeReplica(&r)
+		return t.writeReplica(&r, found)
 	})
 	return r, err
 }
@@ -112,7 +112,7 @@ func (d *Directory) FinishRemoveReplica(ctx context.Context, id account.ID, mail
 		if !r.Removing {
 			return fault.New(fault.Busy, "the replica on %s was wished for anew", mailstore)
 		}
-		return t.deleteReplica(id, mailstore)
+		return t.deleteReplicas(mailstore, []account.ID{id})
 	})
 }
 
@@ -140,7 +140,7 @@ func (d *Directory) changeReplica(ctx context.Context, id account.ID, mailstore 
 		if err := f(&after); err != nil || after == before {
 			return err
 		}
-		return t.writeReplica(&after)
+		return t.writeReplica(&after, true)
 	})
 }
 
@@ -170,28 +170,47 @@ func (q *query) replica(id account.ID, mailstore string) (Replica, bool, error) 
 	return found[0], true, nil
 }
 
-// writeReplica puts a row with this transaction's version and time.
-func (t *tx) writeReplica(r *Replica) (err error) {
+// writeReplica writes a row, which is there or is not, with this transaction's version and time.
+func (t *tx) writeReplica(r *Replica, isThere bool) (err error) {
 	if r.Version, err = t.next(); err != nil {
 		return err
 	}
 	r.UpdatedAt = t.now.UTC().Truncate(time.Millisecond)
-	return t.putReplica(*r)
+	statement := insertReplica
+	if isThere {
+		statement = updateReplica
+	}
+	_, err = t.exec(statement, r.values()...)
+	return err
 }
 
+const (
+	updateReplica = `UPDATE replicas SET priority = ?, state = ?, removing = ?, updated_at = ?, version = ?
+		WHERE account_id = ? AND mailstore = ?`
+	insertReplica = `INSERT INTO replicas (priority, state, removing, updated_at, version, account_id, mailstore)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`
+)
+
+func (r *Replica) values() []any {
+	return []any{r.Priority, string(r.State), r.Removing, millis(r.UpdatedAt), r.Version, r.AccountID[:], r.Mailstore}
+}
+
+// putReplica writes a row that may be there.
 func (t *tx) putReplica(r Replica) error {
-	values := []any{r.Priority, string(r.State), r.Removing, millis(r.UpdatedAt), r.Version, r.AccountID[:], r.Mailstore}
-	return t.put(`UPDATE replicas SET priority = ?, state = ?, removing = ?, updated_at = ?, version = ?
-		WHERE account_id = ? AND mailstore = ?`, values,
-		`INSERT INTO replicas (priority, state, removing, updated_at, version, account_id, mailstore)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`, values)
+	return t.put(updateReplica, r.values(), insertReplica, r.values())
 }
 
-func (t *tx) deleteReplica(id account.ID, mailstore string) error {
-	if _, err := t.exec("DELETE FROM replicas WHERE account_id = ? AND mailstore = ?", id[:], mailstore); err != nil {
+// deleteReplicas deletes the replicas of accounts on one mailstore, which all have one there. None at all is no error.
+func (t *tx) deleteReplicas(mailstore string, ids []account.ID) error {
+	values, keys := []any{mailstore}, make([][]byte, len(ids))
+	for i, id := range ids {
+		values, keys[i] = append(values, id[:]), replicaKey(id, mailstore)
+	}
+	met, err := t.exec("DELETE FROM replicas WHERE mailstore = ? AND account_id IN ("+placeholders(len(ids))+")", values...)
+	if err != nil || met == 0 {
 		return err
 	}
-	return t.noteRemoved(removedReplica, replicaKey(id, mailstore))
+	return t.noteRemoved(removedReplica, keys...)
 }
 
 func scanReplica(row scanner) (Replica, error) {
