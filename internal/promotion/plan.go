@@ -22,7 +22,7 @@ const OperationType = "promoteAccounts"
 // Limits of a plan.
 const (
 	ThreadsMax     = 64
-	threadsDefault = 4
+	threadsDefault = 16
 	accountsPerAsk = 1_000 // accounts that one request to a mailstore takes over
 
 	resumedAfter = 5 * time.Second // an operation of this age has been run before, or has waited for its turn

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"mailreplica/internal/account"
@@ -22,6 +21,7 @@ const (
 	fenceWait       = 15 * time.Second
 	fencesAtOnceMax = 2_000 // accounts whose fences are in flight
 	toldAtOnceMax   = 1_000 // accounts that the directory is told of together
+	burstPause      = 5 * time.Millisecond
 )
 
 // Agent is what taking over asks of the readers of streams.
@@ -79,8 +79,9 @@ func (t *Taker) takeAll(ctx context.Context, request peer.FenceRequest, taken []
 	free := t.Switch.Hold(ids)
 	defer func() { free(untold) }()
 	fenced := t.fence(ctx, request, taken)
-	for first := range fenced {
-		batch := gather(first, fenced)
+	for left := len(taken); left > 0; {
+		batch := gather(fenced, left)
+		left -= len(batch)
 		untold = append(untold, t.tellDirectory(ctx, batch)...)
 		for _, one := range batch {
 			tell(one.result)
@@ -94,36 +95,35 @@ type outcome struct {
 	result  peer.FenceResult
 }
 
-// fence appends the fences of all, so many at once, and gives what becomes of each. It waits for nobody who takes that.
+// fence appends the fences of all, so many at once, and gives what becomes of each, whatever ctx does. It waits for nobody who
+// takes that.
 func (t *Taker) fence(ctx context.Context, request peer.FenceRequest, taken []takeable) <-chan outcome {
 	fenced := make(chan outcome, len(taken))
 	slots := make(chan struct{}, fencesAtOnceMax)
 	go func() {
-		defer close(fenced)
-		var fences sync.WaitGroup
 		for _, one := range taken {
 			slots <- struct{}{}
-			fences.Go(func() {
+			go func() {
 				fenced <- outcome{one.account, t.takeOne(ctx, request, one)}
 				<-slots
-			})
+			}()
 		}
-		fences.Wait()
 	}()
 	return fenced
 }
 
-// gather takes what has come meanwhile.
-func gather(first outcome, fenced <-chan outcome) []outcome {
-	batch := []outcome{first}
-	for len(batch) < toldAtOnceMax {
+// gather waits for the next outcomes. They come in bursts, as batches of records are read: each burst is one, for what the directory
+// is told costs a transaction.
+func gather(fenced <-chan outcome, left int) []outcome {
+	batch := []outcome{<-fenced}
+	pause := time.NewTimer(burstPause)
+	defer pause.Stop()
+	for len(batch) < min(left, toldAtOnceMax) {
 		select {
-		case one, more := <-fenced:
-			if !more {
-				return batch
-			}
+		case one := <-fenced:
 			batch = append(batch, one)
-		default:
+			pause.Reset(burstPause)
+		case <-pause.C:
 			return batch
 		}
 	}
