@@ -189,22 +189,17 @@ func (s *session) enter(c *wire.Command, login Login) (outcome, error) {
 	limits.AppendBytesMax = s.server.config.AppendBytesMax
 	s.in.SetLimits(limits)
 	s.log = s.log.With("account", login.Name)
-	go s.listen(s.watch)
+	s.watch.OnWake(s.heard)
 	return outcome{code: "CAPABILITY " + s.capabilities(), text: "Logged in"}, nil
 }
 
-// listen passes on what the mailbox has to say, until the session ends.
-func (s *session) listen(w Watch) {
-	for {
-		select {
-		case <-w.Changed():
-			s.link.wake(true)
-		case <-w.Ended():
-			s.end(w.Reason())
-			return
-		case <-s.ctx.Done():
-			return
-		}
+// heard is called when the mailbox has something to say.
+func (s *session) heard() {
+	select {
+	case <-s.watch.Ended():
+		s.end(s.watch.Reason())
+	default:
+		s.link.wake(true)
 	}
 }
 

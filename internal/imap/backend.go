@@ -57,6 +57,9 @@ type Watch interface {
 	Changed() <-chan struct{} // coalesced
 	Ended() <-chan struct{}   // closed when the session must end
 	Reason() error            // why it must end; its kind decides the text of BYE
+	// OnWake has fn called whenever Changed gets a value or Ended is closed, and at once if that has happened already. fn
+	// neither waits nor calls the mailbox.
+	OnWake(fn func())
 	Close()
 }
 

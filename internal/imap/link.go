@@ -135,6 +135,7 @@ func (l *link) upgrade(conn net.Conn) {
 
 func (l *link) close() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	_ = l.conn.Close()
+	conn := l.conn
+	l.mu.Unlock()
+	_ = conn.Close() // over TLS that can take a while, and whoever wakes the session must not wait for it
 }

@@ -23,7 +23,7 @@ const (
 	stallBeforeLogin = 30 * time.Second // inside a command
 )
 
-// session is one connection. Its goroutine runs commands one after the other; End, Cut and the watcher are the only ways
+// session is one connection. Its goroutine runs commands one after the other; End, Cut and heard are the only ways
 // in from outside.
 type session struct {
 	server *Server
@@ -198,6 +198,7 @@ func (s *session) await() error {
 		}
 	}
 	s.in.Release()
+	s.out.Release()
 	return s.link.await(timeout)
 }
 
@@ -236,6 +237,7 @@ func (s *session) proceed() error {
 
 // execute runs one command and reports whether the session goes on.
 func (s *session) execute(c *wire.Command) bool {
+	s.out.Hold()
 	d := commands[c.Name]
 	if text := s.refusal(d); text != "" {
 		s.bad++

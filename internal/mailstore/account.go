@@ -122,7 +122,8 @@ type Watch struct {
 	account *Account
 	changed chan struct{}
 	ended   chan struct{}
-	reason  error // set before ended is closed
+	reason  error  // set before ended is closed
+	wake    func() // of OnWake; under the account's mu
 }
 
 // Watch begins to watch the account. The caller closes it.
@@ -143,6 +144,22 @@ func (w *Watch) Changed() <-chan struct{} { return w.changed }
 // Ended is closed when the session must end; Reason then says why.
 func (w *Watch) Ended() <-chan struct{} { return w.ended }
 
+// OnWake has fn called whenever Changed gets a value or Ended is closed, and at once if that has happened already: a session that
+// waits for its client need not wait here too. fn must neither wait nor call the account.
+func (w *Watch) OnWake(fn func()) {
+	w.account.mu.Lock()
+	defer w.account.mu.Unlock()
+	w.wake = fn
+	select {
+	case <-w.ended:
+		fn()
+	default:
+		if len(w.changed) > 0 {
+			fn()
+		}
+	}
+}
+
 // Reason is why the session must end.
 func (w *Watch) Reason() error { return w.reason }
 
@@ -157,6 +174,9 @@ func (a *Account) endLocked(w *Watch, reason error) {
 	delete(a.sessions, w)
 	w.reason = reason
 	close(w.ended)
+	if w.wake != nil {
+		w.wake()
+	}
 }
 
 // EndSessions ends every session of the account, for instance because its status or password changed.
@@ -177,6 +197,9 @@ func (a *Account) wakeSessions() {
 		select {
 		case w.changed <- struct{}{}:
 		default: // it has not looked since the last wake-up
+		}
+		if w.wake != nil {
+			w.wake()
 		}
 	}
 }

@@ -268,6 +268,9 @@ func (m *Mailbox) End(reason error) {
 		w.reason = reason
 		close(w.ended)
 		delete(m.watches, w)
+		if w.notify != nil {
+			w.notify()
+		}
 	}
 }
 
@@ -283,13 +286,31 @@ func (m *Mailbox) Watch() imap.Watch {
 type watch struct {
 	mailbox        *Mailbox
 	changed, ended chan struct{}
-	reason         error // set before ended is closed
+	reason         error  // set before ended is closed
+	notify         func() // of OnWake
 }
 
 func (w *watch) wake() {
 	select {
 	case w.changed <- struct{}{}:
 	default:
+	}
+	if w.notify != nil {
+		w.notify()
+	}
+}
+
+func (w *watch) OnWake(fn func()) {
+	w.mailbox.mu.Lock()
+	defer w.mailbox.mu.Unlock()
+	w.notify = fn
+	select {
+	case <-w.ended:
+		fn()
+	default:
+		if len(w.changed) > 0 {
+			fn()
+		}
 	}
 }
 

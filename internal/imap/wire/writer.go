@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 
 	"mailreplica/internal/fault"
 )
@@ -38,6 +39,30 @@ func (w *Writer) Flush() error {
 		w.buf = nil
 	}
 	return w.err
+}
+
+// writeBuffers are buffers that no writer holds: only sessions that are being spoken to need one.
+var writeBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, idleBufferBytes)
+	return &b
+}}
+
+// Hold takes a buffer, if none is there, so that what is written next need not grow one.
+func (w *Writer) Hold() {
+	if w.buf == nil {
+		w.buf = *writeBuffers.Get().(*[]byte)
+	}
+}
+
+// Release gives up the buffer of a writer that has been flushed. It takes another when something is written.
+func (w *Writer) Release() {
+	if w.buf != nil && len(w.buf) == 0 {
+		if cap(w.buf) == idleBufferBytes {
+			buf := w.buf
+			writeBuffers.Put(&buf)
+		}
+		w.buf = nil
+	}
 }
 
 // Err is the first error since the start. After one the session closes the connection.
