@@ -11,6 +11,14 @@ const settle = 10 * time.Second
 // idle opens sessions that wait, and reports what each of them costs the server in memory: logged in, and in IDLE with a folder
 // selected. Sessions are spread over as many users as there are; a user's name has its number for %d.
 func idle(addr, user, password, folder string, of processes, sessions, users int, how string) error {
+	first, err := login(addr, nameOf(user, 0, users), password) // what a server holds once it has served anybody is not counted
+	if err != nil {
+		return err
+	}
+	defer first.close()
+	if _, err := first.do("SELECT " + folder); err != nil {
+		return err
+	}
 	before, err := of.usage()
 	if err != nil {
 		return err
@@ -18,11 +26,7 @@ func idle(addr, user, password, folder string, of processes, sessions, users int
 	begun := time.Now()
 	all := make([]*session, sessions)
 	for i := range all {
-		name := user
-		if users > 1 {
-			name = fmt.Sprintf(user, i%users)
-		}
-		if all[i], err = login(addr, name, password); err != nil {
+		if all[i], err = login(addr, nameOf(user, i%users, users), password); err != nil {
 			return fmt.Errorf("session %d: %w", i, err)
 		}
 		defer all[i].close()
@@ -61,4 +65,11 @@ func idle(addr, user, password, folder string, of processes, sessions, users int
 		(after.ownBytes-before.ownBytes)/n, after.count-before.count, opened.Round(time.Millisecond),
 		(after.cpu-before.cpu)/time.Duration(n), (later.cpu-after.cpu)/time.Duration(settle/time.Second))
 	return nil
+}
+
+func nameOf(pattern string, i, users int) string {
+	if users > 1 {
+		return fmt.Sprintf(pattern, i)
+	}
+	return pattern
 }
