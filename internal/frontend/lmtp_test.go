@@ -11,6 +11,8 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
+	"mailreplica/internal/lmtp"
 	"mailreplica/internal/mailbox"
 )
 
@@ -221,6 +223,31 @@ func TestHomeDied(t *testing.T) {
 	p.move(id, 1, 2)
 	p.mta(0).delivers("two\r\n", "user@example.com")
 	p.hosts[2].hasMessages(t, id, "two\r\n")
+}
+
+// TestClientLeft: the home does not answer and another has taken over, but the client is gone meanwhile, and has perhaps delivered the
+// mail by another way: no other home is tried.
+func TestClientLeft(t *testing.T) {
+	p := newPlatform(t, 3)
+	id := p.account(1, "user@example.com")
+	p.poll()
+	p.hosts[1].stop()
+	p.move(id, 1, 2)
+	gone := true
+	m := &lmtp.Mail{
+		ID: "0123", Sender: "sender@example.net", Body: lmtp.NewBody([]byte(text)), Received: time.Now(), Gone: func() bool { return gone },
+		Client:     lmtp.Client{HELO: "mta.example.net", Addr: "192.0.2.7:25"},
+		Recipients: []lmtp.Recipient{{Address: "user@example.com", Account: id, Name: "user@example.com"}},
+	}
+	if err := p.hosts[0].lmtp.Deliver(t.Context(), m)[0].Err; !fault.Is(err, fault.HomeUnreachable) {
+		t.Errorf("of a client that is gone: got %v, want HomeUnreachable", err)
+	}
+	p.hosts[2].hasMessages(t, id)
+	gone = false
+	if err := p.hosts[0].lmtp.Deliver(t.Context(), m)[0].Err; err != nil {
+		t.Errorf("of a client that is there: %v", err)
+	}
+	p.hosts[2].hasMessages(t, id, text)
 }
 
 // TestNoLoop: two mailstores hold each other for the home, and the directory cannot say otherwise.

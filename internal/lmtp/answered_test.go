@@ -1,6 +1,7 @@
 package lmtp_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -166,4 +167,33 @@ func TestRepeats(t *testing.T) {
 	b.hasOnly(mail)
 	send((*client).closeHard)
 	b.hasOnly(mail, mail)
+}
+
+// leaving is a backend that takes until its client is known to have left.
+type leaving struct {
+	*memory
+	left chan bool
+}
+
+func (l leaving) Deliver(ctx context.Context, m *lmtp.Mail) []lmtp.Outcome {
+	before := m.ClientGone()
+	l.left <- before
+	eventually(l.t, "the client to be gone", m.ClientGone)
+	l.left <- true
+	return l.memory.Deliver(ctx, m)
+}
+
+// TestClientGone: whoever delivers can see that the client has left before it was answered.
+func TestClientGone(t *testing.T) {
+	b := leaving{newMemory(t, bob), make(chan bool, 2)}
+	_, addr := start(t, lmtp.Config{Backend: b})
+	client := open(t, addr)
+	client.begin(bob)
+	client.ask("DATA", "354 ")
+	client.say(mail + ".\r\n")
+	if <-b.left {
+		t.Error("a client that is there counts as gone")
+	}
+	client.close()
+	<-b.left
 }

@@ -39,7 +39,14 @@ type Mail struct {
 	Client     Client
 	Relayed    bool // by another mailstore: it is never relayed again
 	Received   time.Time
+
+	// Gone reports whether the client is known to have ended its connection: it was told nothing, and sends the mail again, if it
+	// has not done so yet. What has not begun by then is not begun. nil: it is not known.
+	Gone func() bool
 }
+
+// ClientGone is Gone, where that is known.
+func (m *Mail) ClientGone() bool { return m.Gone != nil && m.Gone() }
 
 // Client is who sent a mail, for its Received field. Of a relayed mail it is the client of the mailstore that relayed.
 type Client struct {

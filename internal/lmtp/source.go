@@ -125,6 +125,19 @@ func (s *source) watch() error {
 	return nil
 }
 
+// gone reports whether the client is known to have ended the connection, between watch and unwatch, and to whoever called watch.
+func (s *source) gone() bool {
+	if s.watching == nil {
+		return s.aheadErr != nil
+	}
+	select {
+	case <-s.watching:
+		return s.aheadErr != nil
+	default:
+		return false
+	}
+}
+
 // unwatch ends watch and says whether the client sent something in that time, and whether it ended the connection.
 func (s *source) unwatch() (sent, ended bool) {
 	if s.watching != nil {

@@ -258,7 +258,7 @@ func (s *session) deliver() (outcomes []Outcome, early, ended bool) {
 	defer body.Close()
 	mail := &Mail{
 		ID: newID(), Sender: s.mail.sender, Recipients: s.mail.recipients, Body: body, Client: s.sender(),
-		Relayed: s.relayed, Received: time.Now(),
+		Relayed: s.relayed, Received: time.Now(), Gone: s.source.gone,
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, deliveryWaitMax)
 	defer cancel()

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mailreplica/internal/robustness/failpoint"
 )
 
 const profileWait = 10 * time.Second
@@ -125,7 +127,11 @@ func walk(root string, see func(fs.FileInfo)) {
 }
 
 func sizeOf(root string) (bytes int64) {
-	walk(root, func(info fs.FileInfo) { bytes += info.Size() })
+	walk(root, func(info fs.FileInfo) {
+		if info.Name() != failpoint.Filler {
+			bytes += info.Size()
+		}
+	})
 	return bytes
 }
 

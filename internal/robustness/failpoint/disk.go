@@ -11,6 +11,9 @@ import (
 // fillBytes is how much is written to a disk at once until it is full.
 const fillBytes = 1 << 20
 
+// Filler is the name of the file that fills a disk.
+const Filler = "filler"
+
 // Disk is a small filesystem of its own, in memory, which can be filled.
 type Disk struct {
 	Path   string
@@ -26,7 +29,7 @@ func Mount(path string, megabytes int) (*Disk, error) {
 	if err := syscall.Mount("mailreplica", path, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
 		return nil, fmt.Errorf("a disk cannot be mounted at %s: %w (the suite fills disks of its own: run it as root)", path, err)
 	}
-	return &Disk{Path: path, filler: filepath.Join(path, "filler")}, nil
+	return &Disk{Path: path, filler: filepath.Join(path, Filler)}, nil
 }
 
 // Fill takes all the space there is, to the last byte.
