@@ -41,12 +41,16 @@ type Verdict struct {
 	Mean, Least, Most float64 // after the warm-up
 	PerHour           float64 // slope of the line that fits best
 	Drift             float64 // that slope over the time judged
+	Doubt             float64 // standard error of the drift
 	PerMessage        float64
 	OK                bool
 }
 
+// sure is how many standard errors a drift has to be above nothing: what swings from sample to sample has a slope by chance.
+const sure = 3
+
 // Judge fits a line to what comes after the warm-up. A level figure has to drift by less than a tenth of its mean, or less than some
-// absolute amount, which is that of a few requests more or less under way.
+// absolute amount, which is that of a few requests more or less under way, or less than chance explains.
 func (s *Series) Judge(few float64) (v Verdict) {
 	if len(s.At) == 0 {
 		return v
@@ -62,8 +66,9 @@ func (s *Series) Judge(few float64) (v Verdict) {
 	}
 	v.PerHour = slope(hours, values)
 	v.Drift = v.PerHour * (hours[len(hours)-1] - hours[0])
+	v.Doubt = slopeError(hours, values, v.PerHour) * (hours[len(hours)-1] - hours[0])
 	v.PerMessage = slope(s.Messages[from:], values)
-	v.OK = s.Kind == Grows || v.Drift < max(few, v.Mean/10)
+	v.OK = s.Kind == Grows || v.Drift < max(few, v.Mean/10, sure*v.Doubt)
 	return v
 }
 
@@ -80,6 +85,26 @@ func slope(x, y []float64) float64 {
 		return 0
 	}
 	return xy / xx
+}
+
+// slopeError is the standard error of such a slope.
+func slopeError(x, y []float64, by float64) float64 {
+	n := float64(len(x))
+	if n < 3 {
+		return math.Inf(1)
+	}
+	var mx, my, rest, xx float64
+	for i := range x {
+		mx, my = mx+x[i]/n, my+y[i]/n
+	}
+	for i := range x {
+		off := y[i] - my - by*(x[i]-mx)
+		rest, xx = rest+off*off, xx+(x[i]-mx)*(x[i]-mx)
+	}
+	if xx == 0 {
+		return math.Inf(1)
+	}
+	return math.Sqrt(rest / (n - 2) / xx)
 }
 
 // Few is the drift of a level figure that means nothing.
