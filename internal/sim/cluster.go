@@ -36,6 +36,7 @@ type Options struct {
 	Faulty  time.Duration // how long faults happen
 	Streams int32
 	Folder  string // for its files; must be empty
+	Exact   bool   // leave nothing to chance; the program must have been built for that, by package exact
 
 	Scenario *scenario.Scenario // what is done to the cluster instead of what the seed chooses; optional
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"testing/synctest"
 	"time"
 
 	"mailreplica/internal/account"
@@ -93,7 +92,7 @@ func (n *nemesis) run(ctx context.Context, faulty time.Duration) {
 		total += a.weight
 	}
 	pace := float64(time.Duration(100+n.random.IntN(2500)) * time.Millisecond)
-	for end := time.Now().Add(faulty); time.Now().Before(end); {
+	for end := time.Now().Add(faulty); time.Now().Before(end) && !n.isBroken(); {
 		n.sleep(time.Duration(n.random.ExpFloat64() * pace))
 		n.tidy(ctx, false)
 		choice := n.random.IntN(total)
@@ -104,7 +103,7 @@ func (n *nemesis) run(ctx context.Context, faulty time.Duration) {
 				break
 			}
 		}
-		synctest.Wait()
+		n.breathe()
 	}
 	n.tidy(ctx, true)
 }

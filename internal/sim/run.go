@@ -2,9 +2,12 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"mailreplica/internal/mailbox"
@@ -18,6 +21,9 @@ const (
 	calmedSec      = 10              // that clients go on when all is mended
 	operationMax   = 3 * time.Minute // longer than any of a client's waits
 	idleConnsClose = 5 * time.Minute // connections that are kept go within that
+	breatheEvery   = time.Second
+
+	exactHeapBytesMax = 256 << 20
 )
 
 // Report is what became of a run.
@@ -33,6 +39,9 @@ type Report struct {
 
 // Run simulates one cluster. It must be called inside of a synctest bubble. live may be nil.
 func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
+	if o.Exact && !exactly(o.Seed) {
+		return r, errors.New("this program was not built for exact runs: go run ./internal/sim/exact")
+	}
 	shape := o.of("shape")
 	if o.Faulty == 0 {
 		o.Faulty = faultyDefault
@@ -64,21 +73,27 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 		c.problem("%v", err)
 	}
 	n.mend(ctx)
-	for range calmedSec {
+	for i := 0; i < calmedSec && !c.isBroken(); i++ {
 		n.sleep(time.Second)
 		n.tidy(ctx, true)
+		c.breathe()
 	}
 	close(c.stopped)
-	working.Wait()
+	c.await(&working)
 	n.settle(ctx)
-	for _, client := range clients {
-		working.Go(func() { client.finish(ctx) })
+	if !c.isBroken() {
+		for _, client := range clients {
+			working.Go(func() { client.finish(ctx) })
+		}
+		c.await(&working)
+		n.settle(ctx)
+		c.audit(ctx)
 	}
-	working.Wait()
-	n.settle(ctx)
-	c.audit(ctx)
 	c.close()
-	time.Sleep(idleConnsClose)
+	for range int(idleConnsClose / breatheEvery) {
+		time.Sleep(breatheEvery)
+		c.breathe()
+	}
 	c.problems = append(c.problems, c.trace.alarm...)
 	c.problems = append(c.problems, c.history.Check()...)
 	c.problems = append(c.problems, c.history.Unended(operationMax)...)
@@ -97,6 +112,45 @@ func Run(ctx context.Context, o Options, live io.Writer) (r Report, err error) {
 		r.Lives += m.lives
 	}
 	return r, nil
+}
+
+// isBroken reports whether something has gone wrong already: then the run ends soon, with that.
+func (c *cluster) isBroken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.problems) > 0 || c.trace.isAlarmed()
+}
+
+// await waits for goroutines.
+func (c *cluster) await(all *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	for {
+		timer := time.NewTimer(breatheEvery)
+		select {
+		case <-done:
+			timer.Stop()
+			return
+		case <-timer.C:
+			c.breathe()
+		}
+	}
+}
+
+// breathe lets everything come to rest. In an exact run memory is collected then, and at no other time: a collection that went on
+// beside the cluster would change who runs when.
+func (c *cluster) breathe() {
+	synctest.Wait()
+	if !c.options.Exact {
+		return
+	}
+	var m runtime.MemStats
+	if runtime.ReadMemStats(&m); m.HeapAlloc > exactHeapBytesMax {
+		runtime.GC()
+	}
 }
 
 func (c *cluster) nodeOf(name string) *node.Node { return c.storeOf(name).life.Load().node.Load() }

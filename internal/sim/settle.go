@@ -12,11 +12,15 @@ import (
 // settle waits until all is as it is wished.
 func (n *nemesis) settle(ctx context.Context) {
 	why := ""
-	for end := time.Now().Add(settleWaitMax); time.Now().Before(end); n.sleep(time.Second) {
+	for end := time.Now().Add(settleWaitMax); time.Now().Before(end) && !n.isBroken(); n.sleep(time.Second) {
 		n.tidy(ctx, true)
+		n.breathe()
 		if why = n.unsettled(ctx); why == "" {
 			return
 		}
+	}
+	if n.isBroken() {
+		return
 	}
 	n.problem("not settled %s after all was mended: %s", settleWaitMax, why)
 }

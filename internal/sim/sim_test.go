@@ -20,6 +20,7 @@ var (
 	seedsFlag = flag.Uint64("seeds", 3, "how many seeds to simulate")
 	firstFlag = flag.Uint64("first", 1, "the first of them")
 	timeFlag  = flag.Duration("for", 0, "go on with further seeds for so long")
+	exactFlag = flag.Bool("exact", false, "leave nothing to chance: only in programs that package exact has built")
 	traceFlag = flag.String("trace", "", "file for what happened in the last run")
 )
 
@@ -49,7 +50,7 @@ func TestSimulation(t *testing.T) {
 func simulate(t *testing.T, seed uint64) {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, seed)
-	options := sim.Options{Seed: seed, Folder: folder(t)}
+	options := sim.Options{Seed: seed, Folder: folder(t), Exact: *exactFlag}
 	var live io.Writer
 	if *seedFlag != 0 && testing.Verbose() {
 		live = os.Stdout
@@ -71,7 +72,7 @@ func simulate(t *testing.T, seed uint64) {
 		}
 	}
 	if len(report.Problems) > 0 {
-		t.Fatalf("%s\nreplay: go test ./internal/sim -run 'TestSimulation$' -v -seed %d", strings.Join(report.Problems, "\n"), seed)
+		t.Fatalf("%s\nreplay: %s", strings.Join(report.Problems, "\n"), replay(seed))
 	}
 }
 
@@ -85,4 +86,12 @@ func folder(t *testing.T) string {
 		}
 	}
 	return t.TempDir()
+}
+
+// replay is the command that runs a seed again. Only an exact run gives the same history for certain.
+func replay(seed uint64) string {
+	if *exactFlag {
+		return fmt.Sprintf("go run ./internal/sim/exact -seed %d", seed)
+	}
+	return fmt.Sprintf("go test ./internal/sim -run 'TestSimulation$' -v -count 10 -seed %d", seed)
 }

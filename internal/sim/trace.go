@@ -60,6 +60,12 @@ func (t *trace) look(who, line string) {
 	}
 }
 
+func (t *trace) isAlarmed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.alarm) > 0
+}
+
 // text is all of it.
 func (t *trace) text() string {
 	t.mu.Lock()

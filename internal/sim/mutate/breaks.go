@@ -1,7 +1,16 @@
 package main
 
-// edit is one replacement in a source file. The old text stands there exactly once.
+import "mailreplica/internal/sim/overlay"
+
+// edit is one replacement in a source file of the module.
 type edit struct{ file, old, new string }
+
+func (b break_) overlay() (all []overlay.Edit) {
+	for _, e := range b.edits {
+		all = append(all, overlay.Edit{File: e.file, Old: e.old, New: e.new})
+	}
+	return all
+}
 
 // break_ takes one rule of the design away from the real code.
 type break_ struct {

@@ -5,17 +5,17 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
 	"time"
+
+	"mailreplica/internal/sim/overlay"
 )
 
 func main() {
@@ -73,27 +73,6 @@ type result struct {
 	err   error
 }
 
-// patch gives the text of a file with a break's edits.
-func patch(b break_, root string) (map[string]string, error) {
-	texts := map[string]string{}
-	for _, e := range b.edits {
-		path := filepath.Join(root, e.file)
-		text, known := texts[path]
-		if !known {
-			content, err := os.ReadFile(path)
-			if err != nil {
-				return nil, err
-			}
-			text = string(content)
-		}
-		if n := strings.Count(text, e.old); n != 1 {
-			return nil, fmt.Errorf("%s holds %q %d times, not once: bring the break up to date", e.file, e.old, n)
-		}
-		texts[path] = strings.Replace(text, e.old, e.new, 1)
-	}
-	return texts, nil
-}
-
 var seedOf = regexp.MustCompile(`seed(\d+)`)
 
 // try builds the simulation with a break and runs it until it fails. found says by what; empty: it did not fail.
@@ -103,7 +82,7 @@ func try(b break_, seeds int, wait time.Duration) (found string, err error) {
 		return "", err
 	}
 	defer os.RemoveAll(folder)
-	binary, err := build(b, folder)
+	binary, err := overlay.Test("mailreplica/internal/sim", folder, b.overlay())
 	if err != nil {
 		return "", err
 	}
@@ -130,39 +109,6 @@ func try(b break_, seeds int, wait time.Duration) (found string, err error) {
 		return "", nil
 	}
 	return fmt.Sprintf("seed %s, %s: %s", seed, time.Since(begun).Round(time.Second), firstProblem(out.String())), nil
-}
-
-// build compiles the simulation over the patched sources.
-func build(b break_, folder string) (binary string, err error) {
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return "", err
-	}
-	texts, err := patch(b, strings.TrimSpace(string(root)))
-	if err != nil {
-		return "", err
-	}
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	for path, text := range texts {
-		patched := filepath.Join(folder, fmt.Sprintf("%d.go", len(overlay.Replace)))
-		if err := os.WriteFile(patched, []byte(text), 0o600); err != nil {
-			return "", err
-		}
-		overlay.Replace[path] = patched
-	}
-	list, err := json.Marshal(overlay)
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(filepath.Join(folder, "overlay.json"), list, 0o600); err != nil {
-		return "", err
-	}
-	binary = filepath.Join(folder, "sim.test")
-	compile := exec.Command("go", "test", "-c", "-overlay", filepath.Join(folder, "overlay.json"), "-o", binary, "mailreplica/internal/sim")
-	if text, err := compile.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, text)
-	}
-	return binary, nil
 }
 
 // firstProblem is the first line of a failure.

@@ -1,0 +1,99 @@
+package main
+
+import "mailreplica/internal/sim/overlay"
+
+const (
+	rand     = "GOROOT/src/runtime/rand.go"
+	proc     = "GOROOT/src/runtime/proc.go"
+	sema     = "GOROOT/src/runtime/sema.go"
+	timers   = "GOROOT/src/runtime/time.go"
+	choice   = "GOROOT/src/runtime/select.go"
+	runtime2 = "GOROOT/src/runtime/runtime2.go"
+	ours     = "internal/sim/exactly.go"
+)
+
+// edits are what a simulation needs to be exact.
+var edits = []overlay.Edit{
+	// A goroutine's own source of numbers.
+	{File: runtime2, Old: "	valgrindStackID uintptr\n}", New: "	valgrindStackID uintptr\n\n	draws uint64 // 0: this goroutine is in no simulation\n}"},
+	{File: rand, Old: "var readRandomFailed bool\n", New: "var readRandomFailed bool\n" + source},
+	{File: rand, Old: "	globalRand.state.Init(*seed)\n", New: "	for i := range seed {\n		seed[i] = byte(i + 1) // the same keys of all hashes in every process\n	}\n	globalRand.state.Init(*seed)\n"},
+	{File: rand, Old: "	mp := getg().m\n	c := &mp.chacha8\n", New: "	if simulationDraws(getg()) {\n		return simulationDraw()\n	}\n	mp := getg().m\n	c := &mp.chacha8\n"},
+	{File: proc, Old: "	newg.parentGoid = callergp.goid\n", New: "	newg.parentGoid = callergp.goid\n	newg.draws = simulationChild(callergp)\n"},
+
+	// Who chooses by such numbers.
+	{File: choice, Old: "cheaprandn(uint32(norder + 1))", New: "simulationCheapN(uint32(norder + 1))"},
+	{File: sema, Old: "	s.ticket = cheaprand() | 1\n", New: "	s.ticket = simulationCheap() | 1\n"},
+	{File: timers, Old: "			t.rand = cheaprand()\n", New: "			t.rand = simulationCheap()\n"},
+
+	// The clock of the machine decides nothing.
+	{File: sema, Old: "func internal_sync_nanotime() int64 {\n", New: "func internal_sync_nanotime() int64 {\n	if simulating {\n		return 0\n	}\n"},
+	{File: proc, Old: "func retake(now int64) uint32 {\n", New: "func retake(now int64) uint32 {\n	if simulating {\n		return 0\n	}\n"},
+	{File: proc, Old: "	if pp.schedtick%61 == 0 && !sched.runq.empty() {\n", New: "	if !simulating && pp.schedtick%61 == 0 && !sched.runq.empty() {\n"},
+
+	{File: ours, Old: "package sim\n", New: "package sim\n\nimport (\n	\"runtime\"\n	\"runtime/debug\"\n	_ \"unsafe\" // for the name of a function of the runtime\n)\n\n//go:linkname seedRuntime runtime.simulationSeed\nfunc seedRuntime(seed uint64)\n"},
+	{File: ours, Old: "func exactly(uint64) bool { return false }\n", New: "func exactly(seed uint64) bool {\n	runtime.MemProfileRate = 0\n	debug.SetGCPercent(-1)\n	seedRuntime(seed)\n	return true\n}\n"},
+}
+
+// source is the source of numbers: a goroutine that a simulated one begins has one that follows from its own. Timers run outside
+// of goroutines; they have one in common.
+const source = `
+var simulating bool
+var simulationTimers uint64
+
+//go:linkname simulationSeed
+func simulationSeed(seed uint64) {
+	simulating = true
+	getg().draws = simulationMix(seed) | 1
+	simulationTimers = simulationMix(^seed) | 1
+}
+
+//go:nosplit
+func simulationMix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+//go:nosplit
+func simulationDraws(gp *g) bool {
+	return simulating && (gp.draws != 0 || gp == gp.m.g0 && gp.m.p != 0)
+}
+
+//go:nosplit
+func simulationDraw() uint64 {
+	from := &getg().draws
+	if *from == 0 {
+		from = &simulationTimers
+	}
+	*from += 0x9e3779b97f4a7c15
+	return simulationMix(*from)
+}
+
+//go:nosplit
+func simulationCheap() uint32 {
+	if simulationDraws(getg()) {
+		return uint32(simulationDraw() >> 32)
+	}
+	return cheaprand()
+}
+
+//go:nosplit
+func simulationCheapN(n uint32) uint32 {
+	return uint32((uint64(simulationCheap()) * uint64(n)) >> 32)
+}
+
+func simulationChild(parent *g) uint64 {
+	switch {
+	case !simulating:
+		return 0
+	case parent.draws != 0:
+		parent.draws += 0x9e3779b97f4a7c15
+		return simulationMix(parent.draws) | 1
+	case parent == parent.m.g0:
+		simulationTimers += 0x9e3779b97f4a7c15
+		return simulationMix(simulationTimers) | 1
+	}
+	return 0
+}
+`

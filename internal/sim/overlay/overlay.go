@@ -1,0 +1,92 @@
+// Package overlay builds programs from sources that are altered for one build: the compiler is given replacements, and nothing of
+// them is ever in the code that is delivered.
+package overlay
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Edit is one replacement in a source file. The old text stands there exactly once. A file of the Go distribution begins with
+// GOROOT/, any other lies in this module.
+type Edit struct{ File, Old, New string }
+
+const distribution = "GOROOT/"
+
+// Root is the folder of the module that the current folder is in.
+func Root() (string, error) {
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	return strings.TrimSpace(string(root)), err
+}
+
+// Apply gives the texts of all files that edits concern, by path.
+func Apply(root string, edits []Edit) (map[string]string, error) {
+	texts := map[string]string{}
+	for _, e := range edits {
+		path := filepath.Join(root, e.File)
+		if file, found := strings.CutPrefix(e.File, distribution); found {
+			path = filepath.Join(goroot(), file)
+		}
+		text, known := texts[path]
+		if !known {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			text = string(content)
+		}
+		if n := strings.Count(text, e.Old); n != 1 {
+			return nil, fmt.Errorf("%s holds %q %d times, not once: bring the edit up to date", e.File, e.Old, n)
+		}
+		texts[path] = strings.Replace(text, e.Old, e.New, 1)
+	}
+	return texts, nil
+}
+
+// goroot is where the go command in use has its sources.
+func goroot() string {
+	if out, err := exec.Command("go", "env", "GOROOT").Output(); err == nil {
+		return strings.TrimSpace(string(out))
+	}
+	return runtime.GOROOT()
+}
+
+// Test compiles the tests of a package over edited sources. folder is for its files.
+func Test(pkg, folder string, edits []Edit) (binary string, err error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	texts, err := Apply(root, edits)
+	if err != nil {
+		return "", err
+	}
+	replace := struct{ Replace map[string]string }{map[string]string{}}
+	for path, text := range texts {
+		patched := filepath.Join(folder, fmt.Sprintf("%d.go", len(replace.Replace)))
+		if err := os.WriteFile(patched, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace.Replace[path] = patched
+	}
+	list, err := json.Marshal(replace)
+	if err != nil {
+		return "", err
+	}
+	where := filepath.Join(folder, "overlay.json")
+	if err := os.WriteFile(where, list, 0o600); err != nil {
+		return "", err
+	}
+	binary = filepath.Join(folder, "altered.test")
+	compile := exec.Command("go", "test", "-c", "-overlay", where, "-o", binary, pkg)
+	compile.Dir = root
+	if text, err := compile.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, text)
+	}
+	return binary, nil
+}
