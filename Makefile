@@ -6,7 +6,7 @@ ENGINES ?= embedded
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: help build run demo embedded production test quick check fuzz sim robustness soak mutate bench clean
+.PHONY: help build run demo embedded production test quick check fuzz sim exact robustness soak mutate model bench clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s) each; FUZZ=imap those name
 
 sim: ## simulate clusters from SEEDS (default 100) seeds after FIRST (default 1), and go on for MINUTES (default 0)
 	$(GO) test ./internal/sim -run 'TestSimulation$$' -timeout 0 -seeds $(or $(SEEDS),100) -first $(or $(FIRST),1) -for $(or $(MINUTES),0)m
+
+exact: ## the same with nothing left to chance, on a Go runtime altered for it: SEED=… replays one, SEEDS and FIRST as above
+	$(GO) run ./internal/sim/exact $(if $(SEED),-seed $(SEED),-seeds $(or $(SEEDS),100) -first $(or $(FIRST),1) -for $(or $(MINUTES),0)m)
+
+model: ## walk through a model of the whole system, and without each of its rules, for SECONDS (default 5) each
+	$(GO) run ./internal/sim/model -for $(or $(SECONDS),5)s
 
 robustness: $(ENGINES) ## play all scenarios on processes, on ENGINES, with SEEDS (default 1) seeds after FIRST (default 1), and in the simulation
 	$(GO) test ./internal/sim -run 'TestScenarios$$' -count=1 -timeout 0 -all -seed $(or $(FIRST),1)

@@ -91,7 +91,7 @@ func (w *world) isNewest(i, a int) bool {
 	return true
 }
 
-const traceMax = 20_000 // lines of a walk that does not end
+const roundsMax = 150 // until everything must be settled
 
 // finish makes everything whole, lets everybody do what is left to do, and checks that nothing is missing.
 func (w *world) finish() {
@@ -102,8 +102,8 @@ func (w *world) finish() {
 	for a := range w.directory {
 		w.directory[a].paused = false
 	}
-	for quiet := 0; quiet < 3; quiet++ {
-		before := len(w.trace)
+	for quiet, round := 0, 0; quiet < 3 && round < roundsMax; quiet, round = quiet+1, round+1 {
+		before := w.events
 		w.log = append(w.log, w.network...)
 		w.network = nil
 		for i := range w.ms {
@@ -126,7 +126,7 @@ func (w *world) finish() {
 		if w.violation != "" {
 			return
 		}
-		if len(w.trace) > before && len(w.trace) < traceMax || len(w.network) > 0 || !w.isSettled() {
+		if w.events > before || len(w.network) > 0 || !w.isSettled() {
 			quiet = 0
 		}
 	}

@@ -19,7 +19,7 @@ func main() {
 	single := flag.Uint64("walk", 0, "show this walk of the system as built, and nothing else")
 	flag.Parse()
 	if *single != 0 {
-		w := walk(asBuilt(), *single)
+		w := walk(asBuilt(), *single, true)
 		fmt.Println(strings.Join(w.trace, "\n"))
 		return
 	}
@@ -47,7 +47,7 @@ func report(name string, r rules, first uint64, budget time.Duration, show, want
 	var shortest *world
 	walks, bad, promoted, answered := 0, 0, 0, 0
 	for begun := time.Now(); time.Since(begun) < budget; walks++ {
-		w := walk(r, first+uint64(walks))
+		w := walk(r, first+uint64(walks), false)
 		promoted += w.promoted
 		for _, all := range w.acks {
 			answered += len(all)
@@ -55,7 +55,7 @@ func report(name string, r rules, first uint64, budget time.Duration, show, want
 		if w.violation == "" {
 			continue
 		}
-		if bad++; shortest == nil || len(w.trace) < len(shortest.trace) {
+		if bad++; shortest == nil || w.events < shortest.events {
 			shortest = w
 		}
 	}
@@ -65,14 +65,16 @@ func report(name string, r rules, first uint64, budget time.Duration, show, want
 	}
 	fmt.Println()
 	if show && shortest != nil {
+		shortest = walk(r, shortest.seed, true)
 		fmt.Println("  " + strings.Join(shortest.trace, "\n  "))
 	}
 	return (bad > 0) == wanted
 }
 
 // walk is one walk, to its end or to what is broken.
-func walk(r rules, seed uint64) *world {
-	w := newWorld(r, seed)
+func walk(r rules, seed uint64, told bool) *world {
+	w := newWorld(r, seed, told)
+	w.seed = seed
 	w.say("walk %d", seed)
 	w.pauses, w.trims = r.pauses && w.one(2), r.trims && w.one(4)
 	w.disks = r.disks && !w.pauses // with its disk a paused home loses what it has journalled

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // reconcile has a mailstore take the next step that the directory wishes for.
 func (w *world) reconcile(i, a int) {
 	m := w.ms[i]
@@ -172,6 +174,11 @@ func (w *world) loseDisk(i int) {
 	m := w.ms[i]
 	if w.trimmed || !w.disks {
 		return
+	}
+	for _, r := range slices.Concat(w.network, w.log) {
+		if c := m.now.copies[r.account]; r.kind == leave && c != nil && r.epoch == c.epoch && r.seq > c.seq {
+			return // another copy is about to count no more
+		}
 	}
 	for a, c := range m.disk.copies {
 		if m.disk.ended[a] && !w.directory[a].deleted {

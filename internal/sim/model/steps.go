@@ -136,6 +136,12 @@ func (w *world) travel() {
 			k = w.random.IntN(len(w.network))
 		}
 		r := w.network[k]
+		if r.slow && !w.one(12) {
+			if k = w.random.IntN(len(w.network)); w.network[k].slow {
+				continue
+			}
+			r = w.network[k]
+		}
 		switch w.random.IntN(8) {
 		case 0:
 			w.say("lost: %v", r)

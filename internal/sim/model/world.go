@@ -43,6 +43,8 @@ type record struct {
 	mail, uid, blob int // a delivery; 0: none
 	takes           int // UID that is expunged; 0: none
 	reclaims        int // blob that is gone; 0: none
+
+	slow bool // it stays under way for long
 }
 
 func (r record) String() string {
@@ -181,6 +183,9 @@ type world struct {
 	ids       int
 	trimmed   bool
 	promoted  int
+	seed      uint64
+	events    int
+	told      bool // keep the trace
 	trace     []string
 	violation string
 }
@@ -200,8 +205,8 @@ func (w *world) id() int { w.ids++; return w.ids }
 
 func (w *world) one(n int) bool { return w.random.IntN(n) == 0 }
 
-func newWorld(r rules, seed uint64) *world {
-	w := &world{rules: r, random: rand.New(rand.NewPCG(seed, 7)), volume: map[int]bool{}}
+func newWorld(r rules, seed uint64, told bool) *world {
+	w := &world{rules: r, told: told, random: rand.New(rand.NewPCG(seed, 7)), volume: map[int]bool{}}
 	for a := range accounts {
 		w.directory[a] = wishes{home: w.random.IntN(stores), epoch: 1}
 		for i := range stores {
@@ -235,4 +240,10 @@ func (w *world) serves(i, a int) bool {
 		!(m.knows[a].home != i && m.knows[a].epoch >= c.epoch)
 }
 
-func (w *world) send(records ...record) { w.network = append(w.network, records...) }
+// send appends records, some day. Some of those about an account itself take their time, for it is they that must not come late.
+func (w *world) send(records ...record) {
+	for _, r := range records {
+		r.slow = r.kind != change && w.one(3)
+		w.network = append(w.network, r)
+	}
+}
