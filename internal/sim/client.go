@@ -67,12 +67,24 @@ func (c *client) run(ctx context.Context) {
 			timer.Stop()
 			return
 		}
+		if c.isGone() {
+			return
+		}
 		c.step(ctx)
 	}
 }
 
+// isGone reports whether the account was wished away.
+func (c *client) isGone() bool {
+	_, gone := c.cluster.gone.Load(c.id)
+	return gone
+}
+
 // finish delivers what is not delivered, now that everything works.
 func (c *client) finish(ctx context.Context) {
+	if c.isGone() {
+		return
+	}
 	for end := time.Now().Add(10 * time.Minute); len(c.unsent) > 0 && time.Now().Before(end); {
 		c.deliver(ctx, c.unsent[0])
 		time.Sleep(time.Second)

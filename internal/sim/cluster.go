@@ -51,9 +51,11 @@ type cluster struct {
 	broker   *broker.Broker
 	dir      *directory.Directory // as administrators reach it
 	stores   []*mailstore
-	accounts []account.ID
+	accounts []account.ID // that are not to be deleted
+	doomed   []account.ID // that are, or have been
 	history  *check.History
 
+	gone       sync.Map   // accounts that were wished away: their clients stop
 	died       chan *life // whose disk has failed as it was to
 	background sync.WaitGroup
 	stopped    chan struct{} // closed when clients are to stop

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -45,6 +46,11 @@ func (n *nemesis) takeDisk(l *life) {
 }
 
 func (n *nemesis) mayLose(l *life) bool {
+	for _, id := range n.doomed {
+		if _, err := n.dir.Account(context.Background(), id); err == nil {
+			return false // it alone may know that the account has ended
+		}
+	}
 	for _, id := range n.accounts {
 		a, held := l.node.Load().Mailstore().Account(id)
 		if !held {
@@ -131,7 +137,7 @@ func (n *nemesis) another(id account.ID, than *mailstore) *mailstore {
 
 // rescue promotes accounts whose home has lost its disk, or has missed records, as an administrator who is told of that does.
 func (n *nemesis) rescue(ctx context.Context) {
-	for _, id := range n.accounts {
+	for _, id := range slices.Concat(n.accounts, n.doomed) {
 		wish, err := n.dir.Account(ctx, id)
 		if err != nil || wish.Epoch == 0 || time.Since(n.rescued[id]) < rescueEvery {
 			continue
@@ -230,4 +236,53 @@ func (n *nemesis) trim(ctx context.Context) {
 		err = answers.Error()
 	}
 	n.trace.add("nemesis", "trimmed to %v: %v", ends.Offsets(), err)
+}
+
+// acceptLoss promotes an account while it is paused: what its home has journalled is lost, and everybody was told so.
+func (n *nemesis) acceptLoss(ctx context.Context) {
+	id, home, m := n.aimAt(ctx, protocol.Log)
+	if home == nil {
+		return
+	}
+	n.paused[id] = time.Now()
+	isPaused := func() bool {
+		c := n.copyOf(m, id)
+		return c != nil && c.IsPaused() && c.MayFence(true) == nil
+	}
+	if _, err := n.dir.SetPaused(ctx, id, true); err != nil || !n.until(isPaused) {
+		return
+	}
+	n.sleep(time.Duration(n.random.IntN(1_500)) * time.Millisecond)
+	l := m.life.Load()
+	if l == nil || !isPaused() {
+		return
+	}
+	n.trace.add("nemesis", "accepts loss of %s: %s takes over", id, m.name)
+	n.history.AcceptLoss(id)
+	n.fenceWith(ctx, l.host, m, peer.FenceAccount{Account: id}, true)
+}
+
+// deleteAccount wishes an account away, if there is another one.
+func (n *nemesis) deleteAccount(ctx context.Context) {
+	if len(n.accounts) < 2 {
+		return
+	}
+	i := n.random.IntN(len(n.accounts))
+	id := n.accounts[i]
+	_, err := n.dir.BeginDelete(ctx, id)
+	n.trace.add("nemesis", "deletes %s: %v", id, err)
+	if err != nil {
+		return
+	}
+	n.accounts = slices.Delete(slices.Clone(n.accounts), i, i+1)
+	n.doomed = append(n.doomed, id)
+	n.gone.Store(id, true)
+}
+
+// turnClock sets the clock by which a mailstore reclaims blobs wrong, by up to some hours, which are many grace periods.
+func (n *nemesis) turnClock() {
+	m := n.aStore()
+	wrong := time.Duration(n.random.Int64N(int64(40*time.Hour))) - 20*time.Hour
+	n.trace.add("nemesis", "turns the clock of %s by %s", m.name, wrong)
+	m.wrong.Store(int64(wrong))
 }

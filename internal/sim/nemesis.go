@@ -74,6 +74,9 @@ func newNemesis(c *cluster) *nemesis {
 		{"strikes", 5, n.strike},
 		{"pauses", 2, n.pause},
 		{"resumes", 3, n.resume},
+		{"accepts loss", 1, n.acceptLoss},
+		{"deletes an account", 2, n.deleteAccount},
+		{"turns a clock", 2, func(context.Context) { n.turnClock() }},
 	}
 	// Each run knows some of the faults, so that some happen without others that would hide them.
 	swarm := c.options.of("swarm")
@@ -326,11 +329,15 @@ func (n *nemesis) race(ctx context.Context) {
 }
 
 func (n *nemesis) fence(ctx context.Context, from *network.Host, m *mailstore, one peer.FenceAccount) {
+	n.fenceWith(ctx, from, m, one, false)
+}
+
+func (n *nemesis) fenceWith(ctx context.Context, from *network.Host, m *mailstore, one peer.FenceAccount, acceptLoss bool) {
 	l := m.life.Load()
 	if l == nil {
 		return
 	}
-	request := peer.FenceRequest{Operation: n.nextName("promotion"), Accounts: []peer.FenceAccount{one}}
+	request := peer.FenceRequest{Operation: n.nextName("promotion"), Accounts: []peer.FenceAccount{one}, AcceptLoss: acceptLoss}
 	n.background.Go(func() {
 		begun := time.Now()
 		client := peer.NewClientOver(from.DialContext, peerToken, nil)

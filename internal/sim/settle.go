@@ -7,6 +7,7 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/fault"
 )
 
 // settle waits until all is as it is wished.
@@ -32,6 +33,16 @@ func (n *nemesis) unsettled(ctx context.Context) string {
 	for _, m := range n.stores {
 		if l := m.life.Load(); l == nil || l.node.Load() == nil {
 			return m.name + " has not started"
+		}
+	}
+	for _, id := range n.doomed {
+		if _, err := n.dir.Account(ctx, id); !fault.Is(err, fault.NotFound) {
+			return fmt.Sprintf("account %s is not deleted: %v", id, err)
+		}
+		for _, m := range n.stores {
+			if n.copyOf(m, id) != nil {
+				return fmt.Sprintf("account %s is deleted, and %s holds a copy", id, m.name)
+			}
 		}
 	}
 	for _, id := range n.accounts {

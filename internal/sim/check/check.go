@@ -25,8 +25,12 @@ func (h *History) Check() []string {
 	slices.SortFunc(ids, func(a, b account.ID) int { return cmp.Compare(a.String(), b.String()) })
 	for _, id := range ids {
 		c := &checker{history: h, id: id, ops: h.ops[id], views: h.views[id]}
-		c.order()
 		c.epochs()
+		if h.lossy[id] {
+			problems = append(problems, c.problems...)
+			continue
+		}
+		c.order()
 		c.sightings()
 		c.uids()
 		c.growth()

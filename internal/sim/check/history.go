@@ -167,12 +167,13 @@ type History struct {
 	ops    map[account.ID][]*Op
 	views  map[account.ID][]*View
 	taken  []Taken
-	bodies map[string]int // number of the mail, by blob
+	lossy  map[account.ID]bool // of which an administrator has accepted a loss
+	bodies map[string]int      // number of the mail, by blob
 }
 
 // NewHistory makes an empty history.
 func NewHistory() *History {
-	return &History{ops: map[account.ID][]*Op{}, views: map[account.ID][]*View{}, bodies: map[string]int{}}
+	return &History{lossy: map[account.ID]bool{}, ops: map[account.ID][]*Op{}, views: map[account.ID][]*View{}, bodies: map[string]int{}}
 }
 
 // Add adds an operation that has ended.
@@ -194,6 +195,14 @@ func (h *History) Took(t Taken) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.taken = append(h.taken, t)
+}
+
+// AcceptLoss says that an administrator accepts that acknowledged changes of an account are lost. Nothing is asked any more of what
+// its clients were told, but that one mailstore alone acknowledges in an epoch.
+func (h *History) AcceptLoss(id account.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lossy[id] = true
 }
 
 // Body says which mail a blob is a body of.

@@ -38,6 +38,9 @@ func (h *History) Linearize() (all []Linear) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range slices.SortedFunc(maps.Keys(h.ops), func(a, b account.ID) int { return cmp.Compare(a.String(), b.String()) }) {
+		if h.lossy[id] {
+			continue
+		}
 		c := &checker{history: h, id: id, ops: h.ops[id], views: h.views[id]}
 		all = append(all, c.linearize())
 	}
