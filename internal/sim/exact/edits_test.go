@@ -1,0 +1,19 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"mailreplica/internal/sim/overlay"
+)
+
+// The edits must fit the sources of the Go release that go.mod names, and ours.
+func TestEditsFit(t *testing.T) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := overlay.Apply(root, edits); err != nil {
+		t.Error(err)
+	}
+}
