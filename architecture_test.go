@@ -23,7 +23,7 @@ var layers = []struct {
 	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/devcluster", "internal/testreport", "internal/e2e", "deploy",
 		"internal/scenario", "internal/robustness", "internal/robustness/cluster", "internal/robustness/failpoint",
 		"internal/robustness/model", "internal/robustness/report", "internal/robustness/soak", "internal/robustness/traffic", "internal/robustness/validate",
-		"internal/sim", "internal/sim/check", "internal/sim/disk", "internal/sim/network", "internal/sim/mutate",
+		"internal/sim", "internal/sim/check", "internal/sim/disk", "internal/sim/network", "internal/sim/mutate", "internal/sim/overlay", "internal/sim/exact", "internal/sim/model",
 		"internal/bench", "internal/bench/load", "internal/bench/imapload", "internal/bench/system", "internal/bench/report", "internal/bench/scale"}, true,
 		"commands wire and run; nothing may depend on them"},
 	{"real engines", []string{"internal/engine", "internal/engine/kafka", "internal/engine/mariadb", "internal/engine/s3"}, true,
