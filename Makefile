@@ -28,8 +28,8 @@ production: ## install Kafka, MariaDB and an S3 server for ENGINES=production
 test: ## everything: formatting, vet, linter, import rules, unit and end-to-end tests
 	./scripts/test
 
-quick: ## the tests without the end-to-end suite
-	$(GO) test $$($(GO) list ./... | grep -v /internal/e2e)
+quick: ## the tests without the end-to-end and the robustness suites
+	$(GO) test $$($(GO) list ./... | grep -Ev '/internal/(e2e|robustness)$$')
 
 check: ## formatting, vet, linter, go.mod
 	./scripts/check

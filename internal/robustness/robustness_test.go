@@ -40,9 +40,7 @@ var ordinary = map[string][]string{
 	},
 	cluster.Production: {
 		"both sides of a cut want to be the home",
-		"a broker is lost",
 		"the home is cut off from the volume",
-		"the home is cut off from the directory",
 	},
 }
 
