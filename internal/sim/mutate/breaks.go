@@ -74,7 +74,7 @@ var breaks = []break_{
 	{"serve after a restart without reading to the end", "8", []edit{{streams, "	return s != nil && s.caughtUp\n", "	_ = s\n	return true\n"}}},
 	{"fence with a copy that is not complete", "9", []edit{
 		{append_, "	case c.Condition != Complete:\n		return fault.New(fault.Unusable, \"the copy on %s is not complete: it is %s\", c.Self, c.Condition)\n", ""}}},
-	{"hand a copy over that has not met the live reader", "9", []edit{{follow, "	if next > read {\n		return false, next, nil\n	}\n", ""}}},
+	{"hand a copy over that has not met the live reader", "9", []edit{{follow, "	if next > read {\n		return false, next, missing, nil\n	}\n", ""}}},
 	{"give a snapshot without a Join", "9", []edit{
 		{snapshot, "	join, err := a.Join(ctx, destination)\n	if err != nil {\n		return err\n	}\n", "	join := a.Copy().Members[a.Copy().Self]\n"}, {snapshot, "		if c.Members[destination] != join {", "		if false {"}}},
 	{"mix the parts of two transactions", "10", []edit{{judge, "c.parts[0].ID != r.ID || int(r.Part)", "int(r.Part)"}, {judge, "if len(c.parts) > 0 && c.parts[0].ID == r.ID {", "if len(c.parts) > 0 {"}}},
