@@ -46,16 +46,16 @@ func (h *hotRows) get(id int64) *hot {
 	return h.known[id]
 }
 
-// learn keeps what a snapshot found out, unless more is known, or of a later state.
+// learn keeps what a snapshot found out, unless more is known, or of a later state. Where nothing is known any more, it is not known
+// either whether the snapshot is still that of the last commit.
 func (h *hotRows) learn(id int64, k *hot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if other := h.known[id]; other != nil {
-		if other.header != k.header && other.header.Sequence >= k.header.Sequence {
-			return
-		}
-		k.current = other.header == k.header && other.current
+	other := h.known[id]
+	if other != nil && other.header != k.header && other.header.Sequence >= k.header.Sequence {
+		return
 	}
+	k.current = other != nil && other.current && other.header == k.header
 	h.set(id, k)
 }
 

@@ -2,8 +2,10 @@ package metadata_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"testing"
 
+	"mailreplica/internal/account"
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/metadata"
 )
@@ -138,5 +140,113 @@ func TestKnownRowsOfAMailboxThatIsLoaded(t *testing.T) {
 			}
 			update(t, s, func(tx *metadata.Tx) error { return got(&tx.View) })
 		}
+	})
+}
+
+// Snapshots that last tell what they found out long after it was true, and after the store forgot what it knew itself.
+func TestKnownRowsOfSnapshotsThatEndLate(t *testing.T) {
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		id, _ := create(t, s)
+		random, now := rand.New(rand.NewPCG(1, 2)), 1
+		update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, arrive(now)) })
+		undone := errors.New("undone")
+		type snapshot struct {
+			of         int
+			end, ended chan struct{}
+		}
+		var open []snapshot
+		end := func(i int) {
+			close(open[i].end)
+			<-open[i].ended
+			open = append(open[:i], open[i+1:]...)
+		}
+		defer func() {
+			for len(open) > 0 {
+				end(0)
+			}
+		}()
+		for range 300 {
+			switch n := random.IntN(6); {
+			case n == 0 && len(open) < 4: // it asks before and after what others do meanwhile
+				v := snapshot{now, make(chan struct{}), make(chan struct{})}
+				begun := make(chan struct{})
+				go func() {
+					defer close(v.ended)
+					err := s.View(t.Context(), func(view *metadata.View) error {
+						_, err := view.Rows(id).Header()
+						close(begun)
+						<-v.end
+						_, err2 := view.Rows(id).CountFolders()
+						wantArrived(t, view.Rows(id), v.of)
+						return errors.Join(err, err2)
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				}()
+				<-begun
+				open = append(open, v)
+			case n == 1 && len(open) > 0:
+				end(random.IntN(len(open)))
+			case n == 2: // what is known is forgotten
+				update(t, s, func(tx *metadata.Tx) error { return tx.LoadRows(id, nil) })
+			case n == 3:
+				err := s.Update(t.Context(), metadata.Lazy, func(tx *metadata.Tx) error {
+					return errors.Join(tx.Write(id, arrive(now+1)), undone)
+				})
+				if !errors.Is(err, undone) {
+					t.Fatal(err)
+				}
+			default:
+				now++
+				update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, arrive(now)) })
+			}
+			if random.IntN(3) == 0 { // not each time: to ask is to know again
+				update(t, s, func(tx *metadata.Tx) error { wantArrived(t, tx.Rows(id), now); return nil })
+			}
+			if t.Failed() {
+				return
+			}
+		}
+	})
+}
+
+// What is due to a mailbox's row is what was saved, whatever becomes of the caller's copy, and every question sees it.
+func TestSavedCopyIsWrittenAsItWas(t *testing.T) {
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		id, c := create(t, s)
+		other, _ := create(t, s)
+		want := c.HeadID
+		want[0] = 1
+		c.HeadID, c.Epoch = want, 9
+		update(t, s, func(tx *metadata.Tx) error {
+			if err := tx.SaveCopy(id, c); err != nil {
+				return err
+			}
+			c.HeadID[0] = 2
+			otherRow, _, err := tx.View.MailboxByID(other)
+			return errors.Join(err, tx.SaveCopy(other, &otherRow.Copy))
+		})
+		update(t, s, func(tx *metadata.Tx) error {
+			row, _, err := tx.MailboxByID(id)
+			if row.Copy.HeadID != want {
+				t.Errorf("got head %v, want %v", row.Copy.HeadID, want)
+			}
+			otherRow, _, err2 := tx.MailboxByID(other)
+			row.Copy.Epoch = 10
+			err3 := tx.SaveCopy(id, &row.Copy)
+			rows, err4 := tx.MailboxesOf([]account.ID{row.Copy.Account, otherRow.Copy.Account})
+			for _, m := range rows {
+				if m.ID == id && m.Copy.Epoch != 10 {
+					t.Errorf("asked with others, the copy has epoch %d", m.Copy.Epoch)
+				}
+			}
+			if len(rows) != 2 {
+				t.Errorf("got %d rows", len(rows))
+			}
+			return errors.Join(err, err2, err3, err4)
+		})
 	})
 }

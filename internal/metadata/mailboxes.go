@@ -60,6 +60,9 @@ func (v *View) MailboxesOf(ids []account.ID) ([]Mailbox, error) {
 		}
 		return []Mailbox{m}, nil
 	}
+	if err := v.flush(); err != nil {
+		return nil, err
+	}
 	const query = selectMailbox + " WHERE account_id IN (?"
 	all := make([]Mailbox, 0, len(ids))
 	for part := range slices.Chunk(ids, mailboxesTogether) {
@@ -177,7 +180,8 @@ func (tx *Tx) SaveCopy(mailboxID int64, c *protocol.Copy) error {
 	if err := tx.exists(mailboxID); err != nil {
 		return tx.note(err)
 	}
-	tx.due(mailboxID).copy = copyValues(c)
+	saved := *c // what is due refers to arrays in it, and is written later
+	tx.due(mailboxID).copy = copyValues(&saved)
 	return nil
 }
 
