@@ -37,7 +37,6 @@ type changes struct {
 	offset int64
 	keys   uint64
 	cpu    [3]time.Duration // draft, write, apply
-	asked  [3]int64         // questions to a server
 	count  func() int64
 }
 

@@ -155,8 +155,7 @@ type mailstore struct {
 
 // snapshot is a copy under way.
 type snapshot struct {
-	copy   *copyOf
-	loaded bool
+	copy *copyOf
 }
 
 type acked struct {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
 
@@ -31,7 +30,11 @@ func Apply(root string, edits []Edit) (map[string]string, error) {
 	for _, e := range edits {
 		path := filepath.Join(root, e.File)
 		if file, found := strings.CutPrefix(e.File, distribution); found {
-			path = filepath.Join(goroot(), file)
+			goroot, err := goroot()
+			if err != nil {
+				return nil, err
+			}
+			path = filepath.Join(goroot, file)
 		}
 		text, known := texts[path]
 		if !known {
@@ -50,11 +53,9 @@ func Apply(root string, edits []Edit) (map[string]string, error) {
 }
 
 // goroot is where the go command in use has its sources.
-func goroot() string {
-	if out, err := exec.Command("go", "env", "GOROOT").Output(); err == nil {
-		return strings.TrimSpace(string(out))
-	}
-	return runtime.GOROOT()
+func goroot() (string, error) {
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	return strings.TrimSpace(string(out)), err
 }
 
 // Test compiles the tests of a package over edited sources. folder is for its files.
