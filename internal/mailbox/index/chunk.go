@@ -13,7 +13,10 @@ const (
 	chunkSetsMax = 255  // different sets of keywords in one chunk, for row.set has a byte
 
 	rowBytes   = int64(unsafe.Sizeof(row{}))
-	chunkBytes = int64(unsafe.Sizeof(chunk{}))
+	chunkBytes = int64(unsafe.Sizeof(chunk{})) + int64(unsafe.Sizeof(&chunk{}))
+
+	setBytes     = int64(unsafe.Sizeof([]string{}))
+	keywordBytes = int64(unsafe.Sizeof("")) // without its text
 )
 
 // row is a message without its folder. It holds no pointer: the collector has nothing to follow in a million of them.
@@ -34,6 +37,16 @@ type chunk struct {
 	rows    []row // ascending by UID, at least one
 	sets    [][]string
 	highest mailbox.Sequence // of their mod-sequences
+}
+
+func (c *chunk) bytes() int64 {
+	n := chunkBytes + int64(cap(c.rows))*rowBytes + int64(cap(c.sets))*setBytes
+	for _, set := range c.sets {
+		for _, keyword := range set {
+			n += int64(len(keyword)) + keywordBytes
+		}
+	}
+	return n
 }
 
 func (c *chunk) last() mailbox.UID { return c.rows[len(c.rows)-1].uid }

@@ -16,14 +16,19 @@ type folder struct {
 	chunks  []*chunk
 }
 
-func (f *folder) bytes() int64 {
+// bytes is what a folder takes beside another, with which it may share chunks; nil is none.
+func (f *folder) bytes(other *folder) int64 {
 	n := int64(0)
+	var others []*chunk
+	if other != nil {
+		others = other.chunks
+	}
 	for _, c := range f.chunks {
-		n += chunkBytes + int64(cap(c.rows))*rowBytes
-		for _, set := range c.sets {
-			for _, keyword := range set {
-				n += int64(len(keyword)) + 16
-			}
+		for len(others) > 0 && others[0].last() < c.last() {
+			others = others[1:]
+		}
+		if len(others) == 0 || others[0] != c {
+			n += c.bytes()
 		}
 	}
 	return n

@@ -138,15 +138,23 @@ func (c *Cache) newest(held *kept) *folder {
 	return held.newest
 }
 
-// put keeps what was read of a folder, and drops others if that is too much.
+// put keeps what was read of a folder, and drops others if that is too much. It is called with held.reading held.
 func (c *Cache) put(held *kept, f *folder) {
-	size := f.bytes()
+	before := c.newest(held)
+	size := f.bytes(nil)
+	if before != nil {
+		if both := size + before.bytes(f); both <= c.config.BytesMax {
+			size = both
+		} else {
+			before = nil // rather than that neither is kept
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if held.place == nil || held.newest != nil && held.newest.highest >= f.highest {
 		return // forgotten meanwhile; or a Reader of an older snapshot read it
 	}
-	held.before, held.newest = held.newest, f
+	held.before, held.newest = before, f
 	c.bytes += size - held.bytes
 	held.bytes = size
 	for c.bytes > c.config.BytesMax {

@@ -1,6 +1,7 @@
 package index_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -254,5 +255,44 @@ func BenchmarkChange(b *testing.B) {
 		if err := s.Messages(inbox, 50_000, 50_001, func(mailbox.Message) bool { return true }); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The folder as it was before is kept too, and counts: nothing of it is shared where every message has changed.
+func TestBytesOfBoth(t *testing.T) {
+	const messages = 3000
+	whole := func(s *indexed, inbox mailbox.ItemID) int64 {
+		t.Helper()
+		err := s.Messages(inbox, 1, math.MaxUint32, func(mailbox.Message) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.cache.Bytes()
+	}
+	changeAll := func(s *indexed, inbox mailbox.ItemID, op mailbox.FlagOp) {
+		t.Helper()
+		var uids []mailbox.UID
+		for uid := mailbox.UID(1); uid <= messages; uid++ {
+			uids = append(uids, uid)
+		}
+		update(t, s, func(d *mailbox.Draft) error {
+			_, _, err := d.SetFlags(inbox, uids, op, mailbox.Flags{System: mailbox.Flagged}, nil)
+			return err
+		})
+	}
+	roomy := newIndexed(index.Config{BytesMax: 64 << 20})
+	inbox := fill(t, roomy, messages)
+	one := whole(roomy, inbox)
+	changeAll(roomy, inbox, mailbox.AddFlags)
+	if both := whole(roomy, inbox); both < one*19/10 {
+		t.Errorf("one folder takes %d bytes, both %d", one, both)
+	}
+	narrow := newIndexed(index.Config{BytesMax: one * 3 / 2})
+	inbox = fill(t, narrow, messages)
+	for _, op := range []mailbox.FlagOp{mailbox.AddFlags, mailbox.RemoveFlags, mailbox.AddFlags} {
+		if kept := whole(narrow, inbox); kept == 0 || kept > one*3/2 {
+			t.Errorf("of a folder of %d bytes %d are kept", one, kept)
+		}
+		changeAll(narrow, inbox, op)
 	}
 }
