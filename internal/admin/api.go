@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/http/pprof"
 	"strings"
 	"time"
 
@@ -115,22 +114,11 @@ func (a *Admin) Handler() http.Handler {
 	register(mux, a, commandRemoveOperation, named(a.RemoveOperation))
 	register(mux, a, commandGetNotifications, named(a.GetNotifications))
 	a.registerStorage(mux)
-	registerProfiles(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, fault.New(fault.NotFound, "the admin API has no %s %.100q", r.Method, r.URL.Path).
 			WithHint("use the carbonio of the same version as the mailstore"))
 	})
 	return a.guard(mux)
-}
-
-// pathProfiles is where the process's profiles are, as Go's own tools ask for them.
-const pathProfiles = "/debug/pprof/"
-
-// registerProfiles lets an administrator see what a mailstore spends its time and memory on.
-func registerProfiles(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+pathProfiles, pprof.Index)
-	mux.HandleFunc("GET "+pathProfiles+"profile", pprof.Profile)
-	mux.HandleFunc("GET "+pathProfiles+"trace", pprof.Trace)
 }
 
 // registerStorage makes the commands for buckets and volumes part of the API.

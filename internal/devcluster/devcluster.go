@@ -26,6 +26,7 @@ type Options struct {
 	Mailstores int
 	Engines    string // embedded or production
 	Address    string // optional: the first of the loopback addresses that it uses
+	Profile    string // optional: the port at which each process answers profiles
 }
 
 // Cluster is a running development cluster.
@@ -40,6 +41,9 @@ func Start(o Options) (*Cluster, error) {
 	args := []string{"dev", "--data", o.Folder, "--mailstores", strconv.Itoa(o.Mailstores), "--engines", o.Engines}
 	if o.Address != "" {
 		args = append(args, "--address", o.Address)
+	}
+	if o.Profile != "" {
+		args = append(args, "--profile", o.Profile)
 	}
 	c := &Cluster{Options: o, dev: exec.Command(filepath.Join(o.Bin, "mailstored"), args...), returned: map[string]*exec.Cmd{}}
 	out, err := c.dev.StdoutPipe()
@@ -125,14 +129,15 @@ func (c *Cluster) Kill(name string) error {
 	return syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// Restart starts a mailstore that was killed, as an operator would. It does not wait for it.
-func (c *Cluster) Restart(name string) error {
+// Restart starts a mailstore that was killed, as an operator would, with further arguments. It does not wait for it.
+func (c *Cluster) Restart(name string, args ...string) error {
 	log, err := os.OpenFile(filepath.Join(c.Folder, "log", name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	process := exec.Command(filepath.Join(c.Bin, "mailstored"), "serve", "--config", filepath.Join(c.Folder, "etc", name+".yaml"))
+	args = append([]string{"serve", "--config", filepath.Join(c.Folder, "etc", name+".yaml")}, args...)
+	process := exec.Command(filepath.Join(c.Bin, "mailstored"), args...)
 	process.Stdout, process.Stderr = log, log
 	c.returned[name] = process
 	return process.Start()

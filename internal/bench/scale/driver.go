@@ -223,15 +223,24 @@ func (d *driver) startProfiles(ctx context.Context, phase string) (stop func()) 
 	}
 }
 
-// profileSeconds is how long a profile lasts.
-const profileSeconds = "3"
+const (
+	profileSeconds = "3"    // how long a profile lasts
+	profilePort    = "6060" // of each mailstore's address
+)
+
+// profileArgs have a mailstore that is started again answer profiles as before.
+func (d *driver) profileArgs(i int) []string {
+	if d.options.profile == "" {
+		return nil
+	}
+	return []string{"--profile", d.address(i, profilePort)}
+}
 
 func (d *driver) profile(ctx context.Context, i int, path string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.address(i, "7071")+"/debug/pprof/profile?seconds="+profileSeconds, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.address(i, profilePort)+"/debug/pprof/profile?seconds="+profileSeconds, nil)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+d.token)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err

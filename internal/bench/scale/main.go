@@ -55,6 +55,9 @@ func run(ctx context.Context, c devcluster.Options, o options, phases []string) 
 		return fmt.Errorf("want -folder F, fewer replicas than mailstores, and phases: prepare (accounts, replicas), one, idle, single, restart, promote")
 	}
 	c.Engines = "embedded"
+	if o.profile != "" {
+		c.Profile = profilePort
+	}
 	running, err := devcluster.Start(c)
 	if running != nil {
 		defer running.Stop()

@@ -196,7 +196,7 @@ func (d *driver) restart(ctx context.Context) error {
 	end()
 	say("%d deliveries were taken before the kill", <-loaded)
 	err := d.measured("restart to ready", len(d.names), func() error {
-		if err := d.cluster.Restart(mailstore(1)); err != nil {
+		if err := d.cluster.Restart(mailstore(1), d.profileArgs(1)...); err != nil {
 			return err
 		}
 		if err := d.ready(ctx, 1); err != nil {

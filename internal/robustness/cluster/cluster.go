@@ -70,7 +70,7 @@ type Mailstore struct {
 	*Process
 	FQDN       string
 	LMTP, IMAP string // its own addresses, which clients use
-	admin      string
+	profiles   string
 	Data       string
 	Admin      *admin.Client
 	disk       *failpoint.Disk // nil: on the machine's
@@ -142,7 +142,7 @@ func (c *Cluster) configure(ctx context.Context, i int) error {
 	f := config.Default()
 	f.FQDN, f.Data, f.Advertise = m.FQDN, m.Data, fmt.Sprintf("127.7.%d.%d", c.net, i)
 	var ports []string
-	for _, at := range []*string{&f.Listen.LMTP, &f.Listen.IMAP, &f.Listen.Admin, &f.Listen.Peer} {
+	for _, at := range []*string{&f.Listen.LMTP, &f.Listen.IMAP, &f.Listen.Admin, &f.Listen.Peer, &m.profiles} {
 		port, err := engine.FreePort()
 		if err != nil {
 			return err
@@ -153,7 +153,7 @@ func (c *Cluster) configure(ctx context.Context, i int) error {
 			return err
 		}
 	}
-	m.LMTP, m.IMAP, m.admin = f.Listen.LMTP, f.Listen.IMAP, f.Listen.Admin
+	m.LMTP, m.IMAP = f.Listen.LMTP, f.Listen.IMAP
 	f.Tokens = config.Tokens{Admin: c.path("admin.token"), Peer: c.path("peer.token")}
 	f.IMAP.AllowPlaintext = true
 	if err := c.engines.configure(ctx, c, &f, i); err != nil {
@@ -166,7 +166,7 @@ func (c *Cluster) configure(ctx context.Context, i int) error {
 	if err := c.write(name+".yaml", text.String()); err != nil {
 		return err
 	}
-	m.Process = c.process(name, ports, "serve", "--config", c.path(name+".yaml"))
+	m.Process = c.process(name, ports, "serve", "--config", c.path(name+".yaml"), "--profile", m.profiles)
 	var err error
 	m.Admin, err = admin.NewClient(f.Listen.Admin, adminToken, nil)
 	return err

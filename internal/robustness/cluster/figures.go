@@ -90,11 +90,10 @@ func procStatus(pid int) map[string]float64 {
 func (c *Cluster) profile(ctx context.Context, m *Mailstore, name, words string) (float64, bool) {
 	ctx, cancel := context.WithTimeout(ctx, profileWait)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.admin+"/debug/pprof/"+name+"?debug=1&gc=1", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.profiles+"/debug/pprof/"+name+"?debug=1&gc=1", nil)
 	if err != nil {
 		return 0, false
 	}
-	request.Header.Set("Authorization", "Bearer "+adminToken)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, false // it stands still, perhaps
