@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mailreplica/internal/procfs"
 )
 
 // processes are a server's: those named and all that they started.
@@ -21,50 +23,21 @@ type usage struct {
 }
 
 func (p processes) usage() (u usage, err error) {
-	family, err := p.family()
+	family, err := procfs.Family(p...)
 	if err != nil {
 		return u, err
 	}
-	for _, pid := range family {
-		cpu, err := processorTime(pid)
+	for _, s := range family {
+		cpu, err := processorTime(s.PID)
 		if err != nil {
 			continue // it has ended
 		}
 		u.cpu += cpu
 		u.count++
-		u.rss += kilobytes(pid, "status", "VmRSS:") << 10
-		u.ownBytes += (kilobytes(pid, "smaps_rollup", "Private_Clean:") + kilobytes(pid, "smaps_rollup", "Private_Dirty:")) << 10
+		u.rss += kilobytes(s.PID, "status", "VmRSS")
+		u.ownBytes += kilobytes(s.PID, "smaps_rollup", "Private_Clean") + kilobytes(s.PID, "smaps_rollup", "Private_Dirty")
 	}
 	return u, nil
-}
-
-// family are the processes and their descendants.
-func (p processes) family() ([]int, error) {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil, err
-	}
-	children := map[int][]int{}
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(text), ") ")
-		fields := strings.Fields(rest)
-		pid, err1 := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if len(fields) < 2 || err1 != nil {
-			continue
-		}
-		if parent, err := strconv.Atoi(fields[1]); err == nil {
-			children[parent] = append(children[parent], pid)
-		}
-	}
-	family := append([]int(nil), p...)
-	for i := 0; i < len(family); i++ {
-		family = append(family, children[family[i]]...)
-	}
-	return family, nil
 }
 
 // processorTime adds up a process's threads, in nanoseconds; what the kernel adds up itself is in hundredths of a second.
@@ -88,16 +61,8 @@ func processorTime(pid int) (total time.Duration, err error) {
 	return total, nil
 }
 
+// kilobytes are what a file of a process tells in that unit, in bytes; none where it tells nothing.
 func kilobytes(pid int, file, name string) int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, found := strings.CutPrefix(line, name); found {
-			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return n
-		}
-	}
-	return 0
+	n, _ := procfs.Number(pid, file, name)
+	return n << 10
 }

@@ -2,54 +2,21 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
+
+	"mailreplica/internal/procfs"
 )
 
 // usage is what a process has used up so far, by /proc.
 type usage struct {
 	cpu      time.Duration // user and system
 	resident int64         // bytes, at this moment
-	writes   int64         // system calls that write
 }
 
-// clockTick is the unit of times in /proc/PID/stat: 100 a second on every Linux there is (USER_HZ).
-const clockTick = 10 * time.Millisecond
-
-func usageOf(pid int) (u usage, err error) {
-	folder := fmt.Sprintf("/proc/%d/", pid)
-	stat, err := os.ReadFile(folder + "stat")
-	if err != nil {
-		return u, err
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // from the state on, field 3 of proc(5)
-	for _, at := range []int{14 - 3, 15 - 3} {
-		ticks, err := strconv.ParseInt(fields[at], 10, 64)
-		if err != nil {
-			return u, err
-		}
-		u.cpu += time.Duration(ticks) * clockTick
-	}
-	u.resident = number(folder+"status", "VmRSS:") << 10
-	u.writes = number(folder+"io", "syscw:")
-	return u, nil
-}
-
-// number is the first number behind a word of a file of lines, 0 if there is none.
-func number(path, word string) int64 {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if rest, is := strings.CutPrefix(line, word); is {
-			n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64) // 0 where it is none
-			return n
-		}
-	}
-	return 0
+func usageOf(pid int) (usage, error) {
+	stat, err := procfs.StatOf(pid)
+	kB, _ := procfs.Number(pid, "status", "VmRSS")
+	return usage{cpu: stat.CPU, resident: kB << 10}, err
 }
 
 // usages are those of the broker and of every mailstore that runs.

@@ -1,28 +1,25 @@
 package system
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"mailreplica/internal/engine"
+	"mailreplica/internal/procfs"
 )
 
 const (
-	readyWait   = 60 * time.Second
-	readyLook   = 20 * time.Millisecond
-	addressTry  = 100
-	ticksSecond = 100 // USER_HZ: the unit of times in /proc on every machine that Debian runs on
+	readyWait  = 60 * time.Second
+	readyLook  = 20 * time.Millisecond
+	addressTry = 100
 )
 
 // Usage is what a system takes on disk.
@@ -103,57 +100,16 @@ func command(ctx context.Context, p *engine.Process) error {
 }
 
 // usedCPU is the processor time that processes and all that they started have used, those included that ended and were waited for.
-func usedCPU(roots ...*engine.Process) (time.Duration, error) {
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0, err
-	}
-	used, children := map[int]int64{}, map[int][]int{}
-	for _, path := range files {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		pid, parent, ticks, err := parseStat(text)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", path, err)
-		}
-		used[pid] = ticks
-		children[parent] = append(children[parent], pid)
-	}
-	var sum int64
-	var add func(pid int)
-	add = func(pid int) {
-		sum += used[pid]
-		for _, child := range children[pid] {
-			add(child)
-		}
-	}
+func usedCPU(roots ...*engine.Process) (sum time.Duration, err error) {
+	var pids []int
 	for _, root := range roots {
-		add(root.PID())
+		pids = append(pids, root.PID())
 	}
-	return time.Duration(sum) * time.Second / ticksSecond, nil
-}
-
-// parseStat reads /proc/PID/stat (proc_pid_stat(5)): the name in parentheses may hold any character.
-func parseStat(text []byte) (pid, parent int, ticks int64, err error) {
-	open, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
-	if open < 1 || end < open {
-		return 0, 0, 0, errors.New("no name")
+	family, err := procfs.Family(pids...)
+	for _, s := range family {
+		sum += s.CPU + s.EndedCPU
 	}
-	fields := strings.Fields(string(text[end+1:])) // from the third on
-	if len(fields) < 15 {
-		return 0, 0, 0, errors.New("too few fields")
-	}
-	pid, err = strconv.Atoi(string(bytes.TrimSpace(text[:open])))
-	if err == nil {
-		parent, err = strconv.Atoi(fields[1])
-	}
-	for _, field := range fields[11:15] { // utime, stime, and those of children that were waited for
-		n, problem := strconv.ParseInt(field, 10, 64)
-		ticks, err = ticks+n, errors.Join(err, problem)
-	}
-	return pid, parent, ticks, err
+	return sum, err
 }
 
 // usage measures a folder. isLog says which files, by their path in it, are of the event log.

@@ -11,19 +11,6 @@ import (
 	"mailreplica/internal/engine"
 )
 
-func TestParseStat(t *testing.T) {
-	const line = "12 (a (b) c) S 7 12 12 0 -1 4194304 100 200 0 0 11 22 33 44 20 0 1 0 100 1000 10\n"
-	pid, parent, ticks, err := parseStat([]byte(line))
-	if pid != 12 || parent != 7 || ticks != 11+22+33+44 || err != nil {
-		t.Errorf("%d, %d, %d, %v; want 12, 7, 110", pid, parent, ticks, err)
-	}
-	for _, bad := range []string{"", "12", "12 (a", "12 (a) S 7", strings.Replace(line, "33", "x", 1), ") 1 ("} {
-		if _, _, _, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("%q is taken", bad)
-		}
-	}
-}
-
 func TestCPUOfChildren(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	// What has ended counts as well: the inner shell burns time, the outer one stays.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"mailreplica/internal/procfs"
 	"mailreplica/internal/robustness/failpoint"
 )
 
@@ -26,8 +27,9 @@ type Figures map[string]float64
 func (c *Cluster) Figures(ctx context.Context, p *Process) Figures {
 	f := Figures{}
 	if pid := p.PID(); pid > 0 {
-		status := procStatus(pid)
-		f["RSS MB"], f["threads"] = status["VmRSS"]/1024, status["Threads"]
+		rss, _ := procfs.Number(pid, "status", "VmRSS")
+		threads, _ := procfs.Number(pid, "status", "Threads")
+		f["RSS MB"], f["threads"] = float64(rss)/1024, float64(threads)
 		if files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)); err == nil {
 			f["open files"] = float64(len(files))
 		}
@@ -67,23 +69,6 @@ func (c *Cluster) Shared() Figures {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-func procStatus(pid int) map[string]float64 {
-	all := map[string]float64{}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return all
-	}
-	for line := range strings.SplitSeq(string(text), "\n") {
-		name, value, _ := strings.Cut(line, ":")
-		if fields := strings.Fields(value); len(fields) > 0 {
-			if n, err := strconv.ParseFloat(fields[0], 64); err == nil {
-				all[name] = n
-			}
-		}
-	}
-	return all
 }
 
 // profile finds the number that stands after some words in a profile. The heap is collected first, so that what is counted is in use.
