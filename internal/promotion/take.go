@@ -130,20 +130,23 @@ func gather(fenced <-chan outcome, left int) []outcome {
 	return batch
 }
 
-// tellDirectory tells the directory of those who are primaries now, and gives those that it could not be told of.
+// tellDirectory tells the directory of those who are primaries now, and gives those that it has not been told of: where a Fence
+// failed it may have been read all the same, when nobody waited for it any more.
 func (t *Taker) tellDirectory(ctx context.Context, batch []outcome) (untold []account.ID) {
 	var primaries []*mailstore.Account
 	for _, one := range batch {
 		if one.result.Error == "" {
 			primaries = append(primaries, one.account)
+		} else {
+			untold = append(untold, one.account.ID())
 		}
 	}
 	if len(primaries) == 0 {
-		return nil
+		return untold
 	}
 	err := t.Switch.TellHomes(ctx, primaries)
 	if err == nil {
-		return nil
+		return untold
 	}
 	// They are promoted all the same; the loop that keeps the directory in order repeats this.
 	t.Logger.Warn("the directory was not told of promotions yet", "accounts", len(primaries), "error", err)
