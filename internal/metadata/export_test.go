@@ -12,6 +12,12 @@ import (
 // LimitPages lets the database grow to so many pages and no further, as a full disk would, until the connection is given up.
 func LimitPages(tx *Tx, pages string) error { return tx.c.script("PRAGMA max_page_count = " + pages) }
 
+// Forge alters the folders of a mailbox behind the back of what is known of them.
+func Forge(tx *Tx, mailboxID int64) error {
+	_, err := tx.exec("UPDATE folder SET uid_next = uid_next + 1 WHERE mailbox_id = ?", mailboxID)
+	return err
+}
+
 // Synced reports whether the transaction's commit will be fsynced.
 func Synced(tx *Tx) bool {
 	var level int64

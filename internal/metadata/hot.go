@@ -99,7 +99,7 @@ func (h *hotRows) set(id int64, k *hot) {
 // may be half gone.
 func (v *View) state(id int64) (*hot, error) {
 	if k := v.hot[id]; k != nil {
-		return k, v.usable()
+		return k, firstOf(v.usable(), v.checkHeader(id, k))
 	}
 	known, err := v.known(id)
 	if err != nil {
@@ -124,7 +124,7 @@ func (v *View) known(id int64) (*hot, error) {
 			touched = k != nil && k.current
 		}
 		if touched && k != nil && !v.tx.cold[id] {
-			return k, nil
+			return k, v.checkHeader(id, k)
 		}
 	}
 	header, err := v.readHeader(id)

@@ -250,3 +250,19 @@ func TestSavedCopyIsWrittenAsItWas(t *testing.T) {
 		})
 	})
 }
+
+// The tests of this package compare what memory says with the database; so they would see a difference.
+func TestCheckedMemory(t *testing.T) {
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		id, _ := create(t, s)
+		update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, arrive(1)) })
+		update(t, s, func(tx *metadata.Tx) error { return metadata.Forge(tx, id) })
+		defer func() {
+			if recover() == nil {
+				t.Error("memory was believed")
+			}
+		}()
+		view(t, s, func(v *metadata.View) error { wantArrived(t, v.Rows(id), 1); return nil })
+	})
+}

@@ -42,6 +42,9 @@ var server *mariadbengine.Server
 
 func runTests(m *testing.M) int {
 	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" {
+		mailbox.CheckMemory(true)
+	}
 	memory := "/dev/shm" // where there is one: every commit is fsynced, and no test here cuts the power
 	if _, err := os.Stat(memory); err != nil || *onDisk {
 		memory = ""

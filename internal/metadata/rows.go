@@ -55,7 +55,7 @@ func (r *rows) folder(query string, key any, is func(*mailbox.Folder) bool) (f m
 		return f, false, err
 	}
 	if f, found = k.folder(is); found {
-		return f, true, nil
+		return f, true, r.checkFolder(query, key, f)
 	}
 	if f, found, err = first(r.v, query, []any{r.id, key}, scanFolder); found {
 		k.keep(f)
@@ -71,15 +71,17 @@ func (r *rows) Folders() ([]mailbox.Folder, error) {
 	return collect(r.v, selectFolder+" ORDER BY name", args, scanFolder)
 }
 
+const countFolders = "SELECT count(*) FROM folder WHERE mailbox_id = ?"
+
 func (r *rows) CountFolders() (n int, err error) {
 	k, err := r.v.state(r.id)
 	if err != nil {
 		return 0, err
 	}
 	if k.foldersCounted {
-		return k.folderTotal, nil
+		return k.folderTotal, r.checkFolderTotal(k.folderTotal)
 	}
-	if _, err = r.one("SELECT count(*) FROM folder WHERE mailbox_id = ?", nil, &n); err == nil {
+	if _, err = r.one(countFolders, nil, &n); err == nil {
 		k.folderTotal, k.foldersCounted, k.learned = n, true, true
 	}
 	return n, err
@@ -292,10 +294,10 @@ func (r *rows) Delivery(key mailbox.DeliveryKey) (d mailbox.Delivery, found bool
 	if k.counted {
 		for _, d := range k.deliveries {
 			if d.Key == key {
-				return d, true, nil
+				return d, true, r.checkDeliveries(k.deliveries)
 			}
 		}
-		return d, false, nil
+		return d, false, r.checkDeliveries(k.deliveries)
 	}
 	const query = selectDelivery + " AND delivery_key = ?"
 	return kept(r.v, keptKey{r.id, query, string(key[:])}, func() (mailbox.Delivery, bool, error) {
@@ -343,7 +345,7 @@ func (r *rows) CountDeliveries() (n int, err error) {
 		return 0, err
 	}
 	if k.counted {
-		return len(k.deliveries), nil
+		return len(k.deliveries), r.checkDeliveries(k.deliveries)
 	}
 	_, err = r.one("SELECT count(*) FROM delivery WHERE mailbox_id = ?", nil, &n)
 	return n, err

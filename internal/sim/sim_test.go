@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mailreplica/internal/mailbox"
 	"mailreplica/internal/sim"
 )
 
@@ -30,6 +31,7 @@ const standstillMax = 5 * time.Minute
 
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(1) // the fewer goroutines run at once, the less is left to chance
+	mailbox.CheckMemory(true)
 	os.Exit(m.Run())
 }
 

@@ -1,8 +1,10 @@
 package index_test
 
 import (
+	"flag"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -39,6 +41,30 @@ func TestSuite(t *testing.T) {
 	} {
 		mailboxtest.Run(t, name, func(testing.TB) mailboxtest.Store { return newIndexed(c) })
 	}
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" {
+		mailbox.CheckMemory(true)
+	}
+	os.Exit(m.Run())
+}
+
+// The tests of this package compare what memory says with the rows beneath; so they would see a difference.
+func TestCheckedMemory(t *testing.T) {
+	s := newIndexed(index.Config{BytesMax: 64 << 20})
+	inbox := fill(t, s, 300)
+	uidsOf(t, s, inbox)
+	other := newIndexed(index.Config{BytesMax: 64 << 20})
+	fill(t, other, 301)
+	forged := s.cache.Over(1, other.rows)
+	defer func() {
+		if recover() == nil {
+			t.Error("memory was believed")
+		}
+	}()
+	uidsOf(t, forged, inbox)
 }
 
 // fill appends messages to INBOX.
@@ -111,6 +137,8 @@ func uidsOf(t testing.TB, r mailbox.Reader, folder mailbox.ItemID) (uids []mailb
 
 // TestRowsAreReadOnce makes sure that what is kept is used, and that of what has changed only that is read.
 func TestRowsAreReadOnce(t *testing.T) {
+	mailbox.CheckMemory(false) // it would read them again
+	defer mailbox.CheckMemory(true)
 	const n = 5000
 	s := newIndexed(index.Config{BytesMax: 64 << 20})
 	inbox := fill(t, s, n)

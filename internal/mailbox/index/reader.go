@@ -20,7 +20,7 @@ func (r *reader) Message(id mailbox.ItemID, uid mailbox.UID) (mailbox.Message, b
 		return r.Scanner.Message(id, uid)
 	}
 	m, found := f.message(uid)
-	return m, found, nil
+	return m, found, r.check(f, uid, uid)
 }
 
 // Messages implements mailbox.Reader.
@@ -36,6 +36,9 @@ func (r *reader) Messages(id mailbox.ItemID, from, to mailbox.UID, yield func(ma
 	if f == nil {
 		return r.Scanner.Messages(id, from, to, yield)
 	}
+	if err := r.check(f, from, to); err != nil {
+		return err
+	}
 	f.messages(from, to, yield)
 	return nil
 }
@@ -48,6 +51,9 @@ func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield f
 	}
 	if f == nil {
 		return r.Scanner.ChangedSince(id, since, yield)
+	}
+	if err := r.checkChanged(f, since); err != nil {
+		return err
 	}
 	f.changedSince(since, yield)
 	return nil

@@ -1,0 +1,40 @@
+package index
+
+import (
+	"fmt"
+
+	"mailreplica/internal/mailbox"
+)
+
+// check has the rows beneath asked as well, in tests that call mailbox.CheckMemory.
+func (r *reader) check(f *folder, from, to mailbox.UID) error {
+	return compare(fmt.Sprintf("messages %d to %d of folder %d", from, to, f.id),
+		func(yield func(mailbox.Message) bool) { f.messages(from, to, yield) },
+		func(yield func(mailbox.Message) bool) error { return r.Scanner.Messages(f.id, from, to, yield) })
+}
+
+func (r *reader) checkChanged(f *folder, since mailbox.Sequence) error {
+	return compare(fmt.Sprintf("messages of folder %d that changed since %d", f.id, since),
+		func(yield func(mailbox.Message) bool) { f.changedSince(since, yield) },
+		func(yield func(mailbox.Message) bool) error { return r.Scanner.ChangedSince(f.id, since, yield) })
+}
+
+func compare(what string, memory func(func(mailbox.Message) bool), rows func(func(mailbox.Message) bool) error) error {
+	if !mailbox.MemoryChecked() {
+		return nil
+	}
+	var known, read []string
+	memory(into(&known))
+	if err := rows(into(&read)); err != nil {
+		return err
+	}
+	mailbox.MustAgree(what, known, read)
+	return nil
+}
+
+func into(all *[]string) func(mailbox.Message) bool {
+	return func(m mailbox.Message) bool {
+		*all = append(*all, fmt.Sprintf("%+v", m)) // as text keywords that are nil and that are none are alike
+		return true
+	}
+}

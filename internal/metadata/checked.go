@@ -1,0 +1,63 @@
+package metadata
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"mailreplica/internal/mailbox"
+)
+
+// What tests that call mailbox.CheckMemory ask the database, though memory has answered already.
+
+// checkHeader checks the header of a mailbox, in the snapshot that v is.
+func (v *View) checkHeader(id int64, k *hot) error {
+	if !mailbox.MemoryChecked() || v.usable() != nil {
+		return nil
+	}
+	header, err := v.readHeader(id)
+	if err == nil {
+		mailbox.MustAgree(fmt.Sprintf("the header of mailbox %d", id), k.header, header)
+	}
+	return err
+}
+
+func (r *rows) checkFolder(query string, key any, known mailbox.Folder) error {
+	if !mailbox.MemoryChecked() {
+		return nil
+	}
+	f, found, err := first(r.v, query, []any{r.id, key}, scanFolder)
+	if err == nil {
+		mailbox.MustAgree(fmt.Sprintf("whether mailbox %d has folder %v", r.id, key), true, found)
+		mailbox.MustAgree(fmt.Sprintf("folder %v of mailbox %d", key, r.id), known, f)
+	}
+	return err
+}
+
+func (r *rows) checkFolderTotal(known int) error {
+	if !mailbox.MemoryChecked() {
+		return nil
+	}
+	var n int
+	_, err := r.v.one(countFolders, []any{r.id}, &n)
+	if err == nil {
+		mailbox.MustAgree(fmt.Sprintf("the number of folders of mailbox %d", r.id), known, n)
+	}
+	return err
+}
+
+func (r *rows) checkDeliveries(known []mailbox.Delivery) error {
+	if !mailbox.MemoryChecked() {
+		return nil
+	}
+	all, err := collect(r.v, selectDelivery, []any{r.id}, r.scanDelivery)
+	if err == nil {
+		byKey := func(a, b mailbox.Delivery) int { return cmp.Compare(string(a.Key[:]), string(b.Key[:])) }
+		known = append([]mailbox.Delivery{}, known...)
+		all = append([]mailbox.Delivery{}, all...)
+		slices.SortFunc(known, byKey)
+		slices.SortFunc(all, byKey)
+		mailbox.MustAgree(fmt.Sprintf("the unanswered deliveries of mailbox %d", r.id), known, all)
+	}
+	return err
+}
