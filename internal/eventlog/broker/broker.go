@@ -138,6 +138,9 @@ func (b *Broker) startCluster(listener net.Listener) (err error) {
 		}
 		listener = guarded{listener, b.barrier}
 	}
+	ready := make(chan struct{})
+	defer close(ready)
+	listener = awaited{listener, ready}
 	options := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
@@ -167,6 +170,19 @@ func (b *Broker) startCluster(listener net.Listener) (err error) {
 		b.stop = b.startRetention()
 	}
 	return nil
+}
+
+// awaited is a listener that accepts nobody before all is ready: what a client appended while the sequences of before still lie there
+// would be refused, or be there twice, if the process died then.
+type awaited struct {
+	net.Listener
+	ready <-chan struct{}
+}
+
+// Accept implements net.Listener.
+func (a awaited) Accept() (net.Conn, error) {
+	<-a.ready
+	return a.Listener.Accept()
 }
 
 // advertised is a listener that is reached at another address than its own.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"syscall"
@@ -29,6 +30,10 @@ const (
 
 // watchChanges begins to watch. All that is there counts as changed.
 func watchChanges(root string) (*changes, error) {
+	root, err := filepath.EvalSymlinks(root) // nothing below a link would be found
+	if err != nil {
+		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the broker's folder cannot be watched")
+	}
 	fd, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)
 	if err != nil {
 		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the broker's folder %s cannot be watched", root).
@@ -44,30 +49,38 @@ func watchChanges(root string) (*changes, error) {
 
 func (c *changes) close() { _ = syscall.Close(c.fd) } // nothing is written to it
 
-// watch watches a folder and those in it, and finds what is there: files may have been made before the watch.
+// watch watches a folder and those in it, and finds what is there: files may have been made before the watch. What is removed
+// meanwhile is passed by; the rest counts.
 func (c *changes) watch(folder string) error {
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		c.found = append(c.found, path)
-		if !entry.IsDir() {
-			return nil
-		}
-		wd, err := syscall.InotifyAddWatch(c.fd, path, eventsWanted)
 		if err == nil {
-			c.folders[int32(wd)] = path
+			err = c.find(path, entry)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed meanwhile; what else is there has an event of its own
-	}
 	if err != nil {
 		return fault.Wrap(fault.DatabaseUnavailable, err, "the broker's folder %s cannot be watched", folder).
 			WithHint("raise fs.inotify.max_user_watches")
 	}
 	return nil
+}
+
+func (c *changes) find(path string, entry fs.DirEntry) error {
+	c.found = append(c.found, path)
+	switch {
+	case entry.Type()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%s is a link, beyond which nothing can be watched", path)
+	case !entry.IsDir():
+		return nil
+	}
+	wd, err := syscall.InotifyAddWatch(c.fd, path, eventsWanted)
+	if err == nil {
+		c.folders[int32(wd)] = path
+	}
+	return err
 }
 
 // each calls fn for every file that was written to, and every folder that got an entry, since the last call.

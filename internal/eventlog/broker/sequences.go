@@ -84,12 +84,25 @@ func rememberSequences(dir string) error {
 	}
 	content, err := json.Marshal(file)
 	if err == nil {
-		err = os.WriteFile(path, content, 0o600)
+		err = writeWhole(path, content)
 	}
 	if err != nil {
 		return failed(err)
 	}
 	return nil
+}
+
+// writeWhole writes a file, or none: kfake does not start over half of one.
+func writeWhole(path string, content []byte) error {
+	unfinished := path + ".tmp"
+	err := os.WriteFile(unfinished, content, 0o600)
+	if err == nil {
+		err = os.Rename(unfinished, path)
+	}
+	if err != nil {
+		_ = os.Remove(unfinished) // it is written anew anyway
+	}
+	return err
 }
 
 // forgetSequences removes the file once it is loaded.
