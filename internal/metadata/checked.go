@@ -34,18 +34,6 @@ func (r *rows) checkFolder(query string, key any, known mailbox.Folder) error {
 	return err
 }
 
-func (r *rows) checkFolderTotal(known int) error {
-	if !mailbox.MemoryChecked() {
-		return nil
-	}
-	var n int
-	_, err := r.v.one(countFolders, []any{r.id}, &n)
-	if err == nil {
-		mailbox.MustAgree(fmt.Sprintf("the number of folders of mailbox %d", r.id), known, n)
-	}
-	return err
-}
-
 func (r *rows) checkDeliveries(known []mailbox.Delivery) error {
 	if !mailbox.MemoryChecked() {
 		return nil

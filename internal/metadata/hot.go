@@ -29,9 +29,6 @@ type hot struct {
 	counted    bool               // deliveries is known
 	countAt    mailbox.Sequence   // there were too many; they are counted again at this sequence
 	learned    bool               // since it was copied
-
-	folderTotal    int
-	foldersCounted bool // folderTotal is known
 }
 
 // hotRows are what is known of all mailboxes.
@@ -115,24 +112,27 @@ func (v *View) state(id int64) (*hot, error) {
 }
 
 func (v *View) known(id int64) (*hot, error) {
-	mayBeKept := true
-	if v.tx != nil {
+	var same *hot // is this, if its header is
+	switch {
+	case v.tx == nil:
+		same = v.rows.get(id)
+	case v.tx.cold[id]:
+	default:
 		k, touched := v.tx.group[id]
-		mayBeKept = !touched && !v.tx.cold[id]
-		if mayBeKept {
+		if !touched {
 			k = v.rows.get(id)
-			touched = k != nil && k.current
+			same = k
 		}
-		if touched && k != nil && !v.tx.cold[id] {
-			return k, v.checkHeader(id, k)
+		if k != nil && (touched || k.current) {
+			return k, nil
 		}
 	}
 	header, err := v.readHeader(id)
 	if err != nil {
 		return nil, err
 	}
-	if k := v.rows.get(id); mayBeKept && k != nil && k.header == header && header.Sequence > 0 {
-		return k, nil
+	if same != nil && same.header == header && header.Sequence > 0 {
+		return same, nil
 	}
 	return &hot{header: header}, nil
 }
@@ -202,14 +202,10 @@ func (k *hot) after(d *mailbox.Delta) *hot {
 	}
 	next := *k
 	next.header = d.Header
-	next.folderTotal -= len(d.RemovedFolders)
 	for id, f := range d.Folders {
 		if f == nil {
 			next.drop(id)
 			continue
-		}
-		if id >= k.header.NextItemID { // it is new
-			next.folderTotal++
 		}
 		if _, known := next.folder(func(g *mailbox.Folder) bool { return g.ID == id }); known || len(d.Folders) <= hotFoldersMax {
 			next.keep(*f)
@@ -218,10 +214,7 @@ func (k *hot) after(d *mailbox.Delta) *hot {
 	for _, id := range d.RemovedFolders {
 		next.drop(id)
 	}
-	if len(d.Deliveries) == 0 {
-		return &next
-	}
-	if !next.counted {
+	if len(d.Deliveries) == 0 || !next.counted {
 		return &next
 	}
 	next.deliveries = make([]mailbox.Delivery, 0, len(k.deliveries)+len(d.Deliveries))

@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"database/sql"
-
 	"math"
 
 	"mailreplica/internal/fault"
@@ -71,19 +70,8 @@ func (r *rows) Folders() ([]mailbox.Folder, error) {
 	return collect(r.v, selectFolder+" ORDER BY name", args, scanFolder)
 }
 
-const countFolders = "SELECT count(*) FROM folder WHERE mailbox_id = ?"
-
 func (r *rows) CountFolders() (n int, err error) {
-	k, err := r.v.state(r.id)
-	if err != nil {
-		return 0, err
-	}
-	if k.foldersCounted {
-		return k.folderTotal, r.checkFolderTotal(k.folderTotal)
-	}
-	if _, err = r.one(countFolders, nil, &n); err == nil {
-		k.folderTotal, k.foldersCounted, k.learned = n, true, true
-	}
+	_, err = r.one("SELECT count(*) FROM folder WHERE mailbox_id = ?", nil, &n)
 	return n, err
 }
 
@@ -299,9 +287,8 @@ func (r *rows) Delivery(key mailbox.DeliveryKey) (d mailbox.Delivery, found bool
 		}
 		return d, false, r.checkDeliveries(k.deliveries)
 	}
-	const query = selectDelivery + " AND delivery_key = ?"
-	return kept(r.v, keptKey{r.id, query, string(key[:])}, func() (mailbox.Delivery, bool, error) {
-		return first(r.v, query, []any{r.id, key[:]}, r.scanDelivery)
+	return r.v.asked(askedDelivery{r.id, key}, func() (mailbox.Delivery, bool, error) {
+		return first(r.v, selectDelivery+" AND delivery_key = ?", []any{r.id, key[:]}, r.scanDelivery)
 	})
 }
 
@@ -334,6 +321,37 @@ func (r *rows) scanDelivery(cur *cursor) (d mailbox.Delivery, err error) {
 	}
 	d.Sequence = mailbox.Sequence(seq)
 	return d, nil
+}
+
+// askedMax bounds the answers that a View keeps.
+const askedMax = 256
+
+type askedDelivery struct {
+	mailboxID int64
+	key       mailbox.DeliveryKey
+}
+
+// asked asks for a delivery of a mailbox that has many, the first time: those who compute a change ask more than once, and a server is
+// a way off. A View is a snapshot, in which the answer is always the same. A Tx changes its rows, and keeps nothing.
+func (v *View) asked(d askedDelivery, ask func() (mailbox.Delivery, bool, error)) (mailbox.Delivery, bool, error) {
+	if known, was := v.deliveries[d]; was {
+		if known == nil {
+			return mailbox.Delivery{}, false, nil
+		}
+		return *known, true, nil
+	}
+	delivery, found, err := ask()
+	if v.tx != nil || err != nil || len(v.deliveries) == askedMax {
+		return delivery, found, err
+	}
+	if v.deliveries == nil {
+		v.deliveries = map[askedDelivery]*mailbox.Delivery{}
+	}
+	v.deliveries[d] = nil
+	if found {
+		v.deliveries[d] = &delivery
+	}
+	return delivery, found, nil
 }
 
 func (r *rows) CountDeliveries() (n int, err error) {

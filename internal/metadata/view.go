@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailreplica/internal/fault"
+	"mailreplica/internal/mailbox"
 )
 
 // viewsMax is how many Views read at the same time; further ones wait. Each may hold a page cache of readerCacheBytes.
@@ -26,10 +27,11 @@ type View struct {
 	over bool
 
 	rows   *hotRows
-	hot    map[int64]*hot  // what is known of mailboxes in this snapshot
-	kept   map[keptKey]any // what was answered: keptRow
-	tx     *txState        // inside a Tx
-	failed error           // inside a Tx: the first failure, which undoes the Tx
+	hot    map[int64]*hot // what is known of mailboxes in this snapshot
+	tx     *txState       // inside a Tx
+	failed error          // inside a Tx: the first failure, which undoes the Tx
+
+	deliveries map[askedDelivery]*mailbox.Delivery // asked for; nil: there is none
 }
 
 // View runs fn on a snapshot that holds all that was committed when it was called. Many Views run in parallel, none waits
