@@ -15,12 +15,15 @@ const availableFor = 60 * time.Second
 // cluster is the development cluster that the demonstration runs, in a folder that goes with it.
 type cluster struct{ *devcluster.Cluster }
 
-func startCluster(bin, engines string) (*cluster, error) {
+func startCluster(ctx context.Context, bin, engines string) (*cluster, error) {
 	folder, err := os.MkdirTemp("", "mailreplica-demo-")
 	if err != nil {
 		return nil, err
 	}
-	c, err := devcluster.Start(devcluster.Options{Bin: bin, Folder: folder, Mailstores: 3, Engines: engines})
+	c, err := devcluster.Start(ctx, devcluster.Options{Bin: bin, Folder: folder, Mailstores: 3, Engines: engines})
+	if c == nil {
+		return nil, err
+	}
 	return &cluster{c}, err
 }
 

@@ -60,7 +60,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	} else {
 		step("starting three mailstores and a broker")
 	}
-	d.cluster, err = startCluster(d.bin, d.engines)
+	d.cluster, err = startCluster(ctx, d.bin, d.engines)
 	if d.cluster != nil {
 		defer func() { d.cluster.stop(err != nil) }()
 	}

@@ -3,11 +3,10 @@
 package devcluster
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +14,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"mailreplica/internal/engine"
 )
 
-const readyWait = 60 * time.Second
+const (
+	readyWait = 2 * time.Minute // engines of production take most of it, on a machine that has other work
+	readyLook = 20 * time.Millisecond
+	stopWait  = 30 * time.Second
+)
 
 // Options say what cluster is run.
 type Options struct {
@@ -29,15 +34,15 @@ type Options struct {
 	Profile    string // optional: the port at which each process answers profiles
 }
 
-// Cluster is a running development cluster.
+// Cluster is a running development cluster. It dies with this process, however this one ends.
 type Cluster struct {
 	Options
-	dev      *exec.Cmd
-	returned map[string]*exec.Cmd // mailstores that were killed and started again
+	Process  *engine.Process            // mailstored dev, which started the others
+	returned map[string]*engine.Process // mailstores that were killed and started again
 }
 
-// Start runs mailstored dev and returns when it prints ready.
-func Start(o Options) (*Cluster, error) {
+// Start runs mailstored dev and returns when it is ready. After an error, too, a cluster that is given is to be stopped.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
 	args := []string{"dev", "--data", o.Folder, "--mailstores", strconv.Itoa(o.Mailstores), "--engines", o.Engines}
 	if o.Address != "" {
 		args = append(args, "--address", o.Address)
@@ -45,52 +50,43 @@ func Start(o Options) (*Cluster, error) {
 	if o.Profile != "" {
 		args = append(args, "--profile", o.Profile)
 	}
-	c := &Cluster{Options: o, dev: exec.Command(filepath.Join(o.Bin, "mailstored"), args...), returned: map[string]*exec.Cmd{}}
-	out, err := c.dev.StdoutPipe()
+	log := filepath.Join(o.Folder, "dev.log")
+	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(log); err != nil && !errors.Is(err, os.ErrNotExist) { // that of an earlier run says ready, too
+		return nil, err
+	}
+	process, err := engine.StartProcess(exec.Command(filepath.Join(o.Bin, "mailstored"), args...), log)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
-	var problems bytes.Buffer
-	c.dev.Stderr = &problems
-	if err := c.dev.Start(); err != nil {
-		return c, err
-	}
-	ready := make(chan error, 1)
-	go func() {
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			if lines.Text() == "ready" {
-				ready <- nil
-				break
-			}
-		}
-		_, _ = io.Copy(io.Discard, out) // what it says later is in its logs
+	c := &Cluster{Options: o, Process: process, returned: map[string]*engine.Process{}}
+	return c, c.ready(ctx)
+}
+
+// ready waits for the line that begins what a development cluster says when it has started.
+func (c *Cluster) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
+	for !strings.Contains(c.Process.LogTail(), "ready\n") {
 		select {
-		case ready <- fmt.Errorf("the cluster ended: %s", strings.TrimSpace(problems.String())):
-		default:
+		case <-c.Process.Ended():
+			return fmt.Errorf("the cluster has ended: %s", strings.TrimSpace(c.Process.LogTail()))
+		case <-ctx.Done():
+			return fmt.Errorf("the cluster is not ready, its logs are in %s/log: %w", c.Folder, ctx.Err())
+		case <-time.After(readyLook):
 		}
-	}()
-	select {
-	case err := <-ready:
-		return c, err
-	case <-time.After(readyWait):
-		return c, fmt.Errorf("the cluster is not ready after %s; its logs are in %s/log", readyWait, o.Folder)
 	}
+	return nil
 }
 
 // Stop ends every process. The folder stays.
 func (c *Cluster) Stop() {
-	processes := []*exec.Cmd{c.dev}
 	for _, one := range c.returned {
-		processes = append([]*exec.Cmd{one}, processes...)
+		one.Stop(stopWait)
 	}
-	for _, process := range processes {
-		if process.Process == nil {
-			continue
-		}
-		_ = process.Process.Signal(syscall.SIGINT) // it may have ended by itself
-		_ = process.Wait()
-	}
+	c.Process.Stop(stopWait)
 }
 
 // Carbonio runs one command of the admin CLI and returns what it prints.
@@ -117,10 +113,9 @@ func (c *Cluster) PID(name string) (int, error) {
 // Kill ends a process as a power cut would.
 func (c *Cluster) Kill(name string) error {
 	if one := c.returned[name]; one != nil {
-		err := one.Process.Kill()
-		_ = one.Wait() // it says that it was killed
+		one.Kill()
 		delete(c.returned, name)
-		return err
+		return nil
 	}
 	pid, err := c.PID(name)
 	if err != nil {
@@ -131,14 +126,10 @@ func (c *Cluster) Kill(name string) error {
 
 // Restart starts a mailstore that was killed, as an operator would, with further arguments. It does not wait for it.
 func (c *Cluster) Restart(name string, args ...string) error {
-	log, err := os.OpenFile(filepath.Join(c.Folder, "log", name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
 	args = append([]string{"serve", "--config", filepath.Join(c.Folder, "etc", name+".yaml")}, args...)
-	process := exec.Command(filepath.Join(c.Bin, "mailstored"), args...)
-	process.Stdout, process.Stderr = log, log
-	c.returned[name] = process
-	return process.Start()
+	process, err := engine.StartProcess(exec.Command(filepath.Join(c.Bin, "mailstored"), args...), filepath.Join(c.Folder, "log", name+".log"))
+	if err == nil {
+		c.returned[name] = process
+	}
+	return err
 }

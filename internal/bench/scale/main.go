@@ -58,7 +58,7 @@ func run(ctx context.Context, c devcluster.Options, o options, phases []string) 
 	if o.profile != "" {
 		c.Profile = profilePort
 	}
-	running, err := devcluster.Start(c)
+	running, err := devcluster.Start(ctx, c)
 	if running != nil {
 		defer running.Stop()
 	}

@@ -15,7 +15,7 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/admin"
 	"mailreplica/internal/bench/load"
-	"mailreplica/internal/engine"
+	"mailreplica/internal/devcluster"
 	"mailreplica/internal/peer"
 )
 
@@ -73,7 +73,7 @@ func (m Mailreplica) Version(ctx context.Context) (string, error) {
 // mailreplica is a cluster that runs.
 type mailreplica struct {
 	folder   string
-	dev      *engine.Process
+	cluster  *devcluster.Cluster
 	source   string // addresses of the mailstores
 	replica  string
 	admin    *admin.Client
@@ -90,10 +90,9 @@ const (
 
 	devSource, devReplica = "mbox1." + domain, "mbox2." + domain
 
-	devStopWait  = 30 * time.Second
-	startWait    = 2 * time.Minute
-	look         = time.Millisecond
-	createAtOnce = 4
+	operationWait = 2 * time.Minute
+	look          = time.Millisecond
+	createAtOnce  = 4
 )
 
 // unreplicated hides what a replica is needed for.
@@ -118,19 +117,14 @@ func (r *mailreplica) start(ctx context.Context, m Mailreplica) error {
 		return err
 	}
 	r.source, r.replica = addrs[1], addrs[2]
-	mailstores := "1"
+	mailstores := 1
 	if m.Replicated {
-		mailstores = "2"
+		mailstores = 2
 	}
-	bin, err := filepath.Abs(filepath.Join(m.Bin, "mailstored"))
+	r.cluster, err = devcluster.Start(ctx, devcluster.Options{
+		Bin: m.Bin, Folder: filepath.Join(r.folder, "data"), Mailstores: mailstores, Engines: m.Engines, Address: addrs[0],
+	})
 	if err != nil {
-		return err
-	}
-	command := exec.Command(bin, "dev", "--data", filepath.Join(r.folder, "data"), "--mailstores", mailstores, "--engines", m.Engines, "--address", addrs[0])
-	if r.dev, err = engine.StartProcess(command, filepath.Join(r.folder, "dev.log")); err != nil {
-		return err
-	}
-	if err := r.ready(ctx); err != nil {
 		return err
 	}
 	if err := r.clients(); err != nil {
@@ -143,22 +137,6 @@ func (r *mailreplica) start(ctx context.Context, m Mailreplica) error {
 		return nil
 	}
 	return r.replicate(ctx, r.accounts)
-}
-
-// ready waits for the line that the development cluster ends its start with.
-func (r *mailreplica) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startWait)
-	defer cancel()
-	for !strings.Contains(r.dev.LogTail(), "ready\n") {
-		select {
-		case <-r.dev.Ended():
-			return fmt.Errorf("the cluster has ended: %s", r.dev.LogTail())
-		case <-ctx.Done():
-			return fmt.Errorf("the cluster is not ready: %w: %s", context.Cause(ctx), r.dev.LogTail())
-		case <-time.After(readyLook):
-		}
-	}
-	return nil
 }
 
 func (r *mailreplica) clients() (err error) {
@@ -223,7 +201,7 @@ func (r *mailreplica) replicate(ctx context.Context, accounts []load.Account) er
 
 // finish waits until an operation has succeeded.
 func (r *mailreplica) finish(ctx context.Context, started admin.Started) error {
-	ctx, cancel := context.WithTimeout(ctx, startWait)
+	ctx, cancel := context.WithTimeout(ctx, operationWait)
 	defer cancel()
 	for {
 		op, err := r.admin.GetOperation(ctx, started.OperationID)
@@ -320,7 +298,7 @@ func (r *mailreplica) Promote(ctx context.Context, who load.Account) (time.Durat
 }
 
 // CPU implements Running.
-func (r *mailreplica) CPU() (time.Duration, error) { return usedCPU(r.dev) }
+func (r *mailreplica) CPU() (time.Duration, error) { return usedCPU(r.cluster.Process) }
 
 // Disk implements Running.
 func (r *mailreplica) Disk() (Usage, error) {
@@ -331,7 +309,7 @@ func (r *mailreplica) Disk() (Usage, error) {
 
 // Stop implements Running.
 func (r *mailreplica) Stop() {
-	if r.dev != nil {
-		r.dev.Stop(devStopWait)
+	if r.cluster != nil {
+		r.cluster.Stop()
 	}
 }
