@@ -20,7 +20,7 @@ var layers = []struct {
 	within   bool   // packages of the layer may import each other
 	why      string // what goes wrong otherwise
 }{
-	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/devcluster", "internal/procfs", "internal/testreport", "internal/e2e", "deploy",
+	{"commands", []string{"cmd/mailstored", "cmd/carbonio", "internal/demo", "internal/devcluster", "internal/procfs", "internal/subcommand", "internal/testreport", "internal/e2e", "deploy",
 		"internal/scenario", "internal/robustness", "internal/robustness/cluster", "internal/robustness/failpoint",
 		"internal/robustness/model", "internal/robustness/report", "internal/robustness/soak", "internal/robustness/traffic", "internal/robustness/validate",
 		"internal/sim", "internal/sim/check", "internal/sim/disk", "internal/sim/network", "internal/sim/mutate", "internal/sim/overlay", "internal/sim/exact", "internal/sim/model",

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -26,6 +25,7 @@ import (
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/subcommand"
 )
 
 const (
@@ -57,13 +57,13 @@ type child struct {
 // dev runs a whole cluster in the foreground until it is told to stop. It does not bring a killed process back: that is
 // what the cluster is there to show.
 func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "dev", stderr)
 	data := flags.String("data", "", "the `FOLDER` that keeps everything, across restarts")
 	count := flags.Int("mailstores", 3, "how many mailstores to run")
 	kind := flags.String("engines", enginesEmbedded, "what they stand on: `embedded` (a broker, SQLite, a folder), or production (Kafka, MariaDB, S3)")
 	first := flags.String("address", devAddress, "the first of the loopback `ADDRESSES` to use, another one for each cluster of a machine")
 	profiles := flags.Int("profile", 0, "answer Go's profiles at this `PORT` of each process's address")
-	if err := parse(flags, args, stderr, "data"); err != nil {
+	if err := flags.Read(args, "data"); err != nil {
 		return err
 	}
 	if *profiles < 0 || *profiles > 65535 {

@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +12,7 @@ import (
 	"syscall"
 
 	"mailreplica/internal/fault"
+	"mailreplica/internal/subcommand"
 )
 
 const usage = `mailstored runs a mailstore of Mailreplica.
@@ -30,6 +29,8 @@ usage:
 mailstored COMMAND --help shows what a command takes.
 `
 
+const program = "mailstored"
+
 // version is set by the build.
 var version = "dev"
 
@@ -39,60 +40,20 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run carries out one command and returns the exit status: 0, 1 for a failure, 2 for a wrong command line.
+// run carries out one command and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"serve": serve, "broker": runBroker, "init": initDirectory, "dev": dev,
-	}
-	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
-		fmt.Fprint(stdout, usage)
-		return 0
-	}
-	if args[0] == "version" {
-		fmt.Fprintln(stdout, version)
-		return 0
-	}
-	command, ok := commands[args[0]]
-	if !ok {
-		fmt.Fprintf(stderr, "mailstored: there is no command %q\n\n%s", args[0], usage)
-		return 2
-	}
-	err := command(ctx, args[1:], stdout, stderr)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	}
-	fmt.Fprintf(stderr, "mailstored: %v\n  %s\n", err, fault.HintOf(err))
-	return 1
+	return subcommand.Program{
+		Name: program, Usage: usage,
+		Commands: map[string]subcommand.Command{
+			"serve": serve, "broker": runBroker, "init": initDirectory, "dev": dev, "version": tellVersion,
+		},
+		Explain: func(err error) string { return fmt.Sprintf("%v\n  %s", err, fault.HintOf(err)) },
+	}.Run(ctx, args, stdout, stderr)
 }
 
-// errUsage says that the command line was wrong and that the user has been told.
-var errUsage = errors.New("wrong usage")
-
-// parse reads a command's flags. required names those that must not be empty.
-func parse(flags *flag.FlagSet, args []string, stderr io.Writer, required ...string) error {
-	flags.SetOutput(stderr)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "mailstored %s: unexpected argument %q\n", flags.Name(), flags.Arg(0))
-		flags.Usage()
-		return errUsage
-	}
-	for _, name := range required {
-		if flags.Lookup(name).Value.String() == "" {
-			fmt.Fprintf(stderr, "mailstored %s: --%s is missing\n", flags.Name(), name)
-			flags.Usage()
-			return errUsage
-		}
-	}
-	return nil
+func tellVersion(_ context.Context, _ []string, stdout, _ io.Writer) error {
+	_, err := fmt.Fprintln(stdout, version)
+	return err
 }
 
 func newLogger(w io.Writer, level string) *slog.Logger {

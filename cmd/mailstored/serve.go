@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -15,14 +13,15 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/node"
 	"mailreplica/internal/profile"
+	"mailreplica/internal/subcommand"
 )
 
 // serve runs one mailstore until it is told to stop.
 func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
-	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "serve", stderr)
 	path := flags.String("config", "", "the mailstore's configuration `FILE`")
 	profiles := profileFlag(flags)
-	if err := parse(flags, args, stderr, "config"); err != nil {
+	if err := flags.Read(args, "config"); err != nil {
 		return err
 	}
 	c, err := config.Load(*path)
@@ -53,7 +52,7 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 	return errors.Join(reason, n.Stop(context.Background()))
 }
 
-func profileFlag(flags *flag.FlagSet) *string {
+func profileFlag(flags subcommand.Flags) *string {
 	return flags.String("profile", "", "answer Go's profiles on this loopback `ADDRESS`, IP:port, below /debug/pprof/")
 }
 
@@ -74,13 +73,13 @@ func writePID(path string) error {
 
 // runBroker runs the embedded event log until it is told to stop.
 func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
-	flags := flag.NewFlagSet("broker", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "broker", stderr)
 	data := flags.String("data", "", "the `FOLDER` that keeps the log")
 	listen := flags.String("listen", broker.ListenDefault, "the `ADDRESS` to listen on, which clients are told too")
 	advertise := flags.String("advertise", "", "the `ADDRESS` that clients are told instead of --listen, IP:port")
 	pid := flags.String("pid-file", "", "where to write the process's id")
 	profiles := profileFlag(flags)
-	if err := parse(flags, args, stderr, "data"); err != nil {
+	if err := flags.Read(args, "data"); err != nil {
 		return err
 	}
 	logger := newLogger(stderr, "info")
@@ -102,16 +101,14 @@ func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
 
 // initDirectory makes the directory of a new platform.
 func initDirectory(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("init", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "init", stderr)
 	file := flags.String("directory", "", "the `FILE` of the directory, on a filesystem of this machine")
 	path := flags.String("config", "", "a mailstore's configuration `FILE`, which says where the directory is")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := flags.Read(args); err != nil {
 		return err
 	}
 	if (*file == "") == (*path == "") {
-		fmt.Fprintln(stderr, "mailstored init: want either --directory or --config")
-		flags.Usage()
-		return errUsage
+		return flags.Wrong("want either --directory or --config")
 	}
 	options, name := directory.Options{Path: *file}, *file
 	if *path != "" {

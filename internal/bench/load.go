@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"regexp"
 	"time"
 
 	"mailreplica/internal/bench/load"
+	"mailreplica/internal/subcommand"
 )
 
 // Limits of a load, so that a slip of the pen does not take the machine down.
@@ -38,7 +38,7 @@ type loading struct {
 // runLoad puts load on servers that run, and prints a line for each kind.
 func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	l := loading{stdout: stdout}
-	flags := flag.NewFlagSet("load", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "load", stderr)
 	flags.StringVar(&l.lmtp, "lmtp", "", "deliver to this `ADDRESS`")
 	flags.StringVar(&l.imap, "imap", "", "append, flag, move and expunge at this `ADDRESS`; each connection on an account of its own")
 	flags.StringVar(&l.replica, "replica", "", "watch this IMAP `ADDRESS` of a replica, and tell how long deliveries take to get there")
@@ -52,11 +52,11 @@ func runLoad(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags.IntVar(&l.count, "count", 0, "end deliveries after so many messages (0: only after the time)")
 	flags.DurationVar(&l.length, "for", 5*time.Second, "how long each kind of load lasts")
 	flags.StringVar(&l.folder, "folder", "", "`NAME` of the folder to work in over IMAP, which must not be there (default: one with the time in it)")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := flags.Read(args); err != nil {
 		return err
 	}
 	if problem := l.check(); problem != "" {
-		return wrong(flags, "%s", problem)
+		return flags.Wrong("%s", problem)
 	}
 	l.messages = load.NewMessages(l.bytes)
 	return l.run(ctx)

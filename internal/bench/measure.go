@@ -200,7 +200,7 @@ func (m *measurement) caughtUp(ctx context.Context) error {
 			if time.Now().After(end) {
 				return fmt.Errorf("the replica of %s lacks %d messages %s after the last was acknowledged", m.running.Accounts()[i].Address, missing, catchUpMax)
 			}
-			pause(ctx, 5*time.Millisecond)
+			load.Pause(ctx, 5*time.Millisecond)
 		}
 	}
 	return nil
@@ -281,13 +281,4 @@ func (m *measurement) promotion(ctx context.Context, promoter system.Promoter) e
 	}
 	m.set("promotion", milliseconds(took))
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"mailreplica/internal/bench/load"
 	"mailreplica/internal/bench/report"
 	"mailreplica/internal/bench/system"
+	"mailreplica/internal/subcommand"
 )
 
 const (
@@ -43,7 +43,7 @@ type bench struct {
 // runAll measures the systems, and writes the page or compares with it.
 func runAll(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	b := bench{stderr: stderr}
-	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "run", stderr)
 	bin := flags.String("bin", "bin", "`FOLDER` of this project's programs")
 	without := flags.String("without", "", "`SYSTEMS` to leave out, by commas; cyrus means both of them")
 	check := flags.Bool("check", false, "compare with what is recorded, and write nothing")
@@ -56,15 +56,15 @@ func runAll(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	flags.IntVar(&b.Accounts, "accounts", 50, "how many accounts")
 	flags.IntVar(&b.CopyMessages, "copy", defaultCopy, "how many messages the mailbox of the first copy has")
 	flags.IntVar(&b.CopyRounds, "copy-rounds", 1, "in how many of the rounds a first copy is made, for it takes long to fill the mailbox")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := flags.Read(args); err != nil {
 		return err
 	}
 	if problem := b.check(); problem != "" {
-		return wrong(flags, "%s", problem)
+		return flags.Wrong("%s", problem)
 	}
 	var err error
 	if b.systems, err = leaveOut(systems(*bin), *without); err != nil {
-		return wrong(flags, "%v", err)
+		return flags.Wrong("%v", err)
 	}
 	var recorded report.Record
 	if *check {
@@ -254,9 +254,9 @@ func write(docs string, r *report.Record) error {
 
 // runPage writes the page anew from the record's figures.
 func runPage(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("page", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "page", stderr)
 	docs := flags.String("docs", "docs", "`FOLDER` to read from and to write to")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := flags.Read(args); err != nil {
 		return err
 	}
 	r, err := report.Load(filepath.Join(*docs, plotsFolder, recordFile))

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"mailreplica/internal/bench/system"
+	"mailreplica/internal/subcommand"
 )
 
 // systems are all that can be measured.
@@ -70,20 +70,20 @@ func removeFolder(folder string) (err error) {
 
 // runStart runs one system until it is told to stop.
 func runStart(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	flags := flag.NewFlagSet("start", flag.ContinueOnError)
+	flags := subcommand.NewFlags(program, "start", stderr)
 	name := flags.String("system", "", "`NAME` of the system")
 	bin := flags.String("bin", "bin", "`FOLDER` of this project's programs")
 	accounts := flags.Int("accounts", 50, "how many accounts to make")
 	keep := flags.Bool("keep", false, "keep its folder: data, configuration, logs")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := flags.Read(args); err != nil {
 		return err
 	}
 	s, err := named(systems(*bin), *name)
 	if err != nil {
-		return wrong(flags, "%v", err)
+		return flags.Wrong("%v", err)
 	}
 	if *accounts < 1 || *accounts > startAccountsMax {
-		return wrong(flags, "--accounts is %d; want 1 to %d", *accounts, startAccountsMax)
+		return flags.Wrong("--accounts is %d; want 1 to %d", *accounts, startAccountsMax)
 	}
 	folder, remove, err := workFolder(s.Name())
 	if err != nil {

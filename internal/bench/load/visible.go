@@ -60,7 +60,7 @@ func (v Visibility) Run(ctx context.Context) (Result, error) {
 	}
 	return run(ctx, len(all), v.Length, func(worker int) (time.Duration, bool, error) {
 		took, err := all[worker].once(ctx, v.Messages)
-		wait(ctx, v.Pause)
+		Pause(ctx, v.Pause)
 		return took, true, err
 	})
 }
@@ -84,7 +84,7 @@ func (p *probe) settle(ctx context.Context) (err error) {
 		if n != p.there {
 			p.there, same = n, 0
 		}
-		wait(ctx, quiet/3)
+		Pause(ctx, quiet/3)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (p *probe) once(ctx context.Context, messages *Messages) (time.Duration, er
 			return 0, fmt.Errorf("a message is not on the replica %s after it was acknowledged", visibleWait)
 		}
 		if passed > lookOften {
-			wait(ctx, passed/20) // exact to a twentieth, and cheap if it takes long
+			Pause(ctx, passed/20) // exact to a twentieth, and cheap if it takes long
 		}
 	}
 }
@@ -122,11 +122,10 @@ func (p *probe) close() {
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+// Pause waits, or until the context ends.
+func Pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }
