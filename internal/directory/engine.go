@@ -52,7 +52,7 @@ type writeTx struct {
 	now  time.Time // by the database's own clock; zero: it has none
 	lock string    // what a SELECT ends with whose rows are written after it
 
-	again *repeated // of an engine for which preparing those that come again pays
+	again seen // of an engine for which preparing those that come again pays
 	// context is what statements are given, so that nothing watches each of them alone; nil: the transaction's own.
 	context context.Context
 

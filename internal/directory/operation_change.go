@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -73,7 +72,7 @@ func (t *tx) putResults(op *Operation, results []ItemResult) error {
 	for _, o := range order {
 		for part := range slices.Chunk(positions[o], itemsStatementRowsMax) {
 			met, err := t.exec(`UPDATE operation_items SET state = ?, message = ? WHERE operation_id = ? AND state = ?
-				AND position IN (?`+strings.Repeat(", ?", len(part)-1)+")",
+				AND position IN (`+placeholders(len(part))+")",
 				append([]any{string(o.state), o.message, op.ID, string(ItemQueued)}, part...)...)
 			if err != nil {
 				return err

@@ -10,30 +10,28 @@ import (
 type query struct {
 	ctx   context.Context
 	sql   *sql.Tx
-	lock  string    // what a SELECT ends with whose rows are written after it
-	again *repeated // nil: no statement is prepared
+	lock  string // what a SELECT ends with whose rows are written after it
+	again seen   // nil: none is prepared
 
 	store *store // of one that only reads
 }
 
-// repeated are the statements of one transaction. One that comes again is prepared, for parsing it costs more than most of them do.
-type repeated struct{ known map[string]*sql.Stmt }
-
-func newRepeated() *repeated { return &repeated{map[string]*sql.Stmt{}} }
+// seen are the statements of one transaction. One that comes again is prepared, for parsing it costs more than most of them do.
+type seen map[string]*sql.Stmt
 
 // prepared is a statement that has come before in this transaction, nil the first time. It ends with the transaction.
 func (q *query) prepared(text string) (*sql.Stmt, error) {
 	if q.again == nil {
 		return nil, nil
 	}
-	known, came := q.again.known[text]
+	known, came := q.again[text]
 	if came && known == nil {
 		var err error
 		if known, err = q.sql.PrepareContext(q.ctx, text); err != nil {
 			return nil, err
 		}
 	}
-	q.again.known[text] = known
+	q.again[text] = known
 	return known, nil
 }
 

@@ -140,7 +140,7 @@ func (s *sqliteFile) beginWrite(ctx context.Context, db *sql.DB) (*writeTx, erro
 	}
 	return &writeTx{
 		sql:     tx,
-		again:   newRepeated(),
+		again:   seen{},
 		context: context.WithoutCancel(ctx), // it has the lock now: no statement waits for anything but the disk
 		commit:  func(context.Context) error { return tx.Commit() },
 		end:     func() { _ = tx.Rollback() }, // of no effect after a commit
