@@ -3,9 +3,11 @@ package broker_test
 import (
 	"io"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
+	"mailreplica/internal/engine"
 	"mailreplica/internal/eventlog/broker"
 	"mailreplica/internal/fault"
 )
@@ -65,10 +67,9 @@ func forward(conn net.Conn, to string) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := engine.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
