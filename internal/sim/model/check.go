@@ -11,6 +11,20 @@ func (w *world) agree(i int, c *copyOf, r record) {
 	w.accepted[r.account][at] = r.id
 }
 
+// fences checks that one Fence alone begins an epoch, and that its mailstore has what it takes over, unless its disk or the log was lost.
+func (w *world) fences(r record) {
+	at := [2]int{r.epoch, nobody}
+	was, known := w.accepted[r.account][at]
+	if known && was != r.id {
+		w.broken("a%d: two Fences begin e%d: id%d and id%d", r.account, r.epoch, was, r.id)
+	}
+	w.accepted[r.account][at] = r.id
+	c := w.ms[r.target].now.copies[r.account]
+	if !known && !w.trimmed && !w.lostDisk[r.target] && (c == nil || c.condition != complete && c.condition != catching) {
+		w.broken("a%d: M%d becomes the primary, and has no copy", r.account, r.target)
+	}
+}
+
 // answer tells a client that its change is done.
 func (w *world) answer(i int, c *copyOf, r record) {
 	a := r.account
@@ -27,7 +41,7 @@ func (w *world) answer(i int, c *copyOf, r record) {
 				w.broken("a%d: M%d and M%d answer in epoch %d", a, k.by, i, c.epoch)
 			}
 		}
-		w.acks[a] = append(w.acks[a], acked{mail: r.mail, validity: c.validity, uid: r.uid, blob: r.blob, epoch: c.epoch, by: i})
+		w.acks[a] = append(w.acks[a], acked{mail: r.mail, validity: c.validity, uid: r.uid, blob: r.blob, epoch: c.epoch, by: i, unsure: w.asked[a][r.uid]})
 	}
 	for k := range w.acks[a] {
 		if r.takes != 0 && w.acks[a][k].uid == r.takes {
@@ -70,7 +84,8 @@ func (w *world) look() {
 			if w.serves(i, a) && c.mode != opening && w.isNewest(i, a) {
 				w.shows(i, a, c.epoch-1, c, "the primary")
 			}
-			if c.condition == complete && !w.lossy[a] && (c.primary != i || w.serves(i, a) && w.isNewest(i, a)) {
+			left := c.mode != local && c.members[i] != w.joined[a][i] // it has still to read that it counts no more
+			if c.condition == complete && !w.lossy[a] && !left && (c.primary != i || w.serves(i, a) && w.isNewest(i, a)) {
 				for uid, one := range c.messages {
 					if !w.volume[one.blob] && one.blob != 0 {
 						w.broken("a%d: M%d refers to blob%d by uid%d, and it is gone", a, i, one.blob, uid)

@@ -78,8 +78,13 @@ func walk(r rules, seed uint64, told bool) *world {
 	w.say("walk %d", seed)
 	w.pauses, w.trims = r.pauses && w.one(2), r.trims && w.one(4)
 	w.disks = r.disks && !w.pauses // with its disk a paused home loses what it has journalled
+	aimed := w.random.IntN(aimsMax + 1)
 	for n := 0; n < stepsMax && w.violation == ""; n++ {
-		w.step()
+		if w.random.IntN(stepsMax) < aimed {
+			w.aim()
+		} else {
+			w.step()
+		}
 		w.look()
 	}
 	if w.violation == "" {

@@ -176,7 +176,7 @@ func (w *world) loseDisk(i int) {
 		return
 	}
 	for _, r := range slices.Concat(w.network, w.log) {
-		if c := m.now.copies[r.account]; r.kind == leave && c != nil && r.epoch == c.epoch && r.seq > c.seq {
+		if c := m.now.copies[r.account]; (r.kind == leave || r.kind == join) && c != nil && r.epoch == c.epoch && r.seq > c.seq {
 			return // another copy is about to count no more
 		}
 	}
@@ -190,7 +190,7 @@ func (w *world) loseDisk(i int) {
 		covered := false
 		for k, other := range w.ms {
 			o := other.now.copies[a]
-			covered = covered || k != i && o != nil && o.condition == complete && o.mode == logged && o.members[k] != 0
+			covered = covered || k != i && o != nil && o.condition == complete && o.mode == logged && o.members[k] != 0 && o.members[k] == w.joined[a][k]
 		}
 		if c := m.now.copies[a]; !covered || c != nil && c.primary == i && (c.mode != logged || len(c.journal) > 0) {
 			return
@@ -198,6 +198,7 @@ func (w *world) loseDisk(i int) {
 	}
 	w.crash(i, true)
 	m.now, m.disk = &database{}, &database{}
+	w.lostDisk[i] = true
 	w.say("M%d loses its disk", i)
 }
 

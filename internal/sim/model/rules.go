@@ -34,6 +34,7 @@ func (w *world) judgeOpen(i int, c *copyOf, r record, at int) {
 		w.miss(i, c, r)
 	default:
 		c.epoch, c.mode, c.primary, c.members = r.epoch, logged, i, map[int]int{i: r.id}
+		w.joined[r.account][i] = max(w.joined[r.account][i], r.id)
 		c.accept(r, at)
 		w.sync(i)
 		w.say("M%d reads %v", i, r)
@@ -54,6 +55,7 @@ func (w *world) judgeFence(i int, c *copyOf, r record, at int) {
 	}
 	wasPaused := c.isPaused()
 	w.say("M%d accepts %v", i, r)
+	w.fences(r)
 	c.epoch, c.primary, c.mode = r.epoch, r.target, logged
 	c.accept(r, at)
 	if len(c.journal) > 0 {
@@ -141,6 +143,9 @@ func (w *world) write(i int, c *copyOf, r record) {
 
 func (w *world) consequences(i int, c *copyOf, r record) {
 	m := w.ms[i]
+	if r.kind == join || r.kind == leave {
+		w.joined[r.account][r.target] = max(w.joined[r.account][r.target], r.id)
+	}
 	switch r.kind {
 	case join:
 		c.members[r.target] = r.id

@@ -231,6 +231,7 @@ func (w *world) expunge(i, a int) {
 		}
 	}
 	if r.takes != 0 {
+		w.asked[a][r.takes] = true
 		for k := range w.acks[a] { // from now on it may be gone
 			w.acks[a][k].unsure = w.acks[a][k].unsure || w.acks[a][k].uid == r.takes
 		}

@@ -177,9 +177,12 @@ type world struct {
 	volume    map[int]bool
 
 	acks      [accounts][]acked
+	asked     [accounts]map[int]bool   // UIDs that somebody has asked to expunge
 	accepted  [accounts]map[[2]int]int // by epoch and sequence: the id
 	lossy     [accounts]bool           // an administrator has accepted loss
 	ids       int
+	joined    [accounts][stores]int // the last Join or Leave of each that anybody has read
+	lostDisk  [stores]bool
 	trimmed   bool
 	promoted  int
 	seed      uint64
@@ -211,7 +214,7 @@ func newWorld(r rules, seed uint64, told bool) *world {
 		for i := range stores {
 			w.directory[a].replicas[i] = i != w.directory[a].home && !w.one(4)
 		}
-		w.accepted[a] = map[[2]int]int{}
+		w.accepted[a], w.asked[a] = map[[2]int]int{}, map[int]bool{}
 	}
 	for i := range w.ms {
 		w.ms[i] = &mailstore{up: true, caughtUp: true, now: &database{}, knows: w.directory}
