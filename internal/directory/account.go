@@ -29,10 +29,11 @@ const (
 	Closed      Status = "closed"
 )
 
+func (s Status) known() bool { return s == Active || s == Locked || s == Maintenance || s == Closed }
+
 // ParseStatus reads a status; anything else is Invalid.
 func ParseStatus(s string) (Status, error) {
-	switch status := Status(strings.ToLower(s)); status {
-	case Active, Locked, Maintenance, Closed:
+	if status := Status(strings.ToLower(s)); status.known() {
 		return status, nil
 	}
 	return "", fault.New(fault.Invalid, "%q is not a status: want active, locked, maintenance or closed", s)

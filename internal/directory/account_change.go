@@ -196,5 +196,5 @@ func scanDeletedAccount(row scanner) (DeletedAccount, error) {
 		return a, err
 	}
 	a.At = fromMillis(at)
-	return a, into(&a.ID, id, nil)
+	return a, sound("deleted account", a.Name, claim{"id", into(&a.ID, id)}, claim{"deleted_at", isTime(at)})
 }

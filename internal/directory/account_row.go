@@ -1,8 +1,6 @@
 package directory
 
 import (
-	"fmt"
-
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
 )
@@ -63,17 +61,17 @@ func scanAccount(row scanner) (Account, error) {
 		return Account{}, err
 	}
 	a.Epoch, a.Created = uint64(epoch), fromMillis(created)
-	return a, into(&a.ID, id, into(&a.TopicID, topic, nil))
+	return a, sound("account", a.Name,
+		claim{"id", into(&a.ID, id)}, claim{"topic_id", into(&a.TopicID, topic)},
+		claim{"kind", a.Kind == User || a.Kind == List}, claim{"status", a.Status.known()},
+		claim{"epoch", epoch >= 0}, claim{"stream", a.Stream >= -1}, claim{"created_at", isTime(created)})
 }
 
-// into copies the sixteen bytes of an id; others are a defect of the row.
-func into[T ~[16]byte](dest *T, bytes []byte, earlier error) error {
-	if earlier != nil {
-		return earlier
-	}
+// into copies the sixteen bytes of an id, and reports whether it has as many.
+func into[T ~[16]byte](dest *T, bytes []byte) bool {
 	if len(bytes) != len(*dest) {
-		return fmt.Errorf("an id of %d bytes", len(bytes))
+		return false
 	}
 	*dest = T(bytes)
-	return nil
+	return true
 }

@@ -228,8 +228,11 @@ func scanBucket(row scanner) (Bucket, error) {
 	var created int64
 	err := row.Scan(&b.ID, &b.Kind, &b.Label, &b.Name, &b.Endpoint, &b.Region, &b.AccessKey, &b.Secret, &b.PathStyle, &created,
 		&b.Version)
+	if err != nil {
+		return b, err
+	}
 	b.CreatedAt = fromMillis(created)
-	return b, err
+	return b, sound("bucket", b.ID, claim{"kind", b.Kind == S3Bucket || b.Kind == MinIOBucket}, claim{"created_at", isTime(created)})
 }
 
 // unlike refuses a bucket that another row is about.

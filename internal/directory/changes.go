@@ -83,9 +83,31 @@ func (d *Directory) changes(ctx context.Context, after int64, full bool) (Change
 		if c.Directory, err = q.meta(metaDirectoryID); err != nil {
 			return err
 		}
+		if c.Full {
+			if err := q.noneBeyond(current); err != nil {
+				return err
+			}
+		}
 		return q.fill(&c, current)
 	})
 	return c, err
+}
+
+// copiedTables are the tables whose rows are copied.
+var copiedTables = []string{"config", "mailstores", "accounts", "deleted_accounts", "replicas", "buckets", "volumes"}
+
+// noneBeyond refuses rows whose version is none that was given: a full copy would leave them out, and their accounts would be unknown.
+func (q *query) noneBeyond(current int64) error {
+	for _, table := range copiedTables {
+		n, err := q.count("SELECT COUNT(*) FROM "+table+" WHERE version IS NULL OR version <= 0 OR version > ?", current)
+		if err == nil {
+			err = sound("table", table, claim{"version", n == 0})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill reads the page: of each table the first rows, then those cut off that lie beyond what every table gave in full.

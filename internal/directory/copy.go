@@ -87,7 +87,7 @@ func (c *Copy) load(ctx context.Context) error {
 		}
 		if confirmed != "" { // else nothing was copied yet, and the identity is a new file's own
 			ms, err := strconv.ParseInt(confirmed, 10, 64)
-			if err != nil {
+			if err := sound("setting", metaConfirmedAt, claim{"value", err == nil && isTime(ms)}); err != nil {
 				return err
 			}
 			c.confirmed = fromMillis(ms)
@@ -184,7 +184,7 @@ func otherDirectory(copyPath string) error {
 // copyPages writes the pages as they are, versions included.
 func (t *tx) copyPages(pages []Changes, last *Changes, now time.Time) error {
 	if pages[0].Full {
-		for _, table := range []string{"config", "mailstores", "accounts", "deleted_accounts", "replicas", "buckets", "volumes"} {
+		for _, table := range copiedTables {
 			if _, err := t.exec("DELETE FROM " + table); err != nil {
 				return err
 			}

@@ -201,6 +201,9 @@ func scanMailstore(row scanner) (Mailstore, error) {
 	var m Mailstore
 	var seen int64
 	err := row.Scan(&m.FQDN, &m.AdminAddr, &m.PeerAddr, &m.LMTPAddr, &m.IMAPAddr, &m.Incarnation, &seen, &m.Version)
+	if err != nil {
+		return m, err
+	}
 	m.SeenAt = fromMillis(seen)
-	return m, err
+	return m, sound("mailstore", m.FQDN, claim{"seen_at", isTime(seen)})
 }

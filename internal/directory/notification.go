@@ -18,6 +18,10 @@ const (
 	Critical    NotificationType = "Critical"
 )
 
+func (t NotificationType) known() bool {
+	return t == Information || t == Warning || t == Error || t == Critical
+}
+
 // Limits of a notification; what is longer is cut.
 const (
 	NotificationSubjectBytesMax = 256
@@ -90,6 +94,9 @@ func scanNotification(row scanner) (Notification, error) {
 	var n Notification
 	var date int64
 	err := row.Scan(&n.ID, &n.Operation, &n.Server, &date, &n.Type, &n.Subject, &n.Text)
+	if err != nil {
+		return n, err
+	}
 	n.Date = fromMillis(date)
-	return n, err
+	return n, sound("notification", n.ID, claim{"created_at", isTime(date)}, claim{"type", n.Type.known()})
 }

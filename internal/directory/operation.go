@@ -24,6 +24,10 @@ const (
 	RemovedOp   OperationState = "removed"
 )
 
+func (s OperationState) known() bool {
+	return s == Queued || s == Running || s == Interrupted || s.Finished()
+}
+
 // Finished reports whether the state is the operation's last.
 func (s OperationState) Finished() bool {
 	return s == Successful || s == Failed || s == Stopped || s == RemovedOp
@@ -66,6 +70,8 @@ const (
 	ItemSuccessful ItemState = "successful"
 	ItemFailed     ItemState = "failed"
 )
+
+func (s ItemState) known() bool { return s == ItemQueued || s == ItemSuccessful || s == ItemFailed }
 
 // OperationItem is one account of an operation.
 type OperationItem struct {
@@ -215,11 +221,7 @@ func (d *Directory) OperationItems(ctx context.Context, id string, f ItemFilter)
 	text, args = text+" ORDER BY position LIMIT ?", append(args, f.Limit)
 	var all []OperationItem
 	err := d.store.read(ctx, func(q *query) (err error) {
-		all, err = rows(q, func(row scanner) (OperationItem, error) {
-			var item OperationItem
-			err := row.Scan(&item.Position, &item.Account, &item.Parameter, &item.State, &item.Message)
-			return item, err
-		}, text, args...)
+		all, err = rows(q, scanItem, text, args...)
 		return err
 	})
 	return all, err
@@ -232,6 +234,19 @@ func scanOperation(row scanner) (Operation, error) {
 	err := row.Scan(&op.ID, &op.Type, &op.Host, &op.State, &op.Total, &op.Done, &op.Failed, &parameters, &op.Error,
 		&op.StopRequested, &created, &updated, &finished)
 	op.Parameters = json.RawMessage(parameters)
+	if err != nil {
+		return op, err
+	}
 	op.Created, op.Updated, op.Finished = fromMillis(created), fromMillis(updated), fromMillis(finished)
-	return op, err
+	return op, sound("operation", op.ID, claim{"state", op.State.known()}, claim{"parameters", json.Valid(op.Parameters)},
+		claim{"done", op.Failed >= 0 && op.Failed <= op.Done && op.Done <= op.Total},
+		claim{"created_at", isTime(created)}, claim{"updated_at", isTime(updated)}, claim{"finished_at", isTime(finished)})
+}
+
+func scanItem(row scanner) (OperationItem, error) {
+	var item OperationItem
+	if err := row.Scan(&item.Position, &item.Account, &item.Parameter, &item.State, &item.Message); err != nil {
+		return item, err
+	}
+	return item, sound("item of an operation for", item.Account, claim{"state", item.State.known()}, claim{"position", item.Position >= 0})
 }

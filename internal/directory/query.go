@@ -110,8 +110,11 @@ func (q *query) skew() (time.Duration, error) {
 
 func (q *query) counter(name string) (int64, error) {
 	var value int64
-	_, err := q.row("SELECT value FROM counters WHERE name = ?", []any{name}, &value)
-	return value, err
+	found, err := q.row("SELECT value FROM counters WHERE name = ?", []any{name}, &value)
+	if err != nil {
+		return 0, err
+	}
+	return value, sound("counter", name, claim{"value", found && value >= 0})
 }
 
 func (q *query) meta(name string) (string, error) {

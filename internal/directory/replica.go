@@ -221,5 +221,8 @@ func scanReplica(row scanner) (Replica, error) {
 		return r, err
 	}
 	r.UpdatedAt = fromMillis(updated)
-	return r, into(&r.AccountID, id, nil)
+	whole := into(&r.AccountID, id)
+	_, unknown := ParseReplicaState(string(r.State))
+	return r, sound("replica of "+r.AccountID.String()+" on", r.Mailstore,
+		claim{"account_id", whole}, claim{"state", unknown == nil}, claim{"updated_at", isTime(updated)})
 }

@@ -91,9 +91,12 @@ func (s *store) retry(ctx context.Context, limit time.Duration, f func(context.C
 // fail gives err its kind. What carries one already keeps it.
 func (s *store) fail(err error) error {
 	var known *fault.Error
+	var broken *damaged
 	switch {
 	case err == nil || errors.As(err, &known):
 		return err
+	case errors.As(err, &broken):
+		return fault.New(s.unavailable, "%s: %s", s.what, broken).WithHint("%s", s.howMended())
 	case errors.Is(err, errNotDirectory):
 		return fault.Wrap(s.unavailable, err, "%s is not a Mailreplica directory", s.engine.place())
 	case errors.Is(err, errNewerSchema):
@@ -101,6 +104,14 @@ func (s *store) fail(err error) error {
 			WithHint("upgrade this mailstore")
 	}
 	return s.engine.explain(s.unavailable, s.what, err)
+}
+
+// howMended says what to do about damaged rows.
+func (s *store) howMended() string {
+	if s.unavailable == fault.DatabaseUnavailable {
+		return "stop the mailstore and delete " + s.engine.place() + ": the copy is made anew"
+	}
+	return "correct the row in " + s.engine.place() + ", or restore the directory from a backup"
 }
 
 func millis(t time.Time) int64 {

@@ -29,7 +29,10 @@ func (t *tx) deleteVolume(v Volume) error {
 func scanVolume(row scanner) (Volume, error) {
 	var v Volume
 	err := row.Scan(&v.Mailstore, &v.Name, &v.Kind, &v.Path, &v.BucketID, &v.Prefix, &v.Primary, &v.Centralised, &v.Version)
-	return v, err
+	if err != nil {
+		return v, err
+	}
+	return v, sound("volume of "+v.Mailstore, v.Name, claim{"kind", v.Kind == FolderVolume || v.Kind == S3Volume})
 }
 
 // volumeKey names a volume. Among the removed rows it is the mailstore, a zero byte, and the name, neither of which has one.
