@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"mailreplica/internal/blob/dir"
 	"mailreplica/internal/fault"
@@ -16,6 +17,7 @@ func FuzzMarker(f *testing.F) {
 	for _, text := range []string{
 		`{"id":"shared","layout":1}`, `{"id":"shared","layout":2}`, `{"id":"other","layout":1}`, "", "null", "[]", `{"ID":"shared","layout":1.0}`,
 		`{"id":"shared","layout":1}{}`, strings.Repeat("[", 20_000), strings.Repeat(" ", 5000) + `{"id":"shared","layout":1}`,
+		`{"id":"shared","layout":1}` + strings.Repeat(" ", 5000) + "{}", `{"id":"\u001b[2J","layout":1}`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -40,6 +42,9 @@ func FuzzMarker(f *testing.F) {
 		}
 		if own != (err == nil) || err != nil && (!fault.Is(err, fault.VolumeUnavailable) || len(fault.Message(err)) > 1000+len(path)) {
 			t.Errorf("%.100q: got %.200v", text, err)
+		}
+		if err != nil && strings.ContainsFunc(fault.Message(err), unicode.IsControl) {
+			t.Errorf("the message is %q", fault.Message(err))
 		}
 	})
 }

@@ -132,11 +132,11 @@ func (v *Volume) checkMarker() error {
 		return unavailable(err, "volume %s: %s cannot be read", v.id, v.path)
 	}
 	var found marker
-	if err := json.Unmarshal(content, &found); err != nil {
+	if err := json.Unmarshal(content, &found); err != nil || len(content) > markerBytesMax {
 		return unavailable(err, "volume %s: %s in %s cannot be understood", v.id, markerName, v.path)
 	}
 	if found.ID != v.id || found.Layout != markerLayout {
-		return unavailable(nil, "%s holds volume %.80s in layout %d, not volume %s in layout %d",
+		return unavailable(nil, "%s holds volume %.80q in layout %d, not volume %s in layout %d",
 			v.path, found.ID, found.Layout, v.id, markerLayout).WithHint("mount the right filesystem there")
 	}
 	return nil
@@ -149,7 +149,7 @@ func (v *Volume) readMarker() ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, markerBytesMax))
+	return io.ReadAll(io.LimitReader(file, markerBytesMax+1))
 }
 
 // Open implements blob.Volume.

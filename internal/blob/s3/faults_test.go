@@ -222,7 +222,7 @@ func (s *slow) Read(p []byte) (int, error) {
 func TestConnectionIsCut(t *testing.T) {
 	b := standBetween(t, shared(t), false)
 	c := b.config(bucket(t, shared(t)))
-	v := claimed(t, c)
+	v, patient := claimed(t, c), claimed(t, patiently(c))
 	small, large := blobtest.Content(1, 300_000), blobtest.Content(2, 12<<20)
 	smallName, largeName := blobtest.Put(t, v, small), blobtest.Put(t, v, large)
 
@@ -231,8 +231,8 @@ func TestConnectionIsCut(t *testing.T) {
 			x.fromServer = cut(100_000)
 		}
 	})
-	blobtest.AssertContent(t, v, smallName, small)
-	blobtest.AssertContent(t, v, largeName, large)
+	blobtest.AssertContent(t, patient, smallName, small)
+	blobtest.AssertContent(t, patient, largeName, large)
 
 	b.set(func(x *exchange) { x.fromServer = cut(100_000) })
 	within(t, bound, "reading what is always cut", func() {
@@ -247,7 +247,7 @@ func TestConnectionIsCut(t *testing.T) {
 			x.toServer = cut(100_000)
 		}
 	})
-	blobtest.AssertContent(t, v, blobtest.Put(t, v, small), small)
+	blobtest.AssertContent(t, patient, blobtest.Put(t, patient, small), small)
 	b.set(func(x *exchange) { x.toServer = cut(100_000) })
 	before := listed(t, v)
 	_, err = write(v, small)
@@ -261,7 +261,7 @@ func TestConnectionIsCut(t *testing.T) {
 // The server did what it should, and its answer is lost: that is no second blob, and no failure.
 func TestAnswerIsLost(t *testing.T) {
 	b := standBetween(t, shared(t), false)
-	v := claimed(t, b.config(bucket(t, shared(t))))
+	v := claimed(t, patiently(b.config(bucket(t, shared(t)))))
 	contents := [][]byte{blobtest.Content(1, 1000), blobtest.Content(2, 12<<20)}
 	lost := map[string]bool{}
 	b.set(func(x *exchange) {
@@ -285,7 +285,7 @@ func TestAnswerIsLost(t *testing.T) {
 func TestBytesAreChangedOnTheWay(t *testing.T) {
 	b := standBetween(t, shared(t), false)
 	c := b.config(bucket(t, shared(t)))
-	v := claimed(t, c)
+	v, patient := claimed(t, c), claimed(t, patiently(c))
 	small, large := blobtest.Content(1, 300_000), blobtest.Content(2, 12<<20)
 	smallName, largeName := blobtest.Put(t, v, small), blobtest.Put(t, v, large)
 
@@ -294,7 +294,7 @@ func TestBytesAreChangedOnTheWay(t *testing.T) {
 			x.fromServer = flip(1000)
 		}
 	})
-	blobtest.AssertContent(t, v, smallName, small)
+	blobtest.AssertContent(t, patient, smallName, small)
 	b.set(func(x *exchange) { x.fromServer = flip(1000) })
 	_, err := read(v, smallName)
 	assertKind(t, "small", c, err, fault.VolumeUnavailable)
@@ -306,8 +306,8 @@ func TestBytesAreChangedOnTheWay(t *testing.T) {
 			x.toServer = flip(1000)
 		}
 	})
-	blobtest.AssertContent(t, v, blobtest.Put(t, v, small), small)
-	blobtest.AssertContent(t, v, blobtest.Put(t, v, large), large)
+	blobtest.AssertContent(t, patient, blobtest.Put(t, patient, small), small)
+	blobtest.AssertContent(t, patient, blobtest.Put(t, patient, large), large)
 	b.set(func(x *exchange) { x.toServer = flip(1000) })
 	for what, content := range map[string][]byte{"small": small, "large": large} {
 		_, err := write(v, content)

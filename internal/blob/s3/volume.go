@@ -229,12 +229,12 @@ func (v *Volume) readMarkerOnce(ctx context.Context) (*marker, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := io.ReadAll(io.LimitReader(body, markerBytesMax))
+	content, err := io.ReadAll(io.LimitReader(body, markerBytesMax+1))
 	if err := errors.Join(err, body.Close()); err != nil {
 		return nil, err
 	}
 	found := &marker{}
-	if err := json.Unmarshal(content, found); err != nil {
+	if len(content) > markerBytesMax || json.Unmarshal(content, found) != nil {
 		return &marker{}, nil // it is another's, or damaged: believe tells
 	}
 	return found, nil
@@ -259,7 +259,7 @@ func (v *Volume) believe(found *marker) error {
 		return unavailable(nil, "volume %s: %s in %s cannot be understood", v.id, markerName, v.config).WithHint("check bucket and prefix")
 	}
 	if found.ID != v.id || found.Layout != markerLayout {
-		return unavailable(nil, "%s holds volume %.80s in layout %d, not volume %s in layout %d",
+		return unavailable(nil, "%s holds volume %.80q in layout %d, not volume %s in layout %d",
 			v.config, found.ID, found.Layout, v.id, markerLayout).WithHint("give the volume a bucket or a prefix of its own")
 	}
 	v.mu.Lock()

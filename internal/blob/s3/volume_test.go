@@ -73,6 +73,12 @@ func bucket(t testing.TB, g *engine.Gateway) s3.Config {
 	return s3.Config{RetryMax: 300 * time.Millisecond, Endpoint: g.Endpoint(), Region: g.Region(), Bucket: name, Prefix: "volumes/one", AccessKey: g.AccessKey(), Secret: g.Secret(), PathStyle: true}
 }
 
+// patiently is for what has to succeed in the end, however slow the machine is.
+func patiently(c s3.Config) s3.Config {
+	c.RetryMax = time.Hour // attempts are counted, too
+	return c
+}
+
 func open(t testing.TB, c s3.Config) *s3.Volume {
 	t.Helper()
 	v, err := s3.Open(c, "central")
@@ -119,7 +125,7 @@ func TestClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(other.Close)
-	if err := other.Claim(t.Context()); !fault.Is(err, fault.VolumeUnavailable) || !strings.Contains(err.Error(), "holds volume central") {
+	if err := other.Claim(t.Context()); !fault.Is(err, fault.VolumeUnavailable) || !strings.Contains(err.Error(), `holds volume "central"`) {
 		t.Errorf("claim of another volume's prefix: got %v, want that it holds central", err)
 	}
 	if _, err := other.Create(t.Context()); !fault.Is(err, fault.VolumeUnavailable) {
