@@ -2,14 +2,18 @@ package frontend_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/credential"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/mailbox"
 	"mailreplica/internal/node/nodetest"
 	"mailreplica/internal/peer"
 )
@@ -87,6 +91,96 @@ func TestPromotionKeepsRepeatsAndRoutes(t *testing.T) {
 	c.StartNode(0)
 	clusterMTA(t, c, 0).delivers("three\r\n", user)
 	uids(t, c, 0, user, "* SEARCH 1 2 3 4\r\n")
+}
+
+// deaf passes on what is said to a mailstore's LMTP server, and what it says until the first message is sent: as a home that takes a mail and
+// stands still before it answers. It gives its address.
+func deaf(t *testing.T, home string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", home)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			var quiet atomic.Bool
+			go func() {
+				defer server.Close()
+				for piece := make([]byte, 4096); ; {
+					n, err := client.Read(piece)
+					if bytes.Contains(piece[:n], []byte("BDAT ")) {
+						quiet.Store(true)
+					}
+					if _, failed := server.Write(piece[:n]); failed != nil || err != nil {
+						return
+					}
+				}
+			}()
+			go func() {
+				for piece := make([]byte, 4096); ; {
+					n, err := server.Read(piece)
+					if err != nil {
+						return // the client is told nothing
+					}
+					if !quiet.Load() {
+						_, _ = client.Write(piece[:n])
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestHomeIsSilent: a mail waits for a home that stands still when the account is promoted elsewhere. The mailstore that it came in at learns
+// that from the directory, and goes to the new home; what the old one had committed is not delivered again.
+func TestHomeIsSilent(t *testing.T) {
+	const user = "user@example.com"
+	c := nodetest.Start(t, 3)
+	id := c.Account(0, user)
+	setPassword(t, c, id)
+	c.Replicate(id, 1, 10)
+	home, err := c.Directory.Mailstore(t.Context(), nodetest.Name(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	home.LMTPAddr = deaf(t, home.LMTPAddr)
+	if err := c.Directory.RegisterMailstore(t.Context(), home); err != nil {
+		t.Fatal(err)
+	}
+	c.Account(2, "later@example.com") // by now the third mailstore knows the address
+	m := clusterMTA(t, c, 2)
+	if err := m.conn.SetDeadline(time.Now().Add(90 * time.Second)); err != nil { // less than a relay waits at most
+		t.Fatal(err)
+	}
+	m.want(m.ask("MAIL FROM:<sender@example.net>"), "250")
+	m.want(m.ask("RCPT TO:<"+user+">"), "250")
+	m.want(m.ask("DATA"), "354")
+	if _, err := io.WriteString(m.conn, "one\r\n.\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	held, _ := c.Nodes[0].Mailstore().Account(id)
+	c.Eventually("the home has the mail", func() bool {
+		n := 0
+		err := held.View(t.Context(), func(r mailbox.Reader) (err error) {
+			n, err = r.CountDeliveries()
+			return err
+		})
+		return err == nil && n == 1
+	})
+	promote(t, c, 1, id)
+	m.want(m.reply(), "250 2.0.0")
+	uids(t, c, 1, user, "* SEARCH 1\r\n")
 }
 
 // TestWithoutBrokers: an MTA keeps mail for replicated accounts; the others do not notice.

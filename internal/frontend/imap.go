@@ -35,7 +35,6 @@ type IMAPConfig struct {
 // IMAP is the backend of the IMAP server.
 type IMAP struct {
 	config IMAPConfig
-	passed *passed
 }
 
 var _ imap.Backend = (*IMAP)(nil)
@@ -45,10 +44,7 @@ func NewIMAP(c IMAPConfig) *IMAP {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: homeDialWait}).DialContext
 	}
-	follower := c.Router.config.Follower
-	b := &IMAP{config: c, passed: &passed{copy: follower.Copy(), sessions: map[account.ID]map[*passedSession]struct{}{}}}
-	follower.Subscribe(b.passed.changed) // as long as both live
-	return b
+	return &IMAP{config: c}
 }
 
 // Login implements imap.Backend.
@@ -178,7 +174,7 @@ func (b *IMAP) connect(ctx context.Context, route Route, remote net.Addr) (net.C
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return b.passed.add(logged, route), nil
+	return b.config.Router.moves.session(logged, route), nil
 }
 
 // text is an address in words; remote may be nil.

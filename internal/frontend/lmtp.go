@@ -175,10 +175,15 @@ func (d *delivery) relayTo(ctx context.Context, route Route, indices []int) {
 		}
 		return
 	}
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	part := *d.mail
 	part.Recipients = make([]lmtp.Recipient, len(indices))
 	for k, i := range indices {
 		part.Recipients[k] = d.mail.Recipients[i]
+		// What the home has committed the new one knows, by its delivery key; what it commits from now on counts nowhere. Recipients who
+		// have not moved are put off with those who have: their home owes an answer, too.
+		defer d.l.router.moves.watch(part.Recipients[k].Account, route.Home, giveUp)()
 	}
 	receipts := d.l.abroad.take(route.Home)
 	outcomes := d.l.relay.Deliver(ctx, lmtp.Home{FQDN: home.FQDN, Addr: home.LMTPAddr}, &part, receipts)

@@ -43,11 +43,15 @@ type Router struct {
 	self    string
 	contact atomic.Int64 // the latest LogContact seen, in nanoseconds
 	answers *answers
+	moves   *moves
 }
 
 // NewRouter makes a Router.
 func NewRouter(c RouterConfig) *Router {
-	return &Router{config: c, self: c.Mailstore.Self(), answers: newAnswers()}
+	r := &Router{config: c, self: c.Mailstore.Self(), answers: newAnswers()}
+	r.moves = &moves{router: r, waiting: map[account.ID]map[*waiting]struct{}{}}
+	c.Follower.Subscribe(r.moves.changed) // as long as both live
+	return r
 }
 
 // Route is an account and its home.
