@@ -15,6 +15,7 @@ import (
 type codec struct {
 	reading bool
 	b       []byte // writing: what has been written; reading: what is left
+	shared  string // reading: what ends with b, if texts are to be parts of it and slices of b
 	uids    int    // listed so far
 	err     error
 }
@@ -120,10 +121,16 @@ func (c *codec) text(v *string, max int) {
 		c.b = append(c.b, *v...)
 		return
 	}
+	if c.shared != "" {
+		from := len(c.shared) - len(c.b)
+		*v, c.b = c.shared[from:from+n], c.b[n:]
+		return
+	}
 	*v, c.b = string(c.b[:n]), c.b[n:]
 }
 
-// bytes is text for slices. An empty slice is read as nil; what is read is a copy, for the input may be reused or large.
+// bytes is text for slices. An empty slice is read as nil; what is read is a copy, for the input may be reused or large, unless it is
+// shared.
 func (c *codec) bytes(v *[]byte, max int) {
 	n := c.length(len(*v), max)
 	if c.err != nil {
@@ -133,7 +140,15 @@ func (c *codec) bytes(v *[]byte, max int) {
 		c.b = append(c.b, *v...)
 		return
 	}
-	*v, c.b = append([]byte(nil), c.b[:n]...), c.b[n:]
+	if c.shared == "" {
+		*v, c.b = append([]byte(nil), c.b[:n]...), c.b[n:]
+		return
+	}
+	*v = nil
+	if n > 0 {
+		*v = c.b[:n:n]
+	}
+	c.b = c.b[n:]
 }
 
 func (c *codec) length(n, max int) int {

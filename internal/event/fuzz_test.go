@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"mailreplica/internal/event"
@@ -60,7 +61,25 @@ func FuzzDecodeRow(f *testing.F) {
 		if got, err := event.EncodeRow(row); err != nil || !bytes.Equal(got, b) {
 			t.Errorf("%+v: got %x, %v, want %x", row, got, err, b)
 		}
+		wantShared(t, row, b)
 	})
+}
+
+// wantShared decodes a row among others, sharing the memory of its encoding.
+func wantShared(t *testing.T, want event.Row, b []byte) {
+	t.Helper()
+	var rows event.Rows
+	for range 2 { // what was there before leaves no trace
+		rows.Reset()
+		if err := rows.Decode(b, string(b)); err != nil || rows.Len() != 1 {
+			t.Fatalf("%d rows, %v", rows.Len(), err)
+		}
+		var got []event.Row
+		rows.Each(func(row event.Row) { got = append(got, row) })
+		if len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
 }
 
 func wantInvalid(t *testing.T, err error) {

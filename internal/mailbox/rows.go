@@ -91,6 +91,22 @@ func (t *tally) remove(r row) {
 	t.digest = t.digest.subtract(t.buffer)
 }
 
+// Sum is the digest of rows that are added to it. The zero value is that of none.
+type Sum struct{ of tally }
+
+// Digest is the digest of all that was added.
+func (s *Sum) Digest() Digest { return s.of.digest }
+
+// AddSubscription adds a subscribed name.
+func (s *Sum) AddSubscription(name string) { s.of.put(subscription(name)) }
+
+// AddRows adds rows: of the type Header, Folder, Content, Message, Tombstone, Delivery or Discarded.
+func AddRows[R row](s *Sum, rows []R) {
+	for i := range rows {
+		s.of.put(any(&rows[i]).(row)) // by its address: a copy of its own for each would cost more than the hash
+	}
+}
+
 // EmptyHeader is the header of a mailbox without rows, at sequence 0.
 func EmptyHeader() Header {
 	h := Header{NextItemID: 1, NextUIDValidity: 1}

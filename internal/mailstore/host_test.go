@@ -212,9 +212,8 @@ func (h *host) load(source *host, id account.ID) *mailstore.Account {
 	ctx := h.t.Context()
 	source.insist("Join", func() error { _, err := source.account(id).Join(ctx, h.name); return err })
 	var taken *mailstore.Account
-	var rows []any
 	err := source.m.Snapshot(ctx, id, func(row metadata.Mailbox, r mailbox.Scanner) error {
-		rows = allRows(h.t, r)
+		rows := allRows(h.t, r)
 		c := row.Copy.Clone()
 		c.Self, c.Condition, c.Journal = h.name, protocol.CatchingUp, 0
 		if err := c.MayGiveSnapshot(); err == nil {
@@ -297,24 +296,23 @@ func (h *host) catchUp(a *mailstore.Account) {
 	}
 }
 
-func allRows(t *testing.T, r mailbox.Scanner) (rows []any) {
+func allRows(t *testing.T, r mailbox.Scanner) *event.Rows {
 	t.Helper()
+	var rows event.Rows
 	folders, err := r.Folders()
-	for _, f := range folders {
-		rows = append(rows, f)
-	}
+	rows.Folders = folders
 	names, err2 := r.Subscriptions()
 	for _, name := range names {
-		rows = append(rows, event.Subscription{Name: name})
+		rows.Subscriptions = append(rows.Subscriptions, event.Subscription{Name: name})
 	}
 	err = errors.Join(err, err2,
-		r.ScanContents(0, func(c mailbox.Content) bool { rows = append(rows, c); return true }),
-		r.ScanMessages(mailbox.MessageKey{}, func(m mailbox.Message) bool { rows = append(rows, m); return true }),
-		r.ScanTombstones(mailbox.MessageKey{}, func(x mailbox.Tombstone) bool { rows = append(rows, x); return true }),
-		r.ScanDiscarded(0, func(d mailbox.Discarded) bool { rows = append(rows, d); return true }),
-		r.ScanDeliveries(mailbox.DeliveryKey{}, func(d mailbox.Delivery) bool { rows = append(rows, d); return true }))
+		r.ScanContents(0, func(c mailbox.Content) bool { rows.Contents = append(rows.Contents, c); return true }),
+		r.ScanMessages(mailbox.MessageKey{}, func(m mailbox.Message) bool { rows.Messages = append(rows.Messages, m); return true }),
+		r.ScanTombstones(mailbox.MessageKey{}, func(x mailbox.Tombstone) bool { rows.Tombstones = append(rows.Tombstones, x); return true }),
+		r.ScanDiscarded(0, func(d mailbox.Discarded) bool { rows.Discarded = append(rows.Discarded, d); return true }),
+		r.ScanDeliveries(mailbox.DeliveryKey{}, func(d mailbox.Delivery) bool { rows.Deliveries = append(rows.Deliveries, d); return true }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rows
+	return &rows
 }

@@ -124,7 +124,7 @@ func spoil(t *testing.T, h *host, a *mailstore.Account) {
 			return err
 		}
 		header.NextItemID += 7
-		return tx.LoadRows(a.MailboxID(), []any{header})
+		return tx.LoadRows(a.MailboxID(), &event.Rows{Headers: []mailbox.Header{header}})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestRowsThatAreNotAtTheHead(t *testing.T) {
 					return err
 				}
 				header.Sequence--
-				return tx.LoadRows(a.MailboxID(), []any{header})
+				return tx.LoadRows(a.MailboxID(), &event.Rows{Headers: []mailbox.Header{header}})
 			})
 			if err != nil {
 				t.Fatal(err)

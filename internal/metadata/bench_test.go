@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"mailreplica/internal/event"
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/metadata"
 )
@@ -111,16 +112,14 @@ func benchLoad(b *testing.B, p place) {
 	for b.Loop() {
 		b.StopTimer()
 		delta := d.delta(1000)
-		chunk := make([]any, 0, 2000)
+		var chunk event.Rows
 		for uid := d.next - 1000; uid < d.next; uid++ {
-			chunk = append(chunk, *delta.Messages[mailbox.MessageKey{FolderID: inbox, UID: uid}])
-		}
-		for uid := d.next - 1000; uid < d.next; uid++ {
-			chunk = append(chunk, *delta.Contents[mailbox.ItemID(uid)*2])
+			chunk.Messages = append(chunk.Messages, *delta.Messages[mailbox.MessageKey{FolderID: inbox, UID: uid}])
+			chunk.Contents = append(chunk.Contents, *delta.Contents[mailbox.ItemID(uid)*2])
 		}
 		b.StartTimer()
-		update(b, s, func(tx *metadata.Tx) error { return tx.LoadRows(id, chunk) })
-		rows += len(chunk)
+		update(b, s, func(tx *metadata.Tx) error { return tx.LoadRows(id, &chunk) })
+		rows += chunk.Len()
 	}
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }

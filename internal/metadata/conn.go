@@ -34,6 +34,7 @@ type statement struct {
 type putKey struct {
 	table *table
 	rows  int
+	add   bool // rows that are there already are not replaced
 }
 
 // connectMax bounds how long a server may take to let us in.
@@ -121,18 +122,23 @@ func (c *conn) run(s *statement, args []any) (int64, error) {
 // putRowsMax is how many rows one statement puts; its powers of four below serve what is left over.
 const putRowsMax = 64
 
-// put puts rows, all their values one after the other in the order key, columns.
-func (c *conn) put(t *table, values []any) error {
+// put puts rows, all their values one after the other in the order key, columns. Those with the same key are replaced.
+func (c *conn) put(t *table, values []any) error { return c.insert(t, values, false, c.dialect.upsert) }
+
+// add is put where a row with the same key is an error.
+func (c *conn) add(t *table, values []any) error { return c.insert(t, values, true, insertion) }
+
+func (c *conn) insert(t *table, values []any, add bool, text func(*table, int) string) error {
 	width := t.width()
 	for rows := putRowsMax; len(values) > 0; {
 		if len(values) < rows*width || rows > 1 && !c.fits(values[:rows*width]) {
 			rows /= 4
 			continue
 		}
-		key := putKey{t, rows}
+		key := putKey{t, rows, add}
 		s := c.puts[key]
 		if s == nil {
-			stmt, err := c.sql.PrepareContext(context.Background(), c.dialect.upsert(t, rows))
+			stmt, err := c.sql.PrepareContext(context.Background(), text(t, rows))
 			if err != nil {
 				return c.fail(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 )
 
 // access is what a connection is for.
@@ -90,6 +91,13 @@ type table struct {
 // altered are the columns that an upsert sets in a row that is there. What it leaves alone costs no index anything.
 func (t *table) altered() []string {
 	return slices.DeleteFunc(slices.Clone(t.columns), func(column string) bool { return slices.Contains(t.fixed, column) })
+}
+
+// insertion is the statement that inserts rows.
+func insertion(t *table, rows int) string {
+	row := "(?" + strings.Repeat(", ?", t.width()-1) + ")"
+	return "INSERT INTO " + t.name + " (" + strings.Join(slices.Concat(t.key, t.columns), ", ") + ") VALUES " +
+		row + strings.Repeat(", "+row, rows-1)
 }
 
 func (t *table) width() int { return len(t.key) + len(t.columns) }

@@ -2,10 +2,12 @@ package metadata_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/event"
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/metadata"
 )
@@ -126,17 +128,23 @@ func TestKnownRowsOfAMailboxThatIsLoaded(t *testing.T) {
 	onEach(t, func(t *testing.T, p place) {
 		s := p.open(t)
 		id, _ := create(t, s)
-		for messages := uint32(1); messages < 4; messages++ {
-			f := mailbox.Folder{ID: inbox, Name: "INBOX", UIDValidity: 1, UIDNext: 9, Messages: messages}
+		for n := 1; n < 4; n++ {
+			f := mailbox.Folder{ID: mailbox.ItemID(n), Name: fmt.Sprint(n), UIDValidity: 1, UIDNext: 9}
 			h := mailbox.EmptyHeader()
 			h.Sequence = 5
-			update(t, s, func(tx *metadata.Tx) error { return tx.LoadRows(id, []any{f, h}) })
+			update(t, s, func(tx *metadata.Tx) error {
+				return tx.LoadRows(id, &event.Rows{Folders: []mailbox.Folder{f}, Headers: []mailbox.Header{h}})
+			})
 			got := func(v *metadata.View) error {
-				have, _, err := v.Rows(id).Folder(inbox)
+				have, _, err := v.Rows(id).Folder(f.ID)
 				if have != f {
 					t.Errorf("got %v, want %v", have, f)
 				}
-				return err
+				count, err2 := v.Rows(id).CountFolders()
+				if count != n {
+					t.Errorf("%d folders, want %d", count, n)
+				}
+				return errors.Join(err, err2)
 			}
 			update(t, s, func(tx *metadata.Tx) error { return got(&tx.View) })
 		}
@@ -190,7 +198,7 @@ func TestKnownRowsOfSnapshotsThatEndLate(t *testing.T) {
 			case n == 1 && len(open) > 0:
 				end(random.IntN(len(open)))
 			case n == 2: // what is known is forgotten
-				update(t, s, func(tx *metadata.Tx) error { return tx.LoadRows(id, nil) })
+				update(t, s, func(tx *metadata.Tx) error { return tx.LoadRows(id, &event.Rows{}) })
 			case n == 3:
 				err := s.Update(t.Context(), metadata.Lazy, func(tx *metadata.Tx) error {
 					return errors.Join(tx.Write(id, arrive(now+1)), undone)

@@ -99,16 +99,9 @@ func (*mariaDB) snapshot(c *conn) error {
 }
 
 func (d *mariaDB) upsert(t *table, rows int) string {
-	var b strings.Builder
-	b.WriteString("INSERT INTO " + t.name + " (" + strings.Join(t.key, ", "))
-	for _, column := range t.columns {
-		b.WriteString(", " + column)
-	}
-	row := "(?" + strings.Repeat(", ?", t.width()-1) + ")"
-	b.WriteString(") VALUES " + row + strings.Repeat(", "+row, rows-1) + " ON DUPLICATE KEY UPDATE ")
+	text := insertion(t, rows) + " ON DUPLICATE KEY UPDATE "
 	if len(t.columns) == 0 {
-		b.WriteString(t.key[0] + " = " + t.key[0])
-		return b.String()
+		return text + t.key[0] + " = " + t.key[0]
 	}
 	for i, column := range t.altered() {
 		value := "VALUES(" + column + ")"
@@ -116,9 +109,9 @@ func (d *mariaDB) upsert(t *table, rows int) string {
 			// Any unique key leads here, and the row found by this one may be another than the key's: that is refused, as NULL.
 			value = fmt.Sprintf("IF(%[1]s = VALUES(%[1]s), %[2]s, NULL)", t.key[len(t.key)-1], value)
 		}
-		b.WriteString([]string{"", ", "}[min(i, 1)] + column + " = " + value)
+		text += []string{"", ", "}[min(i, 1)] + column + " = " + value
 	}
-	return b.String()
+	return text
 }
 
 func (*mariaDB) deleteSome(t *table) string {

@@ -155,28 +155,14 @@ func (d *sqlite) migrate(c *conn, text string, version int) error {
 }
 
 func (*sqlite) upsert(t *table, rows int) string {
-	var b strings.Builder
-	b.WriteString("INSERT INTO " + t.name + " (" + strings.Join(t.key, ", "))
-	for _, column := range t.columns {
-		b.WriteString(", " + column)
-	}
-	b.WriteString(") VALUES ")
-	row := "(?" + strings.Repeat(", ?", t.width()-1) + ")"
-	for i := range rows {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(row)
-	}
-	b.WriteString(" ON CONFLICT (" + strings.Join(t.key, ", ") + ") DO ")
+	text := insertion(t, rows) + " ON CONFLICT (" + strings.Join(t.key, ", ") + ") DO "
 	if len(t.columns) == 0 {
-		b.WriteString("NOTHING")
-		return b.String()
+		return text + "NOTHING"
 	}
 	for i, column := range t.altered() {
-		b.WriteString([]string{"UPDATE SET ", ", "}[min(i, 1)] + column + " = excluded." + column)
+		text += []string{"UPDATE SET ", ", "}[min(i, 1)] + column + " = excluded." + column
 	}
-	return b.String()
+	return text
 }
 
 func (*sqlite) deleteSome(t *table) string {

@@ -19,10 +19,18 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	return n, tx.note(err)
 }
 
-// put puts rows of a table.
+// put puts rows of a table, replacing those with the same key.
 func (tx *Tx) put(t *table, values []any) error {
 	if err := tx.usable(); err != nil || len(values) == 0 {
 		return err
 	}
 	return tx.note(tx.c.put(t, values))
+}
+
+// add adds rows of a table. It fails if there is one with the same key.
+func (tx *Tx) add(t *table, values []any) error {
+	if err := tx.usable(); err != nil || len(values) == 0 {
+		return err
+	}
+	return tx.note(tx.c.add(t, values))
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"mailreplica/internal/event"
-	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
 
@@ -40,60 +39,42 @@ func (tx *Tx) Write(mailboxID int64, d mailbox.Delta) error {
 	return w.err
 }
 
-// LoadRows puts many rows of a snapshot at once: values of mailbox.Header, Folder, Content, Message, Tombstone, Delivery and
-// Discarded,// and of event.Subscription. They need not be complete or in order; rows with the same key are replaced.
-func (tx *Tx) LoadRows(mailboxID int64, rows []any) error {
+// LoadRows adds rows of a snapshot to a mailbox that is being made. They need not be complete or in order, but none may be there
+// already: what is loaded are these rows, each once, or nothing. The header, of which there is one at most, is replaced.
+func (tx *Tx) LoadRows(mailboxID int64, rows *event.Rows) error {
 	if err := tx.exists(mailboxID); err != nil {
 		return tx.note(err)
 	}
 	defer tx.chill(mailboxID)
-	w := writer{tx: tx, id: mailboxID}
-	for len(rows) > 0 && w.err == nil {
-		switch row := rows[0].(type) {
-		case mailbox.Header:
-			w.err = tx.saveHeader(mailboxID, row)
-			rows = rows[1:]
-		case mailbox.Folder:
-			rows = load(&w, folders, rows, folderValues)
-		case mailbox.Content:
-			rows = load(&w, contents, rows, contentValues)
-		case mailbox.Message:
-			rows = load(&w, messages, rows, messageValues)
-		case mailbox.Tombstone:
-			rows = load(&w, tombstones, rows, tombstoneValues)
-		case mailbox.Delivery:
-			rows = load(&w, deliveries, rows, deliveryValues)
-		case mailbox.Discarded:
-			rows = load(&w, discardeds, rows, discardedValues)
-		case event.Subscription:
-			rows = load(&w, subscriptions, rows, func(values []any, id int64, s *event.Subscription) []any {
-				return append(values, id, []byte(s.Name))
-			})
-		default:
-			return tx.note(fault.New(fault.Internal, "a %T is no row of a mailbox", row))
+	for _, h := range rows.Headers {
+		if err := tx.saveHeader(mailboxID, h); err != nil {
+			return err
 		}
 	}
+	w := writer{tx: tx, id: mailboxID}
+	load(&w, folders, rows.Folders, folderValues)
+	load(&w, contents, rows.Contents, contentValues)
+	load(&w, messages, rows.Messages, messageValues)
+	load(&w, tombstones, rows.Tombstones, tombstoneValues)
+	load(&w, deliveries, rows.Deliveries, deliveryValues)
+	load(&w, discardeds, rows.Discarded, discardedValues)
+	load(&w, subscriptions, rows.Subscriptions, func(values []any, id int64, s *event.Subscription) []any {
+		return append(values, id, []byte(s.Name))
+	})
 	return w.err
 }
 
-// load puts the rows of one kind at the head of all, and gives the rest.
-func load[R any](w *writer, t *table, all []any, appendValues func([]any, int64, *R) []any) []any {
-	values := w.values[:0]
-	for len(all) > 0 {
-		row, ok := all[0].(R)
-		if !ok {
-			break
+// load adds rows of one kind.
+func load[R any](w *writer, t *table, rows []R, appendValues func([]any, int64, *R) []any) {
+	for part := range slices.Chunk(rows, putRowsMax) {
+		w.values = w.values[:0]
+		for i := range part {
+			w.values = appendValues(w.values, w.id, &part[i])
 		}
-		values = appendValues(values, w.id, &row)
-		all = all[1:]
-		if len(values) == putRowsMax*t.width() {
-			w.put(t, values)
-			values = values[:0]
+		if w.err == nil {
+			w.err = w.tx.add(t, w.values)
 		}
 	}
-	w.put(t, values)
-	w.values = values
-	return all
 }
 
 // writer keeps the first error: after it, it does nothing.

@@ -1,17 +1,25 @@
 package replica
 
 import (
+	"bytes"
+	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/bench/load"
+	"mailreplica/internal/blob"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/event"
+	"mailreplica/internal/mailbox"
 	"mailreplica/internal/mailstore"
+	"mailreplica/internal/message"
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/protocol"
 )
@@ -136,4 +144,84 @@ func heap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// copied is how many messages the mailbox has of which a first copy is measured. Measure with -messages 1000000.
+var copied = flag.Int("messages", 20_000, "messages of the mailbox that is copied by BenchmarkFirstCopy")
+
+// BenchmarkFirstCopy is a snapshot's way from one database into another: both mailstores are in this process, and what lies between them
+// is a pipe.
+func BenchmarkFirstCopy(b *testing.B) {
+	from := newAgent(b, source)
+	a, err := from.m.Create(b.Context(), account.NewID())
+	if err != nil {
+		b.Fatal(err)
+	}
+	fillInbox(b, a, *copied)
+	join := event.NewID()
+	var used time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		to := newAgent(b, destination)
+		b.StartTimer()
+		begun := processorTime(b)
+		in, out := io.Pipe()
+		given := make(chan error, 1)
+		go func() {
+			err := give(b.Context(), from, a.ID(), join, out)
+			_ = out.CloseWithError(err)
+			given <- err
+		}()
+		if _, err := to.take(b.Context(), a.ID(), in, none); err != nil {
+			b.Fatal(err)
+		}
+		if err := <-given; err != nil {
+			b.Fatal(err)
+		}
+		used += processorTime(b) - begun
+	}
+	each := float64(b.N) * float64(*copied)
+	b.ReportMetric(float64(used.Nanoseconds())/1000/each, "CPU-µs/message")
+	b.ReportMetric(each/b.Elapsed().Seconds(), "messages/s")
+}
+
+// fillInbox appends messages like real ones to INBOX; they have no bodies.
+func fillInbox(b *testing.B, a *mailstore.Account, n int) {
+	b.Helper()
+	made := load.NewMessages(8 << 10)
+	var text []byte
+	for have := 0; have < n; {
+		messages := make([]mailbox.NewMessage, min(5_000, n-have))
+		for i := range messages {
+			text = made.Append(text[:0])
+			summary, err := message.Parse(bytes.NewReader(text))
+			if err != nil {
+				b.Fatal(err)
+			}
+			messages[i] = mailbox.NewMessage{
+				Volume: "primary", Blob: blob.NewName(), Size: uint64(len(text)), Summary: summary.Encode(), Received: time.Now(),
+			}
+		}
+		err := a.Update(b.Context(), func(d *mailbox.Draft) error {
+			inbox, _, err := d.FolderByName(mailbox.Inbox)
+			if err == nil {
+				_, err = d.Append(inbox.ID, messages)
+			}
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		have += len(messages)
+	}
+}
+
+// processorTime is what this process has used, user and system.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -23,6 +23,6 @@ func newFrames() frames {
 }
 
 // pack appends a frame of a chunk, with its checksum. unpack undoes that, and fails where the checksum does.
-func (f frames) pack(chunk []byte) []byte { return f.encoder.EncodeAll(chunk, nil) }
+func (f frames) pack(chunk, to []byte) []byte { return f.encoder.EncodeAll(chunk, to) }
 
 func (f frames) unpack(frame []byte) ([]byte, error) { return f.decoder.DecodeAll(frame, nil) }

@@ -32,11 +32,11 @@ func readAll(stream []byte) (rows int, err error) {
 		if kind != chunkRows {
 			return rows, unmarshal(chunk, &snapshotEnd{})
 		}
-		decoded, err := decodeRows(chunk)
-		if err != nil {
+		var decoded event.Rows
+		if err := decodeRows(chunk, &decoded); err != nil {
 			return rows, err
 		}
-		rows += len(decoded)
+		rows += decoded.Len()
 	}
 }
 

@@ -84,7 +84,6 @@ func (r *Manager) makeCopy(ctx context.Context, wish directory.Account) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close()
 	rows := int64(0)
 	a, err = r.agent.take(ctx, wish.ID, body, func(n int64) {
 		if n/snapshotProgressEvery != rows/snapshotProgressEvery {

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
+	"sync"
+	"unsafe"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/event"
@@ -30,6 +32,7 @@ const (
 	snapshotVersion       = 1
 	snapshotChunkBytes    = 1 << 20  // after which a chunk is closed
 	snapshotChunkBytesMax = 80 << 20 // what a reader takes, compressed or not; a chunk has room for the largest row
+	snapshotChunksAhead   = 1        // that wait between two steps of a snapshot's way, beside the one in each
 )
 
 // snapshotHeader is the state of the source's copy, read with its rows from one database snapshot.
@@ -86,29 +89,80 @@ func (g *Agent) Give(ctx context.Context, id account.ID, destination string, cho
 		if c.Members[destination] != join {
 			return fault.New(fault.Busy, "another attempt at a copy on %s began meanwhile", destination)
 		}
-		out := newSnapshotWriter(w, g.frames)
-		out.header(snapshotHeader{
+		return writeSnapshot(w, g.frames, snapshotHeader{
 			Version: snapshotVersion, Account: id, Join: join, Epoch: c.Epoch, Primary: c.Primary, Members: c.Members,
 			Stream: c.Stream, Sequence: c.Sequence, HeadID: c.HeadID, NextOffset: c.NextOffset, MailboxHead: row.Header,
-		})
-		if err := out.rows(rows); err != nil {
-			return err
-		}
-		return out.end()
+		}, rows)
 	})
 }
 
-// snapshotWriter keeps the first error and does nothing after it.
+// writeSnapshot writes a snapshot of rows.
+func writeSnapshot(w io.Writer, f frames, header snapshotHeader, rows mailbox.Scanner) error {
+	out := newSnapshotWriter(w, f)
+	defer out.close()
+	out.header(header)
+	if err := out.rows(rows); err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// snapshotWriter encodes rows into chunks, and has them packed and sent beside that: while a chunk is on its way the next is read from the
+// database. It keeps the first error and does nothing after it. close ends what it began.
 type snapshotWriter struct {
 	w      *bufio.Writer
 	frames frames
-	chunk  []byte
+	chunk  []byte // that is being filled
+	row    []byte // encoded last
 	count  int64
 	err    error
+
+	full    chan outgoing
+	closing sync.Once // of full
+	free   chan []byte   // chunks that are sent, to be filled again
+	sent   chan struct{} // closed when no more is sent
+	failed error         // why; it may be read when sent is closed
+}
+
+// outgoing is a chunk on its way.
+type outgoing struct {
+	kind  byte
+	chunk []byte
 }
 
 func newSnapshotWriter(w io.Writer, f frames) *snapshotWriter {
-	return &snapshotWriter{w: bufio.NewWriterSize(w, 64<<10), frames: f}
+	s := &snapshotWriter{
+		w: bufio.NewWriterSize(w, 64<<10), frames: f,
+		full: make(chan outgoing), free: make(chan []byte, snapshotChunksAhead), sent: make(chan struct{}),
+	}
+	go s.send()
+	return s
+}
+
+// send packs and sends until the chunks end, or one fails.
+func (s *snapshotWriter) send() {
+	defer close(s.sent)
+	var frame []byte
+	for c := range s.full {
+		frame = s.frames.pack(c.chunk, frame[:0])
+		if _, s.failed = s.w.Write(binary.BigEndian.AppendUint32([]byte{c.kind}, uint32(len(frame)))); s.failed == nil {
+			_, s.failed = s.w.Write(frame)
+		}
+		if s.failed != nil {
+			return
+		}
+		select {
+		case s.free <- c.chunk[:0]:
+		default:
+		}
+	}
+	s.failed = s.w.Flush()
+}
+
+// close ends the sending, if it has not ended. Nothing may be written any more.
+func (s *snapshotWriter) close() {
+	s.closing.Do(func() { close(s.full) })
+	<-s.sent
 }
 
 func (s *snapshotWriter) header(h snapshotHeader) { s.json(chunkHeader, h) }
@@ -120,16 +174,15 @@ func (s *snapshotWriter) json(kind byte, v any) {
 	}
 }
 
-// row adds one row; it reports whether to go on.
-func (s *snapshotWriter) row(row event.Row) bool {
+// add adds the row that was encoded; it reports whether to go on.
+func (s *snapshotWriter) add(encoded []byte, err error) bool {
+	if s.err == nil {
+		s.err = err
+	}
 	if s.err != nil {
 		return false
 	}
-	encoded, err := event.EncodeRow(row)
-	if err != nil {
-		s.err = err
-		return false
-	}
+	s.row = encoded
 	s.chunk = append(binary.AppendUvarint(s.chunk, uint64(len(encoded))), encoded...)
 	s.count++
 	if len(s.chunk) >= snapshotChunkBytes {
@@ -138,14 +191,23 @@ func (s *snapshotWriter) row(row event.Row) bool {
 	return s.err == nil
 }
 
+func (s *snapshotWriter) other(row event.Row) bool { return s.add(event.AppendRow(s.row[:0], row)) }
+
+// flush has the chunk sent.
 func (s *snapshotWriter) flush(kind byte) {
 	if s.err != nil || len(s.chunk) == 0 {
 		return
 	}
-	frame := s.frames.pack(s.chunk)
-	s.chunk = s.chunk[:0]
-	if _, s.err = s.w.Write(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(frame)))); s.err == nil {
-		_, s.err = s.w.Write(frame)
+	select {
+	case s.full <- outgoing{kind, s.chunk}:
+	case <-s.sent:
+		s.err = s.failed
+		return
+	}
+	select {
+	case s.chunk = <-s.free:
+	default:
+		s.chunk = nil
 	}
 }
 
@@ -153,46 +215,49 @@ func (s *snapshotWriter) flush(kind byte) {
 // row whose owner it does not know.
 func (s *snapshotWriter) rows(r mailbox.Scanner) error {
 	folders, err := r.Folders()
-	for i := 0; err == nil && i < len(folders) && s.row(folders[i]); i++ {
+	for i := 0; err == nil && i < len(folders) && s.other(folders[i]); i++ {
 	}
 	if err == nil {
-		err = r.ScanContents(0, func(c mailbox.Content) bool { return s.row(c) })
+		err = r.ScanContents(0, func(c mailbox.Content) bool { return s.add(event.AppendContent(s.row[:0], &c)) })
 	}
 	if err == nil {
-		err = r.ScanMessages(mailbox.MessageKey{}, func(m mailbox.Message) bool { return s.row(m) })
+		err = r.ScanMessages(mailbox.MessageKey{}, func(m mailbox.Message) bool { return s.add(event.AppendMessage(s.row[:0], &m)) })
 	}
 	if err == nil {
-		err = r.ScanTombstones(mailbox.MessageKey{}, func(t mailbox.Tombstone) bool { return s.row(t) })
+		err = r.ScanTombstones(mailbox.MessageKey{}, func(t mailbox.Tombstone) bool { return s.other(t) })
 	}
 	if err == nil {
-		err = r.ScanDeliveries(mailbox.DeliveryKey{}, func(d mailbox.Delivery) bool { return s.row(d) })
+		err = r.ScanDeliveries(mailbox.DeliveryKey{}, func(d mailbox.Delivery) bool { return s.other(d) })
 	}
 	if err == nil {
-		err = r.ScanDiscarded(0, func(d mailbox.Discarded) bool { return s.row(d) })
+		err = r.ScanDiscarded(0, func(d mailbox.Discarded) bool { return s.other(d) })
 	}
 	if err != nil {
 		return err
 	}
 	names, err := r.Subscriptions()
-	for i := 0; err == nil && i < len(names) && s.row(event.Subscription{Name: names[i]}); i++ {
+	for i := 0; err == nil && i < len(names) && s.other(event.Subscription{Name: names[i]}); i++ {
 	}
 	s.flush(chunkRows)
 	return err
 }
 
+// end writes the end, and waits until all is sent.
 func (s *snapshotWriter) end() error {
 	s.json(chunkEnd, snapshotEnd{Rows: s.count})
+	s.close()
+	if s.err == nil {
+		s.err = s.failed
+	}
 	if s.err != nil {
 		return fault.Wrap(fault.Interrupted, s.err, "the snapshot could not be sent")
-	}
-	if err := s.w.Flush(); err != nil {
-		return fault.Wrap(fault.Interrupted, err, "the snapshot could not be sent")
 	}
 	return nil
 }
 
-// take loads a snapshot and returns the copy, registered and catching up. progress is told how many rows are loaded.
-func (g *Agent) take(ctx context.Context, id account.ID, r io.Reader, progress func(rows int64)) (*mailstore.Account, error) {
+// take loads a snapshot and returns the copy, registered and catching up. progress is told how many rows are loaded. It closes r.
+func (g *Agent) take(ctx context.Context, id account.ID, r io.ReadCloser, progress func(rows int64)) (*mailstore.Account, error) {
+	defer r.Close()
 	in := newSnapshotReader(r, g.frames)
 	var h snapshotHeader
 	if err := in.json(chunkHeader, &h); err != nil {
@@ -205,7 +270,7 @@ func (g *Agent) take(ctx context.Context, id account.ID, r io.Reader, progress f
 	if err != nil {
 		return nil, err
 	}
-	if err := in.load(ctx, loading, progress); err != nil {
+	if err := loadAll(ctx, loading, in, r, progress); err != nil {
 		return nil, joinAbort(ctx, loading, err)
 	}
 	a, err := loading.Finish(ctx, h.MailboxHead)
@@ -213,6 +278,36 @@ func (g *Agent) take(ctx context.Context, id account.ID, r io.Reader, progress f
 		return nil, joinAbort(ctx, loading, err)
 	}
 	return a, nil
+}
+
+// loadAll loads chunks of rows until the end. While one is loaded the next are read and decoded.
+func loadAll(ctx context.Context, l *mailstore.Loading, in *snapshotReader, from io.Closer, progress func(int64)) (err error) {
+	ahead := make(chan *event.Rows, snapshotChunksAhead)
+	free := make(chan *event.Rows, snapshotChunksAhead+2)
+	stop := make(chan struct{})
+	var read error // may be looked at when ahead is closed
+	go func() {
+		defer close(ahead)
+		read = in.rows(ahead, free, stop)
+	}()
+	loaded := int64(0)
+	for rows := range ahead {
+		if err = l.Rows(ctx, rows); err != nil {
+			break
+		}
+		loaded += int64(rows.Len())
+		progress(loaded)
+		rows.Reset()
+		free <- rows // there are no more than have room in it
+	}
+	if err != nil { // the reader may wait for room, or for its source
+		close(stop)
+		_ = from.Close()
+		for range ahead {
+		}
+		return err
+	}
+	return read
 }
 
 func joinAbort(ctx context.Context, l *mailstore.Loading, err error) error {
@@ -280,8 +375,8 @@ func unmarshal(chunk []byte, v any) error {
 	return nil
 }
 
-// load loads chunks of rows until the end.
-func (s *snapshotReader) load(ctx context.Context, l *mailstore.Loading, progress func(int64)) error {
+// rows reads chunks of rows until the end, and passes them on. free gives rows to be used again.
+func (s *snapshotReader) rows(ahead chan<- *event.Rows, free <-chan *event.Rows, stop <-chan struct{}) error {
 	for {
 		kind, chunk, err := s.chunk()
 		if err != nil {
@@ -300,36 +395,41 @@ func (s *snapshotReader) load(ctx context.Context, l *mailstore.Loading, progres
 		if kind != chunkRows {
 			return fault.New(fault.Unusable, "the snapshot has a chunk %q among its rows", kind)
 		}
-		rows, err := decodeRows(chunk)
-		if err != nil {
+		var rows *event.Rows
+		select {
+		case rows = <-free:
+		default:
+			rows = &event.Rows{}
+		}
+		if err := decodeRows(chunk, rows); err != nil {
 			return err
 		}
-		if err := l.Rows(ctx, rows); err != nil {
-			return err
+		s.count += int64(rows.Len())
+		select {
+		case ahead <- rows:
+		case <-stop:
+			return nil
 		}
-		s.count += int64(len(rows))
-		progress(s.count)
 	}
 }
 
-// decodeRows decodes the rows of a chunk. A writer closes a chunk that has reached snapshotChunkBytes, so no row begins behind that:
-// a large chunk has one large row, and what small rows decode to is bounded however well they are compressed.
-func decodeRows(chunk []byte) ([]any, error) {
-	var rows []any
-	for whole := len(chunk); len(chunk) > 0; {
-		if whole-len(chunk) >= snapshotChunkBytes {
-			return nil, fault.New(fault.Unusable, "a chunk of the snapshot has rows behind %d bytes", snapshotChunkBytes)
+// decodeRows decodes the rows of a chunk, of which they stay parts: it must not be altered any more. A writer closes a chunk that has reached snapshotChunkBytes, so no row
+// begins behind that: a large chunk has one large row, and what small rows decode to is bounded however well they are compressed.
+func decodeRows(chunk []byte, rows *event.Rows) error {
+	text := unsafe.String(unsafe.SliceData(chunk), len(chunk)) // a copy would double what a chunk takes
+	for at := 0; at < len(chunk); {
+		if at >= snapshotChunkBytes {
+			return fault.New(fault.Unusable, "a chunk of the snapshot has rows behind %d bytes", snapshotChunkBytes)
 		}
-		size, n := binary.Uvarint(chunk)
-		if n <= 0 || size > uint64(len(chunk)-n) {
-			return nil, fault.New(fault.Unusable, "a chunk of the snapshot does not end with a row")
+		size, n := binary.Uvarint(chunk[at:])
+		if n <= 0 || size > uint64(len(chunk)-at-n) {
+			return fault.New(fault.Unusable, "a chunk of the snapshot does not end with a row")
 		}
-		row, err := event.DecodeRow(chunk[n : n+int(size)])
-		if err != nil {
-			return nil, err
+		from := at + n
+		at = from + int(size)
+		if err := rows.Decode(chunk[from:at:at], text[from:at]); err != nil {
+			return err
 		}
-		rows = append(rows, row)
-		chunk = chunk[n+int(size):]
 	}
-	return rows, nil
+	return nil
 }

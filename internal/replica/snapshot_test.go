@@ -2,7 +2,9 @@ package replica
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -18,7 +20,7 @@ import (
 )
 
 // newAgent is an agent of a mailstore without brokers.
-func newAgent(t *testing.T, self string) *Agent {
+func newAgent(t testing.TB, self string) *Agent {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	store, err := metadata.Open(t.Context(), filepath.Join(t.TempDir(), self), logger)
@@ -60,32 +62,32 @@ func snapshotOf(t *testing.T, messages int) (account.ID, []byte) {
 		}
 	}
 	var out bytes.Buffer
-	err = g.m.Snapshot(t.Context(), a.ID(), func(row metadata.Mailbox, rows mailbox.Scanner) error {
-		join := event.NewID()
-		w := newSnapshotWriter(&out, g.frames)
-		w.header(snapshotHeader{
-			Version: snapshotVersion, Account: a.ID(), Join: join, Epoch: 2, Primary: source,
-			Members: map[string]event.ID{source: event.NewID(), destination: join}, Stream: protocol.Stream{Partition: 1},
-			Sequence: row.Copy.Sequence, HeadID: row.Copy.HeadID, NextOffset: 5, MailboxHead: row.Header,
-		})
-		if err := w.rows(rows); err != nil {
-			return err
-		}
-		return w.end()
-	})
-	if err != nil {
+	if err := give(t.Context(), g, a.ID(), event.NewID(), &out); err != nil {
 		t.Fatal(err)
 	}
 	return a.ID(), out.Bytes()
 }
 
+// give writes a snapshot for the destination, as though its Join had been read.
+func give(ctx context.Context, g *Agent, id account.ID, join event.ID, to io.Writer) error {
+	return g.m.Snapshot(ctx, id, func(row metadata.Mailbox, rows mailbox.Scanner) error {
+		return writeSnapshot(to, g.frames, snapshotHeader{
+			Version: snapshotVersion, Account: id, Join: join, Epoch: 2, Primary: source,
+			Members: map[string]event.ID{source: event.NewID(), destination: join}, Stream: protocol.Stream{Partition: 1},
+			Sequence: row.Copy.Sequence, HeadID: row.Copy.HeadID, NextOffset: 5, MailboxHead: row.Header,
+		}, rows)
+	})
+}
+
 func none(int64) {}
+
+func from(encoded []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(encoded)) }
 
 func TestSnapshot(t *testing.T) {
 	id, encoded := snapshotOf(t, 40)
 	g := newAgent(t, destination)
 	rows := int64(0)
-	a, err := g.take(t.Context(), id, bytes.NewReader(encoded), func(n int64) { rows = n })
+	a, err := g.take(t.Context(), id, from(encoded), func(n int64) { rows = n })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +101,7 @@ func TestSnapshot(t *testing.T) {
 		t.Error("a copy that is catching up serves")
 	}
 	// Another attempt replaces it.
-	again, err := g.take(t.Context(), id, bytes.NewReader(encoded), none)
+	again, err := g.take(t.Context(), id, from(encoded), none)
 	if err != nil || again == a || again.MailboxID() == a.MailboxID() {
 		t.Errorf("a second attempt: %v, the same copy: %t", err, again == a)
 	}
@@ -135,7 +137,7 @@ func TestDamagedSnapshot(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := newAgent(t, destination)
-			_, err := g.take(t.Context(), id, bytes.NewReader(test.snapshot), none)
+			_, err := g.take(t.Context(), id, from(test.snapshot), none)
 			if !fault.Is(err, test.kind) {
 				t.Errorf("got %v (kind %q), want kind %q", err, fault.KindOf(err), test.kind)
 			}
@@ -173,10 +175,10 @@ func withoutRows(encoded []byte) []byte {
 
 func TestSnapshotForAnother(t *testing.T) {
 	id, encoded := snapshotOf(t, 1)
-	if _, err := newAgent(t, "c.example").take(t.Context(), id, bytes.NewReader(encoded), none); !fault.Is(err, fault.Unusable) {
+	if _, err := newAgent(t, "c.example").take(t.Context(), id, from(encoded), none); !fault.Is(err, fault.Unusable) {
 		t.Errorf("a snapshot for another mailstore: %v", err)
 	}
-	if _, err := newAgent(t, destination).take(t.Context(), account.NewID(), bytes.NewReader(encoded), none); !fault.Is(err, fault.Unusable) {
+	if _, err := newAgent(t, destination).take(t.Context(), account.NewID(), from(encoded), none); !fault.Is(err, fault.Unusable) {
 		t.Errorf("a snapshot of another account: %v", err)
 	}
 }
@@ -188,7 +190,7 @@ func TestSnapshotNeverOverwritesAPrimary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.take(t.Context(), id, bytes.NewReader(encoded), none); !fault.Is(err, fault.Denied) {
+	if _, err := g.take(t.Context(), id, from(encoded), none); !fault.Is(err, fault.Denied) {
 		t.Errorf("taken over a primary: %v, want kind %q", err, fault.Denied)
 	}
 	if err := a.MayServe(); err != nil {
