@@ -30,6 +30,7 @@ import (
 
 const (
 	devMailstoresMax = 100
+	devStreamsMax    = 1_000
 	devReadyWait     = 30 * time.Second
 	devStopWait      = 20 * time.Second
 	devAddress       = "127.0.0.10"
@@ -42,7 +43,8 @@ type cluster struct {
 	first      netip.Addr // of the embedded broker; those of the mailstores follow
 	program    string
 	engines    engines
-	profiles   int // port for profiles on each address; 0: none
+	streams    int32 // of the event log; 0: what suits the engines
+	profiles   int   // port for profiles on each address; 0: none
 	mailstores []*child
 	stdout     io.Writer
 }
@@ -62,12 +64,16 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	count := flags.Int("mailstores", 3, "how many mailstores to run")
 	kind := flags.String("engines", enginesEmbedded, "what they stand on: `embedded` (a broker, SQLite, a folder), or production (Kafka, MariaDB, S3)")
 	first := flags.String("address", devAddress, "the first of the loopback `ADDRESSES` to use, another one for each cluster of a machine")
+	streams := flags.Int("streams", 0, "how many streams the event log has if it is made now, `1` by default, 16 on production engines")
 	profiles := flags.Int("profile", 0, "answer Go's profiles at this `PORT` of each process's address")
 	if err := flags.Read(args, "data"); err != nil {
 		return err
 	}
 	if *profiles < 0 || *profiles > 65535 {
 		return fault.New(fault.Invalid, "--profile is %d; want a port", *profiles)
+	}
+	if *streams < 0 || *streams > devStreamsMax {
+		return fault.New(fault.Invalid, "--streams is %d; want 1 to %d", *streams, devStreamsMax)
 	}
 	if *count < 1 || *count > devMailstoresMax {
 		return fault.New(fault.Invalid, "--mailstores is %d; want 1 to %d", *count, devMailstoresMax)
@@ -84,7 +90,7 @@ func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &cluster{folder: folder, count: *count, first: at, program: program, profiles: *profiles, stdout: stdout}
+	c := &cluster{folder: folder, count: *count, first: at, program: program, streams: int32(*streams), profiles: *profiles, stdout: stdout}
 	if err := c.chooseEngines(*kind); err != nil {
 		return err
 	}

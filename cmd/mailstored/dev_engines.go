@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func (e *embedded) configure(_ context.Context, m *config.Config, _ int) error {
 	m.Directory = e.directory().Path
 	m.Volumes = []config.Volume{{Name: devVolume, Path: e.c.path("blobs"), Centralised: true}}
 	m.PrimaryVolume = devVolume
-	m.Log.Replication, m.Log.Streams = 1, 1 // one broker, whose syncs and batches more streams would only multiply
+	m.Log.Replication, m.Log.Streams = 1, cmp.Or(e.c.streams, 1) // one broker, whose syncs and batches more streams would only multiply
 	return nil
 }
 
@@ -187,7 +188,7 @@ func (p *production) configure(ctx context.Context, m *config.Config, i int) err
 		}
 	}
 	m.DirectoryMariaDB, m.MetadataMariaDB = at(devDatabase), at(name)
-	m.Log.Replication, m.Log.Streams = devBrokers, 16
+	m.Log.Replication, m.Log.Streams = devBrokers, cmp.Or(p.c.streams, 16)
 	m.Log.TLS, m.Log.CA = true, p.kafka.CAFile()
 	m.Log.SASL, m.Log.User, m.Log.PasswordFile = "SCRAM-SHA-512", p.kafka.Username(), p.c.path("etc", "brokers.password")
 	return nil

@@ -32,6 +32,7 @@ type Options struct {
 	Engines    string // embedded or production
 	Address    string // optional: the first of the loopback addresses that it uses
 	Profile    string // optional: the port at which each process answers profiles
+	Streams    int    // optional: of the event log
 }
 
 // Cluster is a running development cluster. It dies with this process, however this one ends.
@@ -49,6 +50,9 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	if o.Profile != "" {
 		args = append(args, "--profile", o.Profile)
+	}
+	if o.Streams > 0 {
+		args = append(args, "--streams", strconv.Itoa(o.Streams))
 	}
 	log := filepath.Join(o.Folder, "dev.log")
 	if err := os.MkdirAll(o.Folder, 0o700); err != nil {

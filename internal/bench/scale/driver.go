@@ -19,6 +19,7 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/admin"
+	"mailreplica/internal/credential"
 	"mailreplica/internal/devcluster"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/peer"
@@ -39,6 +40,7 @@ type driver struct {
 	token     string
 	peers     *peer.Client
 	names     []string
+	hash      string // of the password of every account
 }
 
 func newDriver(ctx context.Context, c *devcluster.Cluster, o options) (*driver, error) {
@@ -55,6 +57,9 @@ func newDriver(ctx context.Context, c *devcluster.Cluster, o options) (*driver, 
 	}
 	d.token, d.peers = read("admin"), peer.NewClient(read("peer"), nil)
 	var err error
+	if d.hash, err = credential.Hash(password); err != nil {
+		return nil, err
+	}
 	if d.directory, err = directory.Open(directory.Options{Path: filepath.Join(c.Folder, "directory", "directory.db")}); err != nil {
 		return nil, err
 	}

@@ -2,8 +2,9 @@
 // mailstore that holds them, and what single operations and idling cost beside them. It runs a development cluster of
 // real processes on the embedded engines, in a folder that can be kept and measured again.
 //
-//	go build -o bin/ ./cmd/mailstored ./cmd/carbonio
-//	go run ./internal/bench/scale -folder F -accounts 10000 prepare one idle restart promote
+//	go build -o bin/ ./cmd/mailstored ./cmd/carbonio ./internal/bench/imapload
+//	go run ./internal/bench/scale -folder F -accounts 10000 prepare operations idle restart promote
+//	go run ./internal/bench/scale -folder F -mailbox 1000000 large copy large-mail
 //
 // Phases are carried out in the order given. It measures; it judges only that nothing is lost: after a promotion every
 // account is where it should be, with all its messages.
@@ -23,7 +24,8 @@ import (
 
 type options struct {
 	accounts, messages, messageBytes int
-	replicas                         int
+	replicas, replicated             int
+	mailbox                          int
 	threads                          int
 	profile                          string
 }
@@ -39,6 +41,9 @@ func main() {
 	flag.IntVar(&o.messages, "messages", 2, "messages of each account")
 	flag.IntVar(&o.messageBytes, "message-bytes", 2000, "size of a message")
 	flag.IntVar(&o.replicas, "replicas", 1, "replicas of each account, on mbox2 and so on")
+	flag.IntVar(&o.replicated, "replicated", 0, "how many of the accounts have replicas; 0: all")
+	flag.IntVar(&o.mailbox, "mailbox", 20_000, "messages of the mailbox of large, copy and large-mail")
+	flag.IntVar(&c.Streams, "streams", 0, "streams of the event log; 0: the default of a development cluster")
 	flag.IntVar(&o.threads, "threads", 0, "requests that a promotion makes side by side; 0: its default")
 	flag.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the mailstores, one for each phase")
 	flag.Parse()
@@ -52,7 +57,7 @@ func main() {
 
 func run(ctx context.Context, c devcluster.Options, o options, phases []string) error {
 	if c.Folder == "" || len(phases) == 0 || o.replicas >= c.Mailstores {
-		return fmt.Errorf("want -folder F, fewer replicas than mailstores, and phases: prepare (accounts, replicas), one, idle, single, restart, promote")
+		return fmt.Errorf("want -folder F, fewer replicas than mailstores, and phases: prepare (accounts, replicas), operations, idle, single, restart, promote, large, copy, large-mail")
 	}
 	c.Engines = "embedded"
 	if o.profile != "" {
@@ -71,7 +76,8 @@ func run(ctx context.Context, c devcluster.Options, o options, phases []string) 
 	}
 	defer d.close()
 	known := map[string]func(context.Context) error{
-		"prepare": d.prepare, "accounts": d.make, "replicas": d.replicate, "one": d.one, "idle": d.idle, "single": d.single, "restart": d.restart, "promote": d.promote,
+		"prepare": d.prepare, "accounts": d.make, "replicas": d.replicate, "operations": d.operations, "idle": d.idle, "single": d.single, "restart": d.restart, "promote": d.promote,
+		"large": d.large, "copy": d.copyLarge, "large-mail": d.largeMail,
 	}
 	for _, name := range phases {
 		phase := known[name]

@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"mailreplica/internal/admin"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 )
@@ -29,7 +30,7 @@ func (d *driver) make(ctx context.Context) error {
 	n := len(d.names)
 	err := d.measured("accounts", n, func() error {
 		err := d.each(128, func(_ int, name string) error {
-			_, err := d.directory.CreateAccount(ctx, directory.NewAccount{Name: name, MailHost: fqdn(1)})
+			_, err := d.directory.CreateAccount(ctx, directory.NewAccount{Name: name, PasswordHash: d.hash, MailHost: fqdn(1)})
 			if fault.Is(err, fault.Exists) {
 				return nil
 			}
@@ -46,12 +47,21 @@ func (d *driver) make(ctx context.Context) error {
 	return d.measured("messages, unreplicated", max(1, n*d.options.messages), func() error { return d.fill(1) })
 }
 
-// replicate makes replicas of all accounts.
+// replicate makes replicas of all accounts, or of as many as were asked for.
 func (d *driver) replicate(ctx context.Context) error {
-	n := len(d.names)
+	n, selection := len(d.names), []string{"all"}
+	if d.options.replicated > 0 && d.options.replicated < n {
+		n = d.options.replicated
+		list := filepath.Join(d.scratch, "replicated")
+		if err := os.WriteFile(list, []byte(strings.Join(d.names[:n], "\n")+"\n"), 0o600); err != nil {
+			return err
+		}
+		selection = []string{"input_file", list}
+	}
 	for i := 2; i <= 1+d.options.replicas; i++ {
 		err := d.measured("replicas on "+mailstore(i), n, func() error {
-			_, err := d.cluster.Carbonio(ctx, "--sync", "MailReplica", "setAccountDestination", fqdn(i), strconv.Itoa(10*i), "all")
+			command := []string{"--sync", "MailReplica", "setAccountDestination", fqdn(i), strconv.Itoa(10 * i)}
+			_, err := d.cluster.Carbonio(ctx, append(command, selection...)...)
 			return err
 		})
 		if err != nil {
@@ -79,54 +89,6 @@ func (d *driver) fill(at int) error {
 		}
 		return nil
 	})
-}
-
-const oneRepeats = 100
-
-// one measures single operations beside all those accounts, one after another.
-func (d *driver) one(ctx context.Context) error {
-	client, err := d.admin(1)
-	if err != nil {
-		return err
-	}
-	c, err := d.lmtp(1)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	stamp := time.Now().UnixNano()
-	for _, m := range []struct {
-		what string
-		do   func(i int, name string) error
-	}{
-		{"getAccountStatus of one", func(_ int, name string) error {
-			_, err := client.GetAccountStatus(ctx, admin.GetStatus{Selection: admin.Selection{Accounts: []string{name}}})
-			return err
-		}},
-		{"getAccount", func(_ int, name string) error {
-			_, err := client.GetAccount(ctx, name)
-			return err
-		}},
-		{"delivery, replicated", func(i int, name string) error { return deliver(c, name, d.body(name, int(stamp)+i)) }},
-	} {
-		var times []time.Duration
-		err := d.measured(m.what, oneRepeats, func() error {
-			for i := range oneRepeats {
-				begun := time.Now()
-				if err := m.do(i, d.names[i*len(d.names)/oneRepeats]); err != nil {
-					return err
-				}
-				times = append(times, time.Since(begun))
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		slices.Sort(times)
-		say("  median %.2f ms, slowest %.2f ms", ms(times[len(times)/2]), ms(times[len(times)-1]))
-	}
-	return nil
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -196,10 +158,7 @@ func (d *driver) restart(ctx context.Context) error {
 	end()
 	say("%d deliveries were taken before the kill", <-loaded)
 	err := d.measured("restart to ready", len(d.names), func() error {
-		if err := d.cluster.Restart(mailstore(1), d.profileArgs(1)...); err != nil {
-			return err
-		}
-		if err := d.ready(ctx, 1); err != nil {
+		if err := d.restartOne(ctx); err != nil {
 			return err
 		}
 		c, err := d.lmtp(1)

@@ -40,6 +40,11 @@ func (d *driver) usages() map[string]usage {
 
 // measured does something and tells how long it took, and what every process used meanwhile, for each of n.
 func (d *driver) measured(what string, n int, do func() error) error {
+	return d.measuredAs(what, n, do, func() string { return "" })
+}
+
+// measuredAs is measured with something to add.
+func (d *driver) measuredAs(what string, n int, do func() error, more func() string) error {
 	before, begun := d.usages(), time.Now()
 	err := do()
 	took := time.Since(begun)
@@ -55,6 +60,6 @@ func (d *driver) measured(what string, n int, do func() error) error {
 		}
 		text += fmt.Sprintf("; %s %.2f s CPU (%.0f us each), %d MB", name, cpu.Seconds(), float64(cpu.Microseconds())/float64(n), after.resident>>20)
 	}
-	say("%s", text)
+	say("%s%s", text, more())
 	return err
 }
