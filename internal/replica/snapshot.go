@@ -251,4 +251,3 @@ func (s *snapshotWriter) end() error {
 	}
 	return nil
 }
-
