@@ -8,6 +8,7 @@ import (
 
 	"mailreplica/internal/admin"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/pause"
 )
 
 const (
@@ -79,7 +80,7 @@ func (s *session) await(ctx context.Context, id string) (admin.Operation, error)
 	line := progressLine{s: s}
 	defer line.end()
 	answered := time.Now()
-	for pause := watchSoonest; ; pause = min(pause*3/2, watchSlowest) {
+	for wait := watchSoonest; ; wait = min(wait*3/2, watchSlowest) {
 		op, err := s.client.GetOperation(ctx, id)
 		switch {
 		case err == nil:
@@ -95,12 +96,8 @@ func (s *session) await(ctx context.Context, id string) (admin.Operation, error)
 		case !fault.Is(err, fault.DirectoryUnavailable) || time.Since(answered) >= watchAwayMax:
 			return op, err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return op, ctx.Err()
+		if err := pause.For(ctx, wait); err != nil {
+			return op, err
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/pause"
 )
 
 // Limits of telling.
@@ -58,12 +59,8 @@ func again(ctx context.Context, f func() error) error {
 		if err == nil || try == tellTriesMax {
 			return err
 		}
-		timer := time.NewTimer(tellRetryWait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return errors.Join(err, ctx.Err())
+		if ended := pause.For(ctx, tellRetryWait); ended != nil {
+			return errors.Join(err, ended)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"mailreplica/internal/bench/load"
 	"mailreplica/internal/bench/report"
 	"mailreplica/internal/bench/system"
+	"mailreplica/internal/pause"
 )
 
 const (
@@ -200,7 +201,7 @@ func (m *measurement) caughtUp(ctx context.Context) error {
 			if time.Now().After(end) {
 				return fmt.Errorf("the replica of %s lacks %d messages %s after the last was acknowledged", m.running.Accounts()[i].Address, missing, catchUpMax)
 			}
-			load.Pause(ctx, 5*time.Millisecond)
+			_ = pause.For(ctx, 5*time.Millisecond)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailreplica/internal/devcluster"
+	"mailreplica/internal/pause"
 )
 
 const availableFor = 60 * time.Second
@@ -67,7 +68,7 @@ func (c *cluster) status(ctx context.Context) ([]status, error) {
 // settled waits until every account has n available replicas whose digests equal the primary's.
 func (c *cluster) settled(ctx context.Context, accounts, n int) error {
 	problem := "no answer yet"
-	for end := time.Now().Add(availableFor); time.Now().Before(end); sleep(ctx, 200*time.Millisecond) {
+	for end := time.Now().Add(availableFor); time.Now().Before(end); _ = pause.For(ctx, 200*time.Millisecond) {
 		all, err := c.status(ctx)
 		if err != nil {
 			return err

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"mailreplica/internal/pause"
 )
 
 //go:embed messages
@@ -91,7 +93,7 @@ func (s *sender) run(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			sleep(ctx, 50*time.Millisecond)
+			_ = pause.For(ctx, 50*time.Millisecond)
 		}
 	}
 }
@@ -135,10 +137,10 @@ func (r *reader) run(ctx context.Context) {
 		l := r.ledgers[at%len(r.ledgers)]
 		c, err := dialIMAP(r.addr, l.name, r.password)
 		if err != nil {
-			sleep(ctx, 50*time.Millisecond)
+			_ = pause.For(ctx, 50*time.Millisecond)
 			continue
 		}
-		stop := context.AfterFunc(ctx, func() { sleep(context.Background(), 100*time.Millisecond); c.close() })
+		stop := context.AfterFunc(ctx, func() { pause.For(context.Background(), 100*time.Millisecond); c.close() })
 		r.work(ctx, c, l)
 		stop()
 		c.close()
@@ -194,15 +196,6 @@ func (r *reader) change(c *client, l *ledger, uid uint64, id string) error {
 		l.acknowledged(id, func(e *entry) { e.gone = true })
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // look reads both folders of an account as a client does.

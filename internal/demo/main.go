@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"mailreplica/internal/pause"
 )
 
 const (
@@ -143,18 +145,18 @@ func (d *demo) disaster(ctx context.Context) error {
 	loading, end := context.WithCancel(ctx)
 	defer end()
 	senders := d.load(loading, "before", []string{lmtp1, lmtp3}, imap1, d.ledgers[1:])
-	sleep(ctx, before/3)
+	_ = pause.For(ctx, before/3)
 	if d.production() {
 		step("kill -9 kafka1, one of the three brokers, after %d messages", d.count.Load())
 		if err := d.cluster.Kill("kafka1"); err != nil {
 			return err
 		}
 	}
-	sleep(ctx, before/3)
+	_ = pause.For(ctx, before/3)
 	if err := d.watch(imap1); err != nil {
 		return err
 	}
-	sleep(ctx, before/3)
+	_ = pause.For(ctx, before/3)
 	step("kill -9 mbox1, after %d messages", d.count.Load())
 	if err := d.cluster.Kill("mbox1"); err != nil {
 		return err

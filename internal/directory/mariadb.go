@@ -12,6 +12,7 @@ import (
 
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mariadb"
+	"mailreplica/internal/pause"
 )
 
 const (
@@ -233,15 +234,11 @@ func mark(ctx context.Context, tx *sql.Tx, id, mark [16]byte) error {
 // lives, and writes another mark. With that committed, a node of a Galera cluster that comes with the old transaction
 // after it is refused, since both wrote the same row.
 func (m *mariaServer) outcome(ctx context.Context, db *sql.DB, own [16]byte) (done bool, err error) {
-	for pause := time.Millisecond; ; pause = min(2*pause, retryPauseMax) {
+	for wait := time.Millisecond; ; wait = min(2*wait, retryPauseMax) {
 		if done, err = m.settle(ctx, db, own); err == nil {
 			return done, nil
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, wait) != nil {
 			return false, err
 		}
 	}

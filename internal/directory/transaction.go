@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailreplica/internal/fault"
+	"mailreplica/internal/pause"
 )
 
 // read runs f in a transaction that reads one state. f may run several times.
@@ -64,7 +65,7 @@ func (s *store) retry(ctx context.Context, limit time.Duration, f func(context.C
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	lost := 0
-	for pause := time.Millisecond; ; pause = min(2*pause, retryPauseMax) {
+	for wait := time.Millisecond; ; wait = min(2*wait, retryPauseMax) {
 		err := f(ctx)
 		if err == nil {
 			return nil
@@ -78,11 +79,7 @@ func (s *store) retry(ctx context.Context, limit time.Duration, f func(context.C
 		default:
 			return err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, wait) != nil {
 			return err
 		}
 	}

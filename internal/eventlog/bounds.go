@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"mailreplica/internal/fault"
+	"mailreplica/internal/pause"
 )
 
 // Bounds are what a stream holds: offsets from Start up to, but not including, End.
@@ -43,9 +44,7 @@ func (l *Log) Bounds(ctx context.Context, streams []int32) (map[int32]Bounds, er
 		default:
 			return nil, err
 		}
-		select {
-		case <-time.After(boundsRetryPause):
-		case <-ctx.Done():
+		if pause.For(ctx, boundsRetryPause) != nil {
 			return nil, refused
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/imap"
+	"mailreplica/internal/pause"
 )
 
 const (
@@ -54,8 +55,10 @@ func (b *IMAP) Login(ctx context.Context, user, password string, remote net.Addr
 	if err != nil {
 		name = "" // all of them count as one
 	}
-	if err := pause(ctx, b.config.Throttle.Wait(address, name)); err != nil {
-		return imap.Login{}, err
+	if wait := b.config.Throttle.Wait(address, name); wait > 0 {
+		if err := pause.For(ctx, wait); err != nil {
+			return imap.Login{}, fault.Wrap(fault.Interrupted, err, "the login was given up")
+		}
 	}
 	a, err := b.authenticate(ctx, name, password)
 	if fault.Is(err, fault.Credentials) {
@@ -111,21 +114,6 @@ func (b *IMAP) authenticate(ctx context.Context, name, password string) (directo
 		return a, err
 	}
 	return fresh, b.config.Verifier.Verify(ctx, fresh.ID, fresh.PasswordHash, password)
-}
-
-// pause waits as long as the throttle says.
-func pause(ctx context.Context, wait time.Duration) error {
-	if wait <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fault.Wrap(fault.Interrupted, ctx.Err(), "the login was given up")
-	}
 }
 
 // addressOf is a client's address without its port; the zero address where there is none.

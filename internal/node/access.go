@@ -12,6 +12,7 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mariadb"
 	"mailreplica/internal/metadata"
+	"mailreplica/internal/pause"
 )
 
 // brokerAccess is how this mailstore authenticates the brokers, and itself to them.
@@ -74,10 +75,7 @@ func awaitMetadata(ctx context.Context, access mariadb.Config, logger *slog.Logg
 			logger.Warn("waiting for the mailstore's database", "error", err, "hint", fault.HintOf(err), "most", databaseWaitMax)
 			said = time.Now()
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(databaseAskEvery):
-		}
+		_ = pause.For(ctx, databaseAskEvery) // who opens it sees it, too
 	}
 }
 

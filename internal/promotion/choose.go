@@ -11,6 +11,7 @@ import (
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/operation"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/peer"
 )
 
@@ -20,7 +21,7 @@ func (p *Planner) await(ctx context.Context, holders []directory.Mailstore, up m
 	ctx, cancel := context.WithTimeout(ctx, takersWait)
 	defer cancel()
 	for ctx.Err() == nil && slices.Contains(slices.Collect(maps.Values(up)), false) {
-		pause(ctx, takersRetry)
+		_ = pause.For(ctx, takersRetry)
 		if now := p.reachable(ctx, holders); ctx.Err() == nil {
 			up = now
 		}

@@ -13,6 +13,7 @@ import (
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/operation"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/peer"
 )
 
@@ -135,7 +136,7 @@ func (p *Planner) Run(ctx context.Context, task *operation.Task) error {
 			p.c.Logger.Warn("accounts wait to be promoted", "accounts", len(waiting), "error", waiting[0].reason, "most", p.c.LogWait)
 		}
 		task.Waiting(waits(waiting))
-		pause(ctx, retry)
+		_ = pause.For(ctx, retry)
 		retry = min(2*retry, logRetryMax)
 	}
 	return nil
@@ -151,16 +152,6 @@ func waits(waiting []*candidate) string {
 
 // isToBeAsked reports whether the first taker has not been asked yet.
 func (one *candidate) isToBeAsked() bool { return one.logless.IsZero() }
-
-// pause waits, or until the context ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
 
 // round asks the first taker of every account, many accounts in one request, and returns what is to be tried with the next.
 func (p *Planner) round(ctx context.Context, task *operation.Task, params Parameters, waiting []*candidate) []*candidate {

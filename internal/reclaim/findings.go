@@ -13,6 +13,7 @@ import (
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/peer"
 )
 
@@ -104,7 +105,7 @@ func (c *check) remove(ctx context.Context) error {
 				break
 			}
 			c.report.Removed.add(b.Size)
-			if !sleep(ctx, time.Second/checkRemovesMax) {
+			if pause.For(ctx, time.Second/checkRemovesMax) != nil {
 				return fault.Wrap(fault.Interrupted, ctx.Err(), "interrupted after %d of %d blobs were removed", c.report.Removed.Blobs, len(found))
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/mailstore"
 	"mailreplica/internal/metadata"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/peer"
 	"mailreplica/internal/protocol"
 )
@@ -208,7 +209,7 @@ func (p *pass) removeBlobs(ctx context.Context, blobs []mailbox.Discarded) (gone
 		}
 		gone = append(gone, d.ContentID)
 		p.result.Removed++
-		if !sleep(ctx, time.Second/time.Duration(p.c.BlobsPerSecondMax)) {
+		if pause.For(ctx, time.Second/time.Duration(p.c.BlobsPerSecondMax)) != nil {
 			return gone, fault.Wrap(fault.Interrupted, ctx.Err(), "interrupted")
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
 	"mailreplica/internal/metadata"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/peer"
 )
 
@@ -97,7 +98,7 @@ type Result struct {
 // volume is away, or all of it is that of other primaries, and a look costs as much as there is.
 func (r *Reclaimer) Run(ctx context.Context) {
 	wait := r.c.Every
-	for sleep(ctx, wait) {
+	for pause.For(ctx, wait) == nil {
 		result, err := r.Pass(ctx)
 		if ctx.Err() != nil {
 			return
@@ -168,18 +169,6 @@ func (r *Reclaimer) warn(reason, text string, args ...any) {
 	}
 	r.warned[reason] = uptime
 	r.c.Logger.Warn(text, args...)
-}
-
-// sleep waits; it reports false if the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // ask asks a mailstore for the copies of accounts that it holds, as they are on its disk.

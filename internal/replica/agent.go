@@ -12,10 +12,12 @@ import (
 	"sync"
 	"time"
 
+	"mailreplica/internal/complaint"
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
 	"mailreplica/internal/metadata"
+	"mailreplica/internal/pause"
 )
 
 const (
@@ -32,6 +34,7 @@ type Agent struct {
 	m      *mailstore.Mailstore
 	store  *metadata.Store
 	logger *slog.Logger
+	silent *complaint.Complaint // about the brokers
 	frames frames
 
 	following sync.Mutex // held while it is decided from where a stream is read
@@ -62,7 +65,7 @@ type stream struct {
 
 // NewAgent makes an agent that reads nothing yet.
 func NewAgent(m *mailstore.Mailstore, store *metadata.Store, logger *slog.Logger) *Agent {
-	return &Agent{m: m, store: store, logger: logger, frames: newFrames(), streams: map[int32]*stream{}, progress: make(chan struct{})}
+	return &Agent{m: m, store: store, logger: logger, silent: complaint.New(logger), frames: newFrames(), streams: map[int32]*stream{}, progress: make(chan struct{})}
 }
 
 // Connect makes the agent use the given brokers from now on, without waiting for them: it goes on trying until they
@@ -104,8 +107,8 @@ func (g *Agent) keepConnected(ctx context.Context, config eventlog.Config) {
 		if ctx.Err() != nil {
 			return
 		}
-		g.logger.Error("the event log cannot be used; writes to replicated accounts wait", "error", err, "hint", fault.HintOf(err))
-		pause(ctx, connectRetryPause)
+		g.silent.Say("the event log cannot be used; writes to replicated accounts wait", err)
+		_ = pause.For(ctx, connectRetryPause) // the loop looks
 	}
 }
 
@@ -127,6 +130,7 @@ func (g *Agent) session(ctx context.Context, config eventlog.Config) error {
 		return err
 	}
 	g.logger.Info("reading the event log", "cluster", identity.ClusterID)
+	g.silent.Over("the event log can be used again")
 	g.warn(ctx, log)
 	ticker := time.NewTicker(identityCheckEvery)
 	defer ticker.Stop()
@@ -144,6 +148,12 @@ func (g *Agent) session(ctx context.Context, config eventlog.Config) error {
 		}
 		if err == nil && (now.ClusterID != identity.ClusterID || now.TopicID != identity.TopicID) {
 			return fault.New(fault.LogUnavailable, "the event log's topic or cluster is another one than before")
+		}
+		switch {
+		case err == nil:
+			g.silent.Over("the event log can be used again")
+		case ctx.Err() == nil:
+			g.silent.Say("the event log does not answer; writes to replicated accounts wait", err)
 		}
 	}
 }
@@ -190,16 +200,4 @@ func (g *Agent) disconnect() {
 func (g *Agent) moved() {
 	close(g.progress)
 	g.progress = make(chan struct{})
-}
-
-// pause waits; it reports false if the context ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

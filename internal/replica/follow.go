@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 
+	"mailreplica/internal/complaint"
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
 	"mailreplica/internal/metadata"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/protocol"
 )
 
@@ -176,13 +178,18 @@ func (g *Agent) handle(ctx context.Context, b eventlog.Batch) {
 	g.mu.Lock()
 	s, id := g.streams[b.Stream], g.identity
 	g.mu.Unlock()
+	trouble := complaint.New(g.logger)
 	for {
 		err := g.applyNext(ctx, s, id, b.Entries)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			trouble.Over("events are applied again", "stream", b.Stream)
 			return
 		}
-		g.logger.Error("events cannot be applied; trying again", "stream", b.Stream, "error", err, "hint", fault.HintOf(err))
-		if !pause(ctx, applyRetryPause) {
+		if ctx.Err() != nil {
+			return
+		}
+		trouble.Say("events cannot be applied; trying again", err, "stream", b.Stream)
+		if pause.For(ctx, applyRetryPause) != nil {
 			return
 		}
 	}
@@ -251,7 +258,7 @@ func (g *Agent) handleError(ctx context.Context, b eventlog.Batch) {
 			if err == nil {
 				return
 			}
-			pause(ctx, connectRetryPause)
+			_ = pause.For(ctx, connectRetryPause) // as above
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailstore"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/peer"
 )
 
@@ -121,7 +122,7 @@ func (r *Manager) Run(ctx context.Context) {
 	for range reconcileWorkers {
 		workers.Go(func() { r.work(ctx) })
 	}
-	for ok := true; ok; ok = pause(ctx, sweepEvery) {
+	for ok := true; ok; ok = pause.For(ctx, sweepEvery) == nil {
 		r.LookAtAll()
 	}
 	workers.Wait()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/robustness/cluster"
 	"mailreplica/internal/robustness/traffic"
 	"mailreplica/internal/robustness/validate"
@@ -111,12 +112,7 @@ func (w *World) Work(ctx context.Context, changes int) error {
 
 // Pass implements scenario.World: for half the time up to one and a half, as the seed says.
 func (w *World) Pass(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d/2 + time.Duration(w.random.Int64N(int64(d)+1))):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, d/2+time.Duration(w.random.Int64N(int64(d)+1)))
 }
 
 // Do implements scenario.World.

@@ -7,6 +7,7 @@ import (
 
 	"mailreplica/internal/blob"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/pause"
 )
 
 // volumeFaults is how a mailstore reaches the volume now.
@@ -35,12 +36,8 @@ func (v *volume) pass(ctx context.Context) error {
 	failing, slow := v.faults.failing, v.faults.slow
 	v.faults.mu.Unlock()
 	if slow > 0 {
-		timer := time.NewTimer(slow)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return fault.Wrap(fault.Interrupted, ctx.Err(), "interrupted")
+		if err := pause.For(ctx, slow); err != nil {
+			return fault.Wrap(fault.Interrupted, err, "interrupted")
 		}
 	}
 	if failing || v.life.dead.Load() {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"mailreplica/internal/pause"
 )
 
 // Watcher looks at one account's INBOX on a replica.
@@ -60,7 +62,7 @@ func (v Visibility) Run(ctx context.Context) (Result, error) {
 	}
 	return run(ctx, len(all), v.Length, func(worker int) (time.Duration, bool, error) {
 		took, err := all[worker].once(ctx, v.Messages)
-		Pause(ctx, v.Pause)
+		_ = pause.For(ctx, v.Pause)
 		return took, true, err
 	})
 }
@@ -84,7 +86,7 @@ func (p *probe) settle(ctx context.Context) (err error) {
 		if n != p.there {
 			p.there, same = n, 0
 		}
-		Pause(ctx, quiet/3)
+		_ = pause.For(ctx, quiet/3)
 	}
 	return nil
 }
@@ -107,7 +109,7 @@ func (p *probe) once(ctx context.Context, messages *Messages) (time.Duration, er
 			return 0, fmt.Errorf("a message is not on the replica %s after it was acknowledged", visibleWait)
 		}
 		if passed > lookOften {
-			Pause(ctx, passed/20) // exact to a twentieth, and cheap if it takes long
+			_ = pause.For(ctx, passed/20) // exact to a twentieth, and cheap if it takes long
 		}
 	}
 }
@@ -119,14 +121,6 @@ func (p *probe) close() {
 	p.sender.close()
 	if p.watcher != nil {
 		_ = p.watcher.Close() // it has told what it saw
-	}
-}
-
-// Pause waits, or until the context ends.
-func Pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
 	}
 }
 

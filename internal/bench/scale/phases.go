@@ -15,6 +15,7 @@ import (
 
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/pause"
 )
 
 // prepare makes the accounts on mbox1, their messages and their replicas. What is there from an earlier run stays.
@@ -98,11 +99,7 @@ const idleFor = 30 * time.Second
 // idle lets everything rest.
 func (d *driver) idle(ctx context.Context) error {
 	return d.measured("idle", int(idleFor/time.Second), func() error {
-		select {
-		case <-time.After(idleFor):
-		case <-ctx.Done():
-		}
-		return ctx.Err()
+		return pause.For(ctx, idleFor)
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"mailreplica/internal/fault"
+	"mailreplica/internal/pause"
 )
 
 // A request that fails in a way that may pass is made again: attemptsMax times at most, and none begins later than RetryMax
@@ -46,10 +47,7 @@ func (v *Volume) try(ctx context.Context, what string, request func(context.Cont
 		if !passing(err) || attempt == attemptsMax || time.Since(start)+wait > v.config.RetryMax || errors.Is(err, errDamaged) && attempt > 1 {
 			return v.failed(err, what)
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
+		_ = pause.For(ctx, wait) // the request sees it, too
 	}
 }
 

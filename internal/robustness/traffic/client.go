@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/robustness/model"
 	"mailreplica/internal/sim/check"
 )
@@ -60,7 +61,7 @@ func (c *client) step(ctx context.Context) {
 			c.traffic.Record.Problem("LOGIN is answered %v", err)
 		}
 		if err != nil {
-			sleep(ctx, againEvery)
+			_ = pause.For(ctx, againEvery)
 			return
 		}
 		c.session = session
@@ -71,13 +72,6 @@ func (c *client) step(ctx context.Context) {
 	}
 	c.since++
 	c.change()
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 func (c *client) look() {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/pause"
 	"mailreplica/internal/robustness/model"
 )
 
@@ -104,14 +105,7 @@ func (t *Traffic) Stop() {
 
 // pause waits between two operations, and reports whether to go on.
 func (t *Traffic) pause(ctx context.Context, random *rand.Rand) bool {
-	timer := time.NewTimer(time.Duration(random.ExpFloat64() * float64(t.options.Pace)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, time.Duration(random.ExpFloat64()*float64(t.options.Pace))) == nil
 }
 
 // long notes an operation that took longer than it may, but for what a process that stands still explains.
