@@ -22,8 +22,8 @@ type Ref struct {
 
 // Volume keeps blobs. A blob is written once, and never changed.
 //
-// Names are made by the volume: 128 random bits, so that no two mailstores ever make the same one, and the same content
-// written twice has two names. A name is never used again, after Remove neither.
+// Names are made by the volume: 128 bits, of which at least 96 are random, so that no two mailstores ever make the same one, and the
+// same content written twice has two names. A name is never used again, after Remove neither.
 //
 // Errors carry a fault kind. VolumeUnavailable: the volume did not answer, is full, refuses, or is not the volume that
 // was opened (a directory that is not mounted); the caller may try again later. NotFound: the volume answered, and has
@@ -43,7 +43,7 @@ type Volume interface {
 	// Open opens a blob for reading.
 	Open(ctx context.Context, name string) (Blob, error)
 
-	// Remove removes a blob. One that is not there is no error. A power loss may bring it back.
+	// Remove removes a blob. One that is not there is no error. A power loss may bring it back, whole or damaged.
 	Remove(ctx context.Context, name string) error
 
 	// List calls fn for every blob whose name is greater than after, in the order of names, until fn returns an error,
@@ -82,14 +82,14 @@ type Info struct {
 // nameBytes is the length of a name before it is written in hexadecimal.
 const nameBytes = 16
 
-// NewName makes a name. Volumes call it.
+// NewName makes a random name. Volumes call it.
 func NewName() string {
 	var random [nameBytes]byte
 	rand.Read(random[:])
 	return hex.EncodeToString(random[:])
 }
 
-// CheckName refuses what NewName cannot have made, with fault.Invalid. Volumes call it before a name becomes a path.
+// CheckName refuses what no volume can have made, with fault.Invalid. Volumes call it before a name becomes a path.
 func CheckName(name string) error {
 	if len(name) != hex.EncodedLen(nameBytes) {
 		return fault.New(fault.Invalid, "%.40q is no name of a blob", name)

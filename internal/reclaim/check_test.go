@@ -111,10 +111,15 @@ func newChecked(t *testing.T) *checked {
 	return c
 }
 
-// store makes a blob that is so many hours old.
+// store makes a blob that is so many hours old: its pack is, which no other blob shares.
 func (c *checked) store(text string, hours int) string {
 	c.t.Helper()
-	w, err := c.disk.Create(c.t.Context())
+	disk, err := dir.Open(c.path, "disk")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer disk.Close()
+	w, err := disk.Create(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -126,7 +131,7 @@ func (c *checked) store(text string, hours int) string {
 		c.t.Fatal(err)
 	}
 	at := time.Now().Add(-time.Duration(hours) * time.Hour)
-	if err := os.Chtimes(filepath.Join(c.path, "blobs", name[:2], name), at, at); err != nil {
+	if err := os.Chtimes(filepath.Join(c.path, "blobs", name[:2], name[:24]+".pack"), at, at); err != nil {
 		c.t.Fatal(err)
 	}
 	return name

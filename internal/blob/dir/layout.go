@@ -115,23 +115,38 @@ func writeMarker(root *os.Root, id string) error {
 	if _, err := root.Stat(markerName); err == nil {
 		return nil
 	}
+	return putMarker(root, id)
+}
+
+// putMarker puts a marker in its place, whole and durably, whatever is there and whoever does the same.
+func putMarker(root *os.Root, id string) error {
 	content, err := json.Marshal(marker{ID: id, Layout: markerLayout})
 	if err != nil {
 		return err
 	}
-	part := markerName + tmpSuffix
-	file, err := root.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	part := tmpPath(blob.NewName())
+	file, err := root.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(append(content, '\n'))
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
+	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+		err = root.Rename(part, markerName)
 	}
-	if err := root.Rename(part, markerName); err != nil {
+	if err != nil {
+		_ = root.Remove(part)
 		return err
 	}
 	return syncDir(root, ".")
+}
+
+// raiseLayout makes sure that the directory is the volume, and that programs that do not know packs do not use it.
+func (v *Volume) raiseLayout() error {
+	layout, err := v.layout()
+	if err != nil || layout == markerLayout {
+		return err
+	}
+	return putMarker(v.root, v.id)
 }
 
 func syncDir(root *os.Root, name string) error {

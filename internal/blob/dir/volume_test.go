@@ -1,12 +1,11 @@
 package dir_test
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -190,16 +189,18 @@ func TestLinkOutOfTheVolume(t *testing.T) {
 	if !fault.Is(err, fault.VolumeUnavailable) {
 		t.Errorf("got %v, want kind %v", err, fault.VolumeUnavailable)
 	}
-	name := blobtest.Put(t, v, []byte("x"))
-	at := filepath.Join(path, "blobs", name[:2], name)
-	if err := os.Remove(at); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("/etc/passwd", at); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := v.Open(t.Context(), name); !fault.Is(err, fault.VolumeUnavailable) {
-		t.Errorf("a blob that is a link: got %v, %v, want kind %v", b, err, fault.VolumeUnavailable)
+	packed := blobtest.Put(t, v, []byte("x"))
+	for name, file := range map[string]string{packed: packed[:24] + ".pack", blob.NewName()[:24] + "ffffffff": ""} {
+		at := filepath.Join(path, "blobs", name[:2], cmp.Or(file, name))
+		if err := os.RemoveAll(at); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("/etc/passwd", at); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := v.Open(t.Context(), name); !fault.Is(err, fault.VolumeUnavailable) {
+			t.Errorf("%s is a link: got %v, %v, want kind %v", at, b, err, fault.VolumeUnavailable)
+		}
 	}
 }
 
@@ -222,27 +223,5 @@ func TestCommitAfterTheEnd(t *testing.T) {
 	}
 	if err := v.List(t.Context(), "", func(i blob.Info) error { t.Errorf("listed %v", i); return nil }); err != nil {
 		t.Error(err)
-	}
-}
-
-func BenchmarkWrite(b *testing.B) {
-	for _, writers := range []int{1, 4, 16, 64} {
-		b.Run(fmt.Sprintf("8KB/writers=%d", writers), func(b *testing.B) {
-			v := open(b, filepath.Join(b.TempDir(), "volume"))
-			content := blobtest.Content(1, 8<<10)
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			b.ResetTimer()
-			var workers sync.WaitGroup
-			for range writers {
-				workers.Go(func() {
-					for left.Add(-1) >= 0 {
-						blobtest.Put(b, v, content)
-					}
-				})
-			}
-			workers.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "blobs/s")
-		})
 	}
 }

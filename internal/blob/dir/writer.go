@@ -17,8 +17,9 @@ const bufferBytes = 64 << 10
 var buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
 
 // Create implements blob.Volume. Nothing is on the disk before the buffer is full, or Commit. What never fills the buffer, as most
-// messages, is written under its name at once: until Commit returns nobody knows that name, and what a crash leaves under it is
-// a blob that nothing refers to. Anything larger has a temporary name meanwhile, so that it is not listed for as long as it takes.
+// messages, goes into a pack, or is written under its name at once where there are none: until Commit returns nobody knows that name,
+// and what a crash leaves under it is a blob that nothing refers to. Anything larger has a temporary name meanwhile, so that it is
+// not listed for as long as it takes.
 func (v *Volume) Create(ctx context.Context) (blob.Writer, error) {
 	if ctx.Err() != nil {
 		return nil, fault.Wrap(fault.Interrupted, ctx.Err(), "volume %s: interrupted", v.id)
@@ -98,6 +99,17 @@ func (w *writer) Commit(ctx context.Context) (string, int64, error) {
 		failed := w.failed
 		w.Abort()
 		return "", 0, failed
+	}
+	if w.file == nil && w.filled <= packedBytesMax && !w.volume.packer.useless.Load() {
+		name, err := w.volume.packer.commit(ctx, w.ctx, w.buffer[:w.filled])
+		if !errors.Is(err, errNoPacks) {
+			w.release()
+			if err != nil {
+				return "", 0, w.volume.packError(err, "writing to volume %s", w.volume.id)
+			}
+			return name, w.size, nil
+		}
+		w.volume.packer.useless.Store(true)
 	}
 	if err := w.publish(); err != nil {
 		w.Abort()
