@@ -101,26 +101,18 @@ func (t *tx) setHomes(homes []NewHome) error {
 	for _, r := range replicas {
 		stored[r.AccountID] = append(stored[r.AccountID], r)
 	}
-	promoted := map[string][]account.ID{} // replicas that go, by mailstore
+	var w homeWrites
 	for _, h := range homes {
 		a, is := known[h.ID]
 		if !is || !isLater(a.Epoch, h.Epoch) {
 			continue
 		}
-		if err := t.putHome(a, h, stored[h.ID]); err != nil {
+		if err := w.add(a, h, stored[h.ID]); err != nil {
 			return err
-		}
-		if slices.ContainsFunc(stored[h.ID], func(r Replica) bool { return r.Mailstore == h.MailHost }) {
-			promoted[h.MailHost] = append(promoted[h.MailHost], h.ID)
 		}
 		delete(known, h.ID) // what was read of it is past: the same account once more waits for the next report
 	}
-	for mailstore, ids := range promoted {
-		if err := t.deleteReplicas(mailstore, ids); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.writeHomes(&w)
 }
 
 // setHome writes a new home if its epoch may follow the stored one.
@@ -133,33 +125,82 @@ func (t *tx) setHome(h NewHome, may func(stored, reported uint64) bool) (changed
 	if err != nil {
 		return false, err
 	}
-	if err := t.putHome(a, h, stored); err != nil {
+	var w homeWrites
+	if err := w.add(a, h, stored); err != nil {
 		return false, err
 	}
-	return true, t.deleteReplicas(h.MailHost, []account.ID{h.ID})
+	return true, t.writeHomes(&w)
 }
 
-// putHome writes a new home of an account. The replica there is yet to go.
-func (t *tx) putHome(a Account, h NewHome, stored []Replica) (err error) {
+// homeWrites are what the new homes of accounts change, like things together: few statements write many accounts.
+type homeWrites struct {
+	accounts map[newReign][]any      // ids
+	promoted map[string][]account.ID // replicas that go, by mailstore
+	replicas []Replica               // that are new
+	changed  []Replica               // that are there
+}
+
+// newReign is what a new home changes in an account's row.
+type newReign struct {
+	mailHost string
+	epoch    uint64
+	paused   bool
+}
+
+// add adds a new home of an account, of which this much is stored.
+func (w *homeWrites) add(a Account, h NewHome, stored []Replica) error {
 	replicas := h.Replicas(a.MailHost, stored)
 	if h.Epoch == 0 || len(replicas) > ReplicasMax {
 		return fault.New(fault.Internal, "a home of epoch %d with %d replicas", h.Epoch, len(replicas))
 	}
-	a.MailHost, a.Epoch, a.Paused = h.MailHost, h.Epoch, a.Paused && !h.AfterLoss
-	if a.Version, err = t.next(); err != nil {
-		return err
+	if w.accounts == nil {
+		w.accounts, w.promoted = map[newReign][]any{}, map[string][]account.ID{}
 	}
-	if err := t.putAccount(a); err != nil {
-		return err
+	reign := newReign{h.MailHost, h.Epoch, a.Paused && !h.AfterLoss}
+	w.accounts[reign] = append(w.accounts[reign], h.ID[:])
+	there := func(mailstore string) int {
+		return slices.IndexFunc(stored, func(s Replica) bool { return s.Mailstore == mailstore })
 	}
 	for _, r := range replicas {
-		if r.Mailstore == a.MailHost {
+		if r.Mailstore == h.MailHost {
 			continue
 		}
-		i := slices.IndexFunc(stored, func(s Replica) bool { return s.Mailstore == r.Mailstore })
 		r.AccountID = a.ID
-		r.Removing = r.Removing || i >= 0 && stored[i].Removing
-		if err := t.writeReplica(&r, i >= 0); err != nil {
+		if i := there(r.Mailstore); i >= 0 {
+			r.Removing = r.Removing || stored[i].Removing
+			w.changed = append(w.changed, r)
+		} else {
+			w.replicas = append(w.replicas, r)
+		}
+	}
+	if there(h.MailHost) >= 0 {
+		w.promoted[h.MailHost] = append(w.promoted[h.MailHost], h.ID)
+	}
+	return nil
+}
+
+func (t *tx) writeHomes(w *homeWrites) error {
+	for reign, ids := range w.accounts {
+		version, err := t.next()
+		if err != nil {
+			return err
+		}
+		_, err = t.exec("UPDATE accounts SET mail_host = ?, epoch = ?, paused = ?, version = ? WHERE id IN ("+placeholders(len(ids))+")",
+			append([]any{reign.mailHost, int64(reign.epoch), reign.paused, version}, ids...)...)
+		if err != nil {
+			return err
+		}
+	}
+	for i := range w.changed {
+		if err := t.writeReplica(&w.changed[i], true); err != nil {
+			return err
+		}
+	}
+	if err := t.addReplicas(w.replicas); err != nil {
+		return err
+	}
+	for mailstore, ids := range w.promoted {
+		if err := t.deleteReplicas(mailstore, ids); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"mailreplica/internal/account"
@@ -172,11 +174,10 @@ func (q *query) replica(id account.ID, mailstore string) (Replica, bool, error) 
 
 // writeReplica writes a row, which is there or is not, with this transaction's version and time.
 func (t *tx) writeReplica(r *Replica, isThere bool) (err error) {
-	if r.Version, err = t.next(); err != nil {
+	if err := t.stamp(r); err != nil {
 		return err
 	}
-	r.UpdatedAt = t.now.UTC().Truncate(time.Millisecond)
-	statement := insertReplica
+	statement := insertReplica + replicaRow
 	if isThere {
 		statement = updateReplica
 	}
@@ -184,11 +185,35 @@ func (t *tx) writeReplica(r *Replica, isThere bool) (err error) {
 	return err
 }
 
+func (t *tx) stamp(r *Replica) (err error) {
+	r.UpdatedAt = t.now.UTC().Truncate(time.Millisecond)
+	r.Version, err = t.next()
+	return err
+}
+
+// addReplicas writes rows that are not there.
+func (t *tx) addReplicas(replicas []Replica) error {
+	for some := range slices.Chunk(replicas, homesPerWrite) {
+		var values []any
+		for i := range some {
+			if err := t.stamp(&some[i]); err != nil {
+				return err
+			}
+			values = append(values, some[i].values()...)
+		}
+		_, err := t.exec(insertReplica+replicaRow+strings.Repeat(", "+replicaRow, len(some)-1), values...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 const (
 	updateReplica = `UPDATE replicas SET priority = ?, state = ?, removing = ?, updated_at = ?, version = ?
 		WHERE account_id = ? AND mailstore = ?`
-	insertReplica = `INSERT INTO replicas (priority, state, removing, updated_at, version, account_id, mailstore)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`
+	insertReplica = "INSERT INTO replicas (priority, state, removing, updated_at, version, account_id, mailstore) VALUES "
+	replicaRow    = "(?, ?, ?, ?, ?, ?, ?)"
 )
 
 func (r *Replica) values() []any {
@@ -197,7 +222,7 @@ func (r *Replica) values() []any {
 
 // putReplica writes a row that may be there.
 func (t *tx) putReplica(r Replica) error {
-	return t.put(updateReplica, r.values(), insertReplica, r.values())
+	return t.put(updateReplica, r.values(), insertReplica+replicaRow, r.values())
 }
 
 // deleteReplicas deletes the replicas of accounts on one mailstore, which all have one there. None at all is no error.
