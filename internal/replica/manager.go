@@ -16,7 +16,7 @@ import (
 
 // Limits of the loop.
 const (
-	reconcileWorkers  = 8
+	reconcileWorkers  = 32                     // they wait for databases: those who wait at the same time share a transaction
 	initialisationMax = 16                     // copies that are being made at once on this mailstore
 	retryPauseMin     = 200 * time.Millisecond // before an account that could not be brought in order is looked at again
 	retryPauseMax     = 15 * time.Second
