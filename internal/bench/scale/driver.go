@@ -40,7 +40,8 @@ type driver struct {
 	token     string
 	peers     *peer.Client
 	names     []string
-	hash      string // of the password of every account
+	hash      string   // of the password of every account
+	figures   []figure // what was measured so far
 }
 
 func newDriver(ctx context.Context, c *devcluster.Cluster, o options) (*driver, error) {

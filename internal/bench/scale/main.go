@@ -5,6 +5,7 @@
 //	go build -o bin/ ./cmd/mailstored ./cmd/carbonio ./internal/bench/imapload
 //	go run ./internal/bench/scale -folder F -accounts 10000 prepare operations idle restart promote
 //	go run ./internal/bench/scale -folder F -mailbox 1000000 large copy large-mail
+//	go run ./internal/bench/scale -folder F growth-accounts          (or growth-mailbox, growth-streams)
 //
 // Phases are carried out in the order given. It measures; it judges only that nothing is lost: after a promotion every
 // account is where it should be, with all its messages.
@@ -16,6 +17,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,6 +31,7 @@ type options struct {
 	mailbox                          int
 	threads                          int
 	profile                          string
+	sizes                            []int // of a series; empty: its own
 }
 
 func main() {
@@ -46,6 +50,16 @@ func main() {
 	flag.IntVar(&c.Streams, "streams", 0, "streams of the event log; 0: the default of a development cluster")
 	flag.IntVar(&o.threads, "threads", 0, "requests that a promotion makes side by side; 0: its default")
 	flag.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the mailstores, one for each phase")
+	flag.Func("sizes", "at which growth-accounts, growth-mailbox or growth-streams is measured, comma separated", func(text string) error {
+		for one := range strings.SplitSeq(text, ",") {
+			n, err := strconv.Atoi(one)
+			if err != nil || n < 1 {
+				return fmt.Errorf("%q is no size", one)
+			}
+			o.sizes = append(o.sizes, n)
+		}
+		return nil
+	})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -57,9 +71,18 @@ func main() {
 
 func run(ctx context.Context, c devcluster.Options, o options, phases []string) error {
 	if c.Folder == "" || len(phases) == 0 || o.replicas >= c.Mailstores {
-		return fmt.Errorf("want -folder F, fewer replicas than mailstores, and phases: prepare (accounts, replicas), operations, idle, single, restart, promote, large, copy, large-mail")
+		return fmt.Errorf("want -folder F, fewer replicas than mailstores, and phases: prepare (accounts, replicas), operations, idle, single, restart, promote, load, large, copy, large-mail; or growth-accounts, growth-mailbox, growth-streams")
 	}
 	c.Engines = "embedded"
+	if s, grows := allSeries()[phases[0]]; grows {
+		return grow(ctx, c, o, s)
+	}
+	_, err := runPhases(ctx, c, o, phases)
+	return err
+}
+
+// runPhases carries phases out on one cluster, and gives what they measured.
+func runPhases(ctx context.Context, c devcluster.Options, o options, phases []string) ([]figure, error) {
 	if o.profile != "" {
 		c.Profile = profilePort
 	}
@@ -68,30 +91,30 @@ func run(ctx context.Context, c devcluster.Options, o options, phases []string) 
 		defer running.Stop()
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d, err := newDriver(ctx, running, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer d.close()
 	known := map[string]func(context.Context) error{
 		"prepare": d.prepare, "accounts": d.make, "replicas": d.replicate, "operations": d.operations, "idle": d.idle, "single": d.single, "restart": d.restart, "promote": d.promote,
-		"large": d.large, "copy": d.copyLarge, "large-mail": d.largeMail,
+		"large": d.large, "copy": d.copyLarge, "large-mail": d.largeMail, "load": d.load,
 	}
 	for _, name := range phases {
 		phase := known[name]
 		if phase == nil {
-			return fmt.Errorf("there is no phase %q", name)
+			return nil, fmt.Errorf("there is no phase %q", name)
 		}
 		stopProfiles := d.startProfiles(ctx, name)
 		err := phase(ctx)
 		stopProfiles()
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return nil
+	return d.figures, nil
 }
 
 func say(format string, args ...any) {

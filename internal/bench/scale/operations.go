@@ -103,8 +103,33 @@ func (d *driver) repeated(what string, repeats int, do func(int) error) error {
 			times.Add(time.Since(begun))
 		}
 		return nil
-	}, func() string {
+	}, func(f *figure) string {
+		f.median = times.Quantile(0.5)
 		return fmt.Sprintf("; median %.2f ms, 99 of 100 within %.2f ms", ms(times.Quantile(0.5)), ms(times.Quantile(0.99)))
+	})
+}
+
+const (
+	loadConnections = 16
+	loadMessages    = 2_000
+)
+
+// load delivers on many connections at once.
+func (d *driver) load(ctx context.Context) error {
+	accounts := make([]load.Account, len(d.names))
+	for i, name := range d.names {
+		accounts[i].Address = name
+	}
+	run := load.Delivery{
+		LMTP: d.address(1, "7025"), Accounts: accounts, Connections: loadConnections, Messages: load.NewMessages(8 << 10),
+		Length: patience, Count: loadMessages,
+	}
+	return d.measured("delivery on 16 connections", loadMessages, func() error {
+		result, err := run.Run(ctx)
+		if err == nil && result.Failed > 0 {
+			err = fmt.Errorf("%d of %d deliveries failed: %w", result.Failed, loadMessages, result.Reason)
+		}
+		return err
 	})
 }
 

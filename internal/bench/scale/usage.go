@@ -40,15 +40,15 @@ func (d *driver) usages() map[string]usage {
 
 // measured does something and tells how long it took, and what every process used meanwhile, for each of n.
 func (d *driver) measured(what string, n int, do func() error) error {
-	return d.measuredAs(what, n, do, func() string { return "" })
+	return d.measuredAs(what, n, do, func(*figure) string { return "" })
 }
 
 // measuredAs is measured with something to add.
-func (d *driver) measuredAs(what string, n int, do func() error, more func() string) error {
+func (d *driver) measuredAs(what string, n int, do func() error, more func(*figure) string) error {
 	before, begun := d.usages(), time.Now()
 	err := do()
-	took := time.Since(begun)
-	text := fmt.Sprintf("%s: %.3f s, %.3f ms each", what, took.Seconds(), took.Seconds()*1000/float64(n))
+	f := figure{what: what, n: n, took: time.Since(begun), cpu: map[string]time.Duration{}, resident: map[string]int64{}}
+	text := fmt.Sprintf("%s: %.3f s, %.3f ms each", what, f.took.Seconds(), f.took.Seconds()*1000/float64(n))
 	for _, name := range []string{"broker", "mbox1", "mbox2", "mbox3"} {
 		after, alive := d.usages()[name]
 		if !alive {
@@ -58,8 +58,10 @@ func (d *driver) measuredAs(what string, n int, do func() error, more func() str
 		if cpu < 0 { // another process than before
 			cpu = after.cpu
 		}
+		f.cpu[name], f.resident[name] = cpu, after.resident
 		text += fmt.Sprintf("; %s %.2f s CPU (%.0f us each), %d MB", name, cpu.Seconds(), float64(cpu.Microseconds())/float64(n), after.resident>>20)
 	}
-	say("%s%s", text, more())
+	say("%s%s", text, more(&f))
+	d.figures = append(d.figures, f)
 	return err
 }
