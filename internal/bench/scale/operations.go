@@ -60,6 +60,9 @@ func (d *driver) mail(ctx context.Context, names []string, repeats int) error {
 	defer c.Close()
 	boxes := make([]*box, len(names))
 	for i, name := range names {
+		if err := deliver(c, name, d.body(name, i)); err != nil { // something to set flags of
+			return err
+		}
 		if boxes[i], err = d.open(ctx, name); err != nil {
 			return err
 		}
