@@ -176,7 +176,8 @@ func (a *Admin) Reseed(ctx context.Context, in Reseed) (Started, error) {
 		return Started{}, fault.New(fault.Invalid, "reseed does not take all: it overrules the log").
 			WithHint("name the accounts with accounts A,B or input_file F")
 	}
-	chosen, err := a.choose(ctx, in.Selection, nil, func(one directory.Account) error {
+	// One that is being deleted is reseeded, too: if no copy has all that the log had, only such a primary can end it.
+	chosen, err := a.chooseAmong(ctx, in.Selection, nil, func(one directory.Account) error {
 		if !a.holds(one, from.FQDN) {
 			return fault.New(fault.Invalid, "%s holds no copy of %s", from.FQDN, one.Name).
 				WithHint("MailReplica getAccountStatus accounts %s shows its copies", one.Name)

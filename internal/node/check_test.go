@@ -10,7 +10,6 @@ import (
 
 	"mailreplica/internal/admin"
 	"mailreplica/internal/mailbox"
-	"mailreplica/internal/node"
 	"mailreplica/internal/node/nodetest"
 	"mailreplica/internal/protocol"
 	"mailreplica/internal/reclaim"
@@ -166,11 +165,7 @@ func TestCheckBlobsBelievesNoEmptyDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.Eventually("the new process", func() bool { // the old one's name is free when it has been silent for a while
-		n, err := node.Start(t.Context(), c.Config(0), "test", c.Logger(0))
-		c.Nodes[0] = n
-		return err == nil
-	})
+	c.ReturnNode(0)
 	op, r := checkBlobs(t, c, 0, true)
 	if op.State != "failed" || r.Removed.Blobs != 0 || !there(t, c.Nodes[0], blob) {
 		t.Errorf("got %+v, %+v", op, r)

@@ -260,6 +260,81 @@ func TestDeletionReachesACopyThatWasAway(t *testing.T) {
 	}
 }
 
+// A home that comes back with nothing ends an account that is being deleted, unless another mailstore has a copy that counts.
+func TestDeletionWhoseHomeLostItsDisk(t *testing.T) {
+	for _, one := range []struct {
+		name    string
+		replica func(t *testing.T, c *nodetest.Cluster, id account.ID)
+	}{
+		{"no replica", func(*testing.T, *nodetest.Cluster, account.ID) {}},
+		{"a replica that never came to be", func(t *testing.T, c *nodetest.Cluster, id account.ID) {
+			c.StopNode(0)
+			if _, err := c.Directory.PutReplica(t.Context(), id, nodetest.Name(1), 10); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a replica that lost its disk, too", func(t *testing.T, c *nodetest.Cluster, id account.ID) {
+			c.Replicate(id, 1, 10)
+			c.LoseNode(1)
+		}},
+		{"a replica that was to be removed", func(t *testing.T, c *nodetest.Cluster, id account.ID) {
+			c.Replicate(id, 1, 10)
+			c.StopNode(0)
+			if err := c.Directory.RemoveReplica(t.Context(), id, nodetest.Name(1)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			t.Parallel() // each waits until the name of a process that was lost is free
+			c := nodetest.Start(t, 2)
+			id := c.Account(0, "user@example.com")
+			mustDeliver(t, c.Nodes[0], id, "one")
+			one.replica(t, c, id)
+			c.LoseNode(0)
+			if _, err := c.Directory.BeginDelete(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			c.ReturnNode(0)
+			if c.Nodes[1] == nil {
+				c.ReturnNode(1)
+			}
+			c.Eventually("deletion", func() bool {
+				gone, err := c.Directory.IsDeleted(t.Context(), id)
+				return err == nil && gone
+			})
+			c.Eventually("no copy", func() bool {
+				_, held := c.Nodes[1].Mailstore().Account(id)
+				return !held
+			})
+		})
+	}
+}
+
+// A copy that counts is waited for: it may be made the primary, and ends the account then, everywhere.
+func TestDeletionWhoseHomeLostItsDiskIsTheReplicas(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, 2)
+	id := c.Account(0, "user@example.com")
+	c.Replicate(id, 1, 10)
+	c.LoseNode(0)
+	if _, err := c.Directory.BeginDelete(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	c.ReturnNode(0)
+	for range 20 {
+		time.Sleep(50 * time.Millisecond)
+		if _, err := c.Directory.Account(t.Context(), id); err != nil {
+			t.Fatalf("the account has ended though a replica has a copy: %v", err)
+		}
+	}
+	fence(t, c.Nodes[1], id)
+	c.Eventually("deletion", func() bool {
+		gone, err := c.Directory.IsDeleted(t.Context(), id)
+		return err == nil && gone
+	})
+}
+
 func TestInitialisationWhileWritesGoOn(t *testing.T) {
 	c := nodetest.Start(t, 2)
 	id := c.Account(0, "user@example.com")

@@ -63,7 +63,11 @@ func (r *Manager) reconcileMissing(ctx context.Context, wish directory.Account) 
 		return r.dir.FinishDelete(ctx, wish.ID)
 	}
 	if wish.MailHost != r.self {
-		if replica, ok := r.replicaHere(wish.ID); ok && !replica.Removing && !wish.Deleting && !ended {
+		replica, wished := r.replicaHere(wish.ID)
+		switch wished = wished && !replica.Removing && !ended; {
+		case wished && wish.Deleting && !r.isMaking(wish.ID): // nothing is here, and nothing will be: the home need not wait for it
+			return r.dir.RemoveReplica(ctx, wish.ID, r.self)
+		case wished && !wish.Deleting:
 			return r.initialiseMissing(ctx, wish, replica)
 		}
 		return nil
@@ -71,12 +75,32 @@ func (r *Manager) reconcileMissing(ctx context.Context, wish directory.Account) 
 	if wish.Deleting && wish.Epoch == 0 {
 		return r.dir.FinishDelete(ctx, wish.ID)
 	}
+	if wish.Deleting {
+		if ended, err := r.endLost(ctx, wish); ended || err != nil {
+			return err
+		}
+	}
 	if wish.Epoch == 0 && !ended {
 		_, err := r.CreateMailbox(ctx, wish)
 		return err
 	}
 	r.logger.Error("an account's home is here, but its mailbox is not: promote a replica", "account", wish.Name)
 	return nil
+}
+
+// endLost ends an account that is being deleted, whose home is here and has lost its mailbox. No Delete can be appended for it; it ends
+// when nobody else holds a copy that counts: every mailstore that was wished to have one has taken that back, or is to remove it. One
+// that has a copy can be made the primary, and ends the account then.
+func (r *Manager) endLost(ctx context.Context, wish directory.Account) (ended bool, err error) {
+	fresh, err := r.dir.Account(ctx, wish.ID) // the copy of the directory may be older than a promotion
+	if err != nil || fresh.MailHost != r.self || !fresh.Deleting {
+		return false, err
+	}
+	replicas, err := r.dir.Replicas(ctx, wish.ID)
+	if err != nil || slices.ContainsFunc(replicas, isWish) {
+		return false, err
+	}
+	return true, r.dir.FinishDelete(ctx, wish.ID)
 }
 
 // initialiseMissing makes a copy of which nothing is here. The directory may have known it as available: this mailstore lost
@@ -217,7 +241,7 @@ func (r *Manager) reconcilePause(ctx context.Context, a *mailstore.Account, wish
 func (r *Manager) reconcileReplica(ctx context.Context, a *mailstore.Account, wish directory.Account) error {
 	c := a.Copy()
 	replica, wished := r.replicaHere(a.ID())
-	wished = wished && !replica.Removing && !wish.Deleting
+	wished = wished && !replica.Removing
 	switch {
 	case c.Condition == protocol.Complete && wish.Epoch < c.Epoch:
 		return r.tellForPrimary(ctx, a)
@@ -229,7 +253,7 @@ func (r *Manager) reconcileReplica(ctx context.Context, a *mailstore.Account, wi
 		return nil // one that is not wished for reads its Leave and goes
 	case r.isMaking(a.ID()):
 		return nil
-	case wished:
+	case wished && !wish.Deleting:
 		if err := r.tellBroken(ctx, a, replica); err != nil {
 			return err
 		}

@@ -196,6 +196,27 @@ func (c *Cluster) StopNode(i int) {
 	c.Nodes[i] = nil
 }
 
+// ReturnNode starts the i-th mailstore, which has lost its database: its name is free when its last process has been silent for a while.
+func (c *Cluster) ReturnNode(i int) {
+	c.t.Helper()
+	c.Eventually(Name(i)+" to start", func() bool {
+		n, err := node.StartIn(c.t.Context(), node.Surroundings{Clock: c.Clock}, c.configs[i], "test", c.Logger(i))
+		if err == nil {
+			c.Nodes[i] = n
+		}
+		return err == nil
+	})
+}
+
+// LoseNode stops the i-th mailstore, if it runs, and loses all that it has stored. ReturnNode starts it again.
+func (c *Cluster) LoseNode(i int) {
+	c.t.Helper()
+	c.StopNode(i)
+	if err := os.RemoveAll(c.configs[i].Data); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // Account makes an account with its home on the i-th mailstore and waits until its mailbox is there.
 func (c *Cluster) Account(i int, name string) account.ID {
 	c.t.Helper()
