@@ -61,6 +61,7 @@ type cluster struct {
 	stopped    chan struct{} // closed when clients are to stop
 
 	mu       sync.Mutex
+	rests    int // of all goroutines, so far; for breathe alone
 	problems []string
 	mails    int // sent so far
 	ops      int // for names and keywords

@@ -46,12 +46,7 @@ func (n *nemesis) takeDisk(l *life) {
 }
 
 func (n *nemesis) mayLose(l *life) bool {
-	for _, id := range n.doomed {
-		if _, err := n.dir.Account(context.Background(), id); err == nil {
-			return false // it alone may know that the account has ended
-		}
-	}
-	for _, id := range n.accounts {
+	for _, id := range n.accounts { // of those that are to be deleted anything may be lost
 		a, held := l.node.Load().Mailstore().Account(id)
 		if !held {
 			continue
@@ -151,6 +146,10 @@ func (n *nemesis) rescue(ctx context.Context) {
 			n.problem("%s", why)
 			n.lostDisk[l.store], n.reseeded[id] = true, true // once is enough
 		}
+		if slices.Contains(n.doomed, id) && c == nil {
+			n.rescueDoomed(ctx, id, l)
+			continue
+		}
 		if a, held := l.node.Load().Mailstore().Account(id); held {
 			if !n.trimmed || a.Copy().Condition != protocol.Gap {
 				continue
@@ -165,6 +164,21 @@ func (n *nemesis) rescue(ctx context.Context) {
 			n.trace.add("nemesis", "promotes %s, whose home has nothing, or a gap, to %s", id, m.name)
 			n.fence(ctx, l.host, m, peer.FenceAccount{Account: id})
 		}
+	}
+}
+
+// rescueDoomed has any copy of an account that is to be deleted taken over, if there is one, so that it can be.
+func (n *nemesis) rescueDoomed(ctx context.Context, id account.ID, home *life) {
+	for _, m := range n.stores {
+		c := n.copyOf(m, id)
+		if m == home.store || c == nil || c.MayFence(true) != nil {
+			continue
+		}
+		n.rescued[id] = time.Now()
+		n.trace.add("nemesis", "promotes %s, which is to be deleted and whose home has nothing, to %s", id, m.name)
+		n.history.AcceptLoss(id)
+		n.fenceWith(ctx, home.host, m, peer.FenceAccount{Account: id}, true)
+		return
 	}
 }
 

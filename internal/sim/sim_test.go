@@ -1,12 +1,15 @@
 package sim_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -52,7 +55,7 @@ func TestSimulation(t *testing.T) {
 func simulate(t *testing.T, seed uint64) {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, seed)
-	options := sim.Options{Seed: seed, Folder: folder(t), Exact: *exactFlag}
+	options := sim.Options{Seed: seed, Folder: folder(t, seed), Exact: *exactFlag}
 	var live io.Writer
 	if *seedFlag != 0 && testing.Verbose() {
 		live = os.Stdout
@@ -78,22 +81,45 @@ func simulate(t *testing.T, seed uint64) {
 	}
 }
 
-// folder is in memory where the machine has a place for that: nothing here needs a real disk.
-func folder(t *testing.T) string {
+// folder is in memory where the machine has a place for that: nothing here needs a real disk. In an exact run it is always called the
+// same, for what is found where in a map depends on names; who runs the same seed meanwhile waits.
+func folder(t *testing.T, seed uint64) string {
 	t.Helper()
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		if path, err := os.MkdirTemp("/dev/shm", "sim"); err == nil {
-			t.Cleanup(func() { _ = os.RemoveAll(path) })
-			return path
-		}
+	base := "/dev/shm"
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
+		base = os.TempDir()
 	}
-	return t.TempDir()
+	if !*exactFlag {
+		path, err := os.MkdirTemp(base, "sim")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(path) })
+		return path
+	}
+	path := filepath.Join(base, fmt.Sprintf("sim-exact-%016x", seed))
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700)); err != nil { // a run that was killed has left it
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = os.RemoveAll(path)
+		_ = lock.Close()
+	})
+	return path
 }
 
 // replay is the command that runs a seed again. Only an exact run gives the same history for certain.
 func replay(seed uint64) string {
 	if *exactFlag {
-		return fmt.Sprintf("go run ./internal/sim/exact -seed %d", seed)
+		return fmt.Sprintf("make sim SEED=%d", seed)
 	}
-	return fmt.Sprintf("go test ./internal/sim -run 'TestSimulation$' -v -count 10 -seed %d", seed)
+	return fmt.Sprintf("make sim SEED=%d; if all goes well there, this run's order of things was another: go test ./internal/sim -run 'TestSimulation$' "+
+		"-v -count 10 -seed %d", seed, seed)
 }

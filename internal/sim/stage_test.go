@@ -32,7 +32,7 @@ func TestScenarios(t *testing.T) {
 		}
 		t.Run(one.Name, func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed)
-			options := sim.Options{Seed: seed, Folder: folder(t), Scenario: &one}
+			options := sim.Options{Seed: seed, Folder: folder(t, seed), Scenario: &one}
 			watchdog := time.AfterFunc(standstillMax, func() { panic(one.Name + " stands still") })
 			defer watchdog.Stop()
 			var report sim.Report

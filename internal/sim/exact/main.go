@@ -1,8 +1,5 @@
 // Command exact runs simulations in which nothing is left to chance, so that a seed gives the same history whenever it is run. For
-// that it alters the Go runtime, for its own build alone: every goroutine draws the numbers by which a select, a map or a timer
-// chooses from a source that follows from the seed and from who began it; no goroutine is interrupted because of the clock; and a
-// goroutine in a system call keeps its turn. The edits fit the release of Go that go.mod names; another one may need other edits,
-// and then this command says so.
+// that it alters the Go runtime, for its own build alone (overlay.Exact).
 package main
 
 import (
@@ -24,9 +21,16 @@ func main() {
 	first := flag.Uint64("first", 1, "the first seed")
 	seeds := flag.Uint64("seeds", 100, "how many seeds to run")
 	wait := flag.Duration("for", 0, "go on with further seeds for so long")
+	build := flag.String("build", "", "only build the program, under this name; it is to be run with -exact")
 	twice := flag.Bool("twice", false, "run every seed twice, in two processes, and compare what happened")
 	flag.Parse()
-	if err := run(*seed, *trace, *first, *seeds, wait.String(), *twice); err != nil {
+	var err error
+	if *build != "" {
+		err = overlay.Build("mailreplica/internal/sim", *build, overlay.Exact)
+	} else {
+		err = run(*seed, *trace, *first, *seeds, wait.String(), *twice)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -38,7 +42,7 @@ func run(seed uint64, trace string, first, seeds uint64, wait string, twice bool
 		return err
 	}
 	defer os.RemoveAll(folder)
-	binary, err := overlay.Test("mailreplica/internal/sim", folder, edits)
+	binary, err := overlay.Test("mailreplica/internal/sim", folder, overlay.Exact)
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func (w *world) finish() {
 		}
 		for a := range accounts { // an administrator helps out where a disk was lost
 			if d := w.directory[a]; !d.deleted && w.ms[d.home].now.copies[a] == nil {
-				w.promote(w.fit(d.home, a), a, false)
+				w.promote(w.fitWith(d.home, a, d.deleting), a, d.deleting)
 			}
 		}
 		if w.violation != "" {

@@ -15,6 +15,8 @@ func (w *world) reconcile(i, a int) {
 	}
 	d := m.knows[a]
 	switch {
+	case c == nil && d.deleting:
+		w.endLost(i, a)
 	case c == nil:
 	case d.deleted:
 		m.now.copies[a] = nil
@@ -26,6 +28,22 @@ func (w *world) reconcile(i, a int) {
 	case c.condition != complete && c.condition != catching && c.primary != i && !d.replicas[i] && d.home != i && m.given[a] == nil:
 		m.now.copies[a] = nil
 		w.sync(i)
+	}
+}
+
+// endLost is for an account that is being deleted, of which a mailstore holds nothing: the home ends it when nobody is wished to hold a
+// copy, and nobody else is waited for who holds none.
+func (w *world) endLost(i, a int) {
+	d := &w.directory[a]
+	switch {
+	case d.home != i && w.ms[i].given[a] == nil:
+		d.removing[i] = d.replicas[i]
+	case d.home == i:
+		wanted := false
+		for k := range w.ms {
+			wanted = wanted || k != i && d.replicas[k] && !d.removing[k]
+		}
+		d.deleted = !wanted
 	}
 }
 
@@ -181,11 +199,8 @@ func (w *world) loseDisk(i int) {
 		}
 	}
 	for a, c := range m.disk.copies {
-		if m.disk.ended[a] && !w.directory[a].deleted {
-			return // it alone may know that the account has ended
-		}
-		if c == nil && m.now.copies[a] == nil {
-			continue
+		if c == nil && m.now.copies[a] == nil || w.directory[a].deleting {
+			continue // nothing of what is being deleted must be kept
 		}
 		covered := false
 		for k, other := range w.ms {

@@ -67,10 +67,12 @@ func (w *world) everywhere(do func(i, a int)) {
 }
 
 // fit is a mailstore that may fence, if there is one.
-func (w *world) fit(i, a int) int {
+func (w *world) fit(i, a int) int { return w.fitWith(i, a, false) }
+
+func (w *world) fitWith(i, a int, loss bool) int {
 	for k := range w.ms {
 		at := (i + k) % stores
-		if c := w.ms[at].now.copies[a]; c != nil && w.mayFence(at, c, false) {
+		if c := w.ms[at].now.copies[a]; c != nil && w.mayFence(at, c, loss) {
 			return at
 		}
 	}

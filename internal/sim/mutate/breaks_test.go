@@ -37,7 +37,7 @@ func TestBreaksAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(breaks, func(b break_) bool { return b.name == name })
-			if found, err := try(breaks[i], seeds, 10*time.Minute); err != nil || found == "" {
+			if found, err := try(breaks[i], seeds, 10*time.Minute, false); err != nil || found == "" {
 				t.Errorf("not found within %d seeds: %v", seeds, err)
 			} else {
 				t.Log(found)

@@ -41,7 +41,7 @@ func main() {
 		results[i] = make(chan result, 1)
 		go func() {
 			slots <- struct{}{}
-			found, err := try(b, *seeds, *wait)
+			found, err := try(b, *seeds, *wait, true)
 			<-slots
 			results[i] <- result{found, err}
 		}()
@@ -75,20 +75,25 @@ type result struct {
 
 var seedOf = regexp.MustCompile(`seed(\d+)`)
 
-// try builds the simulation with a break and runs it until it fails. found says by what; empty: it did not fail.
-func try(b break_, seeds int, wait time.Duration) (found string, err error) {
+// try builds the simulation with a break and runs it until it fails. found says by what; empty: it did not fail. Of an exact run the seed
+// comes again; its first build takes minutes.
+func try(b break_, seeds int, wait time.Duration, exact bool) (found string, err error) {
 	folder, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(folder)
-	binary, err := overlay.Test("mailreplica/internal/sim", folder, b.overlay())
+	edits, args := b.overlay(), []string{"-test.run", "TestSimulation$", "-test.v", "-test.timeout", "0", "-seeds", fmt.Sprint(seeds)}
+	if exact {
+		edits, args = append(edits, overlay.Exact...), append(args, "-exact")
+	}
+	binary, err := overlay.Test("mailreplica/internal/sim", folder, edits)
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	run := exec.CommandContext(ctx, binary, "-test.run", "TestSimulation$", "-test.v", "-test.timeout", "0", "-seeds", fmt.Sprint(seeds))
+	run := exec.CommandContext(ctx, binary, args...)
 	run.Dir = folder
 	var out bytes.Buffer
 	run.Stdout, run.Stderr = &out, &out

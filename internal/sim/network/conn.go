@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -250,7 +251,7 @@ func (c *half) Close() error {
 		n := c.network
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		delete(n.conns, c)
+		n.conns = slices.DeleteFunc(n.conns, func(other *half) bool { return other == c })
 		if !c.near.isDead() {
 			c.out.put(n.chunk(c.out, nil, io.EOF))
 		}

@@ -49,7 +49,7 @@ func (h *Hold) end(state int32) {
 		return
 	}
 	n.holds = slices.DeleteFunc(n.holds, func(other *Hold) bool { return other == h })
-	for c := range n.conns {
+	for _, c := range n.conns {
 		if c.in.link == h.link {
 			c.in.wake()
 		}

@@ -36,7 +36,7 @@ type Network struct {
 	dark      map[string]bool // addresses of machines that lost power: nobody says that nobody listens
 	links     map[link]*state
 	dialled   map[link]uint64
-	conns     map[*half]struct{}
+	conns     []*half       // open ones, in the order in which they were made
 	changed   chan struct{} // closed and replaced when a link changes or a listener comes
 	holds     []*Hold
 }
@@ -53,7 +53,7 @@ type state struct {
 func New(seed uint64) *Network {
 	return &Network{
 		seed: seed, listeners: map[string]*listener{}, dark: map[string]bool{}, links: map[link]*state{}, dialled: map[link]uint64{},
-		conns: map[*half]struct{}{}, changed: make(chan struct{}),
+		changed: make(chan struct{}),
 	}
 }
 
@@ -70,7 +70,7 @@ func (n *Network) Host(name string, ip netip.Addr) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := &Host{network: n, name: name, ip: ip, dead: make(chan struct{})}
-	for c := range n.conns {
+	for _, c := range n.conns {
 		if c.far.name == name && c.far.isDead() {
 			c.in.put(n.chunk(c.in, nil, syscall.ECONNRESET))
 		}
@@ -108,7 +108,7 @@ func (n *Network) alter(from, to string, change func(*state)) {
 	s := n.state(link{from, to})
 	was := s.cut
 	change(s)
-	for c := range n.conns {
+	for _, c := range n.conns {
 		if c.in.link == (link{from, to}) {
 			if was && !s.cut {
 				c.in.delay(time.Duration(c.in.random.Int64N(int64(retransmitMax))))
@@ -153,7 +153,7 @@ func (h *Host) Crash(silent bool) {
 			l.end()
 		}
 	}
-	for c := range n.conns {
+	for _, c := range n.conns {
 		if c.far == h && !silent {
 			c.in.put(n.chunk(c.in, nil, syscall.ECONNRESET))
 		}
@@ -278,7 +278,7 @@ func (n *Network) pair(h *Host, l *listener) (near, far *half) {
 	far = &half{network: n, near: l.host, far: h, in: forth, out: home, local: l.addr, remote: near.local}
 	near.init()
 	far.init()
-	n.conns[near], n.conns[far] = struct{}{}, struct{}{}
+	n.conns = append(n.conns, near, far)
 	return near, far
 }
 

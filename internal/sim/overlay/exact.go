@@ -1,19 +1,21 @@
-package main
-
-import "mailreplica/internal/sim/overlay"
+package overlay
 
 const (
 	rand     = "GOROOT/src/runtime/rand.go"
 	proc     = "GOROOT/src/runtime/proc.go"
 	sema     = "GOROOT/src/runtime/sema.go"
 	timers   = "GOROOT/src/runtime/time.go"
+	scavenge = "GOROOT/src/runtime/mgcscavenge.go"
 	choice   = "GOROOT/src/runtime/select.go"
 	runtime2 = "GOROOT/src/runtime/runtime2.go"
 	ours     = "internal/sim/exactly.go"
 )
 
-// edits are what a simulation needs to be exact.
-var edits = []overlay.Edit{
+// Exact are the edits of the Go runtime, and of package sim, that a simulation needs so that a seed gives one history: every goroutine
+// draws the numbers by which a select, a map or a timer chooses from a source that follows from the seed and from who began it; no
+// goroutine is interrupted because of the clock; and one in a system call keeps its turn. The program is to be run with -exact. They fit
+// the release of Go that go.mod names; another one may need other edits, and then Apply says so.
+var Exact = []Edit{
 	// A goroutine's own source of numbers.
 	{File: runtime2, Old: "	valgrindStackID uintptr\n}", New: "	valgrindStackID uintptr\n\n	draws uint64 // 0: this goroutine is in no simulation\n}"},
 	{File: rand, Old: "var readRandomFailed bool\n", New: "var readRandomFailed bool\n" + source},
@@ -29,6 +31,7 @@ var edits = []overlay.Edit{
 	// The clock of the machine decides nothing.
 	{File: sema, Old: "func internal_sync_nanotime() int64 {\n", New: "func internal_sync_nanotime() int64 {\n	if simulating {\n		return 0\n	}\n"},
 	{File: proc, Old: "func retake(now int64) uint32 {\n", New: "func retake(now int64) uint32 {\n	if simulating {\n		return 0\n	}\n"},
+	{File: scavenge, Old: "func (s *scavengerState) wake() {\n", New: "func (s *scavengerState) wake() {\n	if simulating {\n		return // it would take its turns by the clock, and whoever was next would be last\n	}\n"},
 	{File: proc, Old: "	if pp.schedtick%61 == 0 && !sched.runq.empty() {\n", New: "	if !simulating && pp.schedtick%61 == 0 && !sched.runq.empty() {\n"},
 
 	{File: ours, Old: "package sim\n", New: "package sim\n\nimport (\n	\"runtime\"\n	\"runtime/debug\"\n	_ \"unsafe\" // for the name of a function of the runtime\n)\n\n//go:linkname seedRuntime runtime.simulationSeed\nfunc seedRuntime(seed uint64)\n"},

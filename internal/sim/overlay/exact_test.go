@@ -1,4 +1,4 @@
-package main
+package overlay_test
 
 import (
 	"path/filepath"
@@ -13,7 +13,7 @@ func TestEditsFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := overlay.Apply(root, edits); err != nil {
+	if _, err := overlay.Apply(root, overlay.Exact); err != nil {
 		t.Error(err)
 	}
 }

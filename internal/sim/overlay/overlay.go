@@ -60,40 +60,50 @@ func goroot() (string, error) {
 
 // Test compiles the tests of a package over edited sources. folder is for its files.
 func Test(pkg, folder string, edits []Edit) (binary string, err error) {
+	binary = filepath.Join(folder, "altered.test")
+	return binary, Build(pkg, binary, edits)
+}
+
+// Build compiles the tests of a package over edited sources into a program.
+func Build(pkg, binary string, edits []Edit) error {
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		return err
+	}
 	root, err := Root()
 	if err != nil {
-		return "", err
+		return err
 	}
 	texts, err := Apply(root, edits)
 	if err != nil {
-		return "", err
+		return err
 	}
 	kept := filepath.Join(os.TempDir(), "mailreplica-overlay")
 	if err := os.MkdirAll(kept, 0o700); err != nil {
-		return "", err
+		return err
 	}
 	replace := struct{ Replace map[string]string }{map[string]string{}}
 	for path, text := range texts {
 		// The compiler's cache knows a file by its name too.
 		patched := filepath.Join(kept, fmt.Sprintf("%x.go", sha256.Sum256([]byte(text))))
 		if err := os.WriteFile(patched, []byte(text), 0o600); err != nil {
-			return "", err
+			return err
 		}
 		replace.Replace[path] = patched
 	}
 	list, err := json.Marshal(replace)
 	if err != nil {
-		return "", err
+		return err
 	}
-	where := filepath.Join(folder, "overlay.json")
+	where := binary + ".overlay.json"
+	defer os.Remove(where)
 	if err := os.WriteFile(where, list, 0o600); err != nil {
-		return "", err
+		return err
 	}
-	binary = filepath.Join(folder, "altered.test")
 	compile := exec.Command("go", "test", "-c", "-overlay", where, "-o", binary, pkg)
 	compile.Dir = root
 	if text, err := compile.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, text)
+		return fmt.Errorf("%w: %s", err, text)
 	}
-	return binary, nil
+	return nil
 }
