@@ -246,6 +246,45 @@ func TestServerIsFrozen(t *testing.T) {
 	}
 }
 
+// While one waits for a server that says nothing, all others are told so at once, whatever they ask; when it goes on, it is used again.
+func TestSilenceIsToldAtOnce(t *testing.T) {
+	opts, ctx := maria.empty(t), t.Context()
+	opts.ReadTimeout, opts.WriteTimeout, opts.MariaDB.AnswerTimeout = time.Second, time.Hour, time.Hour
+	d := maria.newDirectory(t, opts)
+	must(t, server.Pause())
+	defer server.Continue()
+	wantKind(t, d.Ping(ctx), fault.DirectoryUnavailable)
+	waits := make(chan error)
+	go func() {
+		for { // it may be told at once, too, until it is the one who asks
+			_, err := d.CreateAccount(ctx, directory.NewAccount{Name: "waits@x", MailHost: mbox1})
+			if !fault.Is(err, fault.DirectoryUnavailable) {
+				waits <- err
+				return
+			}
+		}
+	}()
+	told := func(err error) bool {
+		wantKind(t, err, fault.DirectoryUnavailable)
+		return strings.HasPrefix(fault.Message(err), "the directory has not answered for ")
+	}
+	for !told(d.Ping(ctx)) { // until it is the other who asks
+		time.Sleep(10 * time.Millisecond)
+	}
+	for i := range 20 { // each of which would wait for an hour
+		if _, err := d.CreateAccount(ctx, directory.NewAccount{Name: fmt.Sprintf("u%d@x", i), MailHost: mbox1}); !told(err) {
+			t.Errorf("a write was told: %v", err)
+		}
+		if err := d.Ping(ctx); !told(err) {
+			t.Errorf("a reader was told: %v", err)
+		}
+	}
+	must(t, server.Continue())
+	must(t, <-waits)
+	must(t, d.Ping(ctx))
+	newAccount(t, d, "after@x", mbox1)
+}
+
 // Whoever asks a follower of a server that says nothing is told with the step that is under way, and no later than it has time.
 func TestFollowerOfAFrozenServer(t *testing.T) {
 	opts, ctx := maria.empty(t), t.Context()

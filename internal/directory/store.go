@@ -35,7 +35,8 @@ type store struct {
 	opening chan struct{} // holds one thing while the engine is opened or closed, for a wait that a context can end
 	shut    bool          // guarded by opening
 
-	writes writeQueue
+	writes  writeQueue
+	silence silence
 }
 
 func newStore(e engine, what string, unavailable fault.Kind, opts Options) *store {

@@ -23,7 +23,7 @@ func (s *store) read(ctx context.Context, f func(*query) error) error {
 }
 
 func (s *store) reading(ctx context.Context, f func(context.Context, *sql.DB) error) error {
-	err := s.retry(ctx, s.readTimeout, func(ctx context.Context) error {
+	err := s.ask(ctx, s.readTimeout, func(ctx context.Context) error {
 		db, err := s.handle(ctx)
 		if err != nil {
 			return err

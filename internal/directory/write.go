@@ -40,6 +40,9 @@ func (w *writeQueue) finish() { w.idle.Wait() }
 // A caller that goes away before its write was begun takes it back. After that it waits (bounded by the write
 // time-out), for f works on the caller's variables.
 func (s *store) write(ctx context.Context, f func(*tx) error) error {
+	if err := s.silent(); err != nil {
+		return err
+	}
 	w := &write{ctx: ctx, run: f, done: make(chan struct{})}
 	s.writes.mu.Lock()
 	s.writes.waiting = append(s.writes.waiting, w)
@@ -103,7 +106,7 @@ func (s *store) lead() {
 // commit runs a batch in one transaction and tells each caller. The transaction has its own time limit: one caller that
 // goes away must not undo the others.
 func (s *store) commit(batch []*write) {
-	err := s.retry(context.Background(), s.writeTimeout, func(ctx context.Context) error {
+	err := s.ask(context.Background(), s.writeTimeout, func(ctx context.Context) error {
 		db, err := s.handle(ctx)
 		if err != nil {
 			return err
