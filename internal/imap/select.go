@@ -87,16 +87,14 @@ func open(r mailbox.Reader, args *wire.Select) (opened, error) {
 		seen: header.Sequence,
 	}
 	o.folder, o.view = folder, v
-	err = r.Messages(folder.ID, 1, uidMax, func(m mailbox.Message) bool {
-		v.uids.add(m.UID)
-		if o.unseen == 0 && !m.Flags.Has(mailbox.Seen) {
-			o.unseen = v.uids.len()
-		}
-		for _, k := range m.Flags.Keywords {
-			v.addKeyword(k)
-		}
-		return true
-	})
+	outline, err := mailbox.OutlineOf(r, folder.ID)
+	for _, run := range outline.UIDs {
+		v.uids.addRun(run.First, run.Messages)
+	}
+	for _, keyword := range outline.Keywords {
+		v.addKeyword(keyword)
+	}
+	o.unseen = outline.Unseen
 	if err == nil && args.QResync != nil && args.QResync.UIDValidity == folder.UIDValidity {
 		err = o.compare(r, args.QResync)
 	}

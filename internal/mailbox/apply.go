@@ -203,7 +203,7 @@ func Apply(base Reader, sequence Sequence, c Change) (Delta, error) {
 		return Delta{}, contradiction("sequence %d does not follow %d", sequence, o.was.Sequence)
 	}
 	for i, e := range c.Effects {
-		if err := o.readDiscarded(c.Effects[i:]); err != nil {
+		if err := o.readAhead(c.Effects[i:]); err != nil {
 			return Delta{}, err
 		}
 		if err := o.Apply(e); err != nil {

@@ -253,7 +253,7 @@ func (d *Draft) renameInbox(to string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.roomForCopies(messages); err != nil {
+	if err := d.mayCopy(messages); err != nil {
 		return err
 	}
 	if err := d.addMissing(missing); err != nil {

@@ -198,15 +198,19 @@ func (d *Draft) copyable(from ItemID, uids []UID, to ItemID) (*folderState, []Me
 	if err := target.roomForUIDs(len(messages)); err != nil {
 		return nil, nil, err
 	}
-	return source, messages, d.roomForCopies(messages)
+	return source, messages, d.mayCopy(messages)
 }
 
-func (d *Draft) roomForCopies(messages []Message) error {
+// mayCopy checks that there is room for copies of messages, and reads what their contents are asked for.
+func (d *Draft) mayCopy(messages []Message) error {
 	size := 0
 	for _, m := range messages {
 		size += messageBytes(m.Flags) + uidBytes
 	}
-	return d.room(size)
+	if err := d.room(size); err != nil {
+		return err
+	}
+	return d.overlay.readReferences(messages)
 }
 
 func (d *Draft) copyTo(messages []Message, to ItemID) ([]UID, error) {

@@ -23,6 +23,31 @@ func runs(ids []ItemID, run func(from, to ItemID) error) error {
 	return nil
 }
 
+// readAhead reads what the first effects will ask for, if several ask for the same kind of row.
+func (o *Overlay) readAhead(effects []Effect) error {
+	switch e := effects[0].(type) {
+	case DiscardContent:
+		return o.readDiscarded(effects)
+	case PutMessage:
+		if e.Message.ContentID < o.was.NextItemID && o.references[e.Message.ContentID] == nil {
+			return o.readReferences(copies(effects))
+		}
+	}
+	return nil
+}
+
+// copies are the messages that the first effects put.
+func copies(effects []Effect) (messages []Message) {
+	for _, e := range effects {
+		put, ok := e.(PutMessage)
+		if !ok {
+			break
+		}
+		messages = append(messages, put.Message)
+	}
+	return messages
+}
+
 // readReferences reads how many messages share each of the contents of some messages.
 func (o *Overlay) readReferences(messages []Message) error {
 	var ids []ItemID

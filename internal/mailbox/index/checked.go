@@ -19,6 +19,17 @@ func (r *reader) checkChanged(f *folder, since mailbox.Sequence) error {
 		func(yield func(mailbox.Message) bool) error { return r.Scanner.ChangedSince(f.id, since, yield) })
 }
 
+func (r *reader) checkOutline(f *folder, known mailbox.Outline) error {
+	if !mailbox.MemoryChecked() {
+		return nil
+	}
+	read, err := mailbox.ReadOutline(r.Scanner, f.id)
+	if err == nil {
+		mailbox.MustAgree(fmt.Sprintf("the outline of folder %d", f.id), known, read)
+	}
+	return err
+}
+
 func compare(what string, memory func(func(mailbox.Message) bool), rows func(func(mailbox.Message) bool) error) error {
 	if !mailbox.MemoryChecked() {
 		return nil

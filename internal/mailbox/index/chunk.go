@@ -37,6 +37,8 @@ type chunk struct {
 	rows    []row // ascending by UID, at least one
 	sets    [][]string
 	highest mailbox.Sequence // of their mod-sequences
+	unseen  int              // index of the first without \Seen, len(rows) if there is none
+	gaps    bool             // between the UIDs
 }
 
 func (c *chunk) bytes() int64 {
@@ -82,6 +84,12 @@ func (b *builder) add(m mailbox.Message) {
 	}
 	if b.now.rows == nil {
 		b.now.rows = make([]row, 0, chunkRowsMax)
+	}
+	if n := len(b.now.rows); n > 0 && b.now.rows[n-1].uid+1 != m.UID {
+		b.now.gaps = true
+	}
+	if b.now.unseen == len(b.now.rows) && m.Flags.Has(mailbox.Seen) {
+		b.now.unseen++
 	}
 	b.now.rows = append(b.now.rows, row{
 		id: m.ID, content: m.ContentID, modSeq: m.ModSeq, size: m.Size, date: m.InternalDate, uid: m.UID, zone: m.DateZone,

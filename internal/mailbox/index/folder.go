@@ -73,6 +73,26 @@ func (f *folder) changedSince(since mailbox.Sequence, yield func(mailbox.Message
 	}
 }
 
+// outline looks at chunks, and at messages only where their UIDs have gaps.
+func (f *folder) outline() (o mailbox.Outline) {
+	for _, c := range f.chunks {
+		if o.Unseen == 0 && c.unseen < len(c.rows) {
+			o.Unseen = o.Messages + c.unseen + 1
+		}
+		if c.gaps {
+			for i := range c.rows {
+				o.AddRun(c.rows[i].uid, 1)
+			}
+		} else {
+			o.AddRun(c.rows[0].uid, len(c.rows))
+		}
+		for _, set := range c.sets {
+			o.AddKeywords(set)
+		}
+	}
+	return o
+}
+
 // read reads a folder whole.
 func read(rows mailbox.Reader, f mailbox.Folder) (*folder, error) {
 	var b builder

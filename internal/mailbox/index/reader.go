@@ -43,6 +43,19 @@ func (r *reader) Messages(id mailbox.ItemID, from, to mailbox.UID, yield func(ma
 	return nil
 }
 
+// Outline is what mailbox.OutlineOf asks for.
+func (r *reader) Outline(id mailbox.ItemID) (mailbox.Outline, error) {
+	f, err := r.folder(id, whole)
+	if err != nil {
+		return mailbox.Outline{}, err
+	}
+	if f == nil {
+		return mailbox.ReadOutline(r.Scanner, id)
+	}
+	o := f.outline()
+	return o, r.checkOutline(f, o)
+}
+
 // ChangedSince implements mailbox.Reader.
 func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Message) bool) error {
 	f, err := r.folder(id, upToDate)
