@@ -23,6 +23,42 @@ func runs(ids []ItemID, run func(from, to ItemID) error) error {
 	return nil
 }
 
+// contentsKeeper is the ability of a Reader that may have contents of messages at hand.
+type contentsKeeper interface {
+	ContentsOf(ids []ItemID, yield func(Content) bool) error
+}
+
+// ContentsOf yields the contents with those ids, which ascend and which messages of r refer to, each once, until yield returns false. Of an
+// id without a content nothing is yielded, or the content that was removed. A Summary is good until yield returns.
+func ContentsOf(r Reader, ids []ItemID, yield func(Content) bool) error {
+	if k, ok := r.(contentsKeeper); ok {
+		return k.ContentsOf(ids, yield)
+	}
+	return ReadContentsOf(r, ids, yield)
+}
+
+// ReadContentsOf is ContentsOf with nothing but the Reader's rows.
+func ReadContentsOf(r Reader, ids []ItemID, yield func(Content) bool) error {
+	more := true
+	return runs(ids, func(from, to ItemID) error {
+		if !more {
+			return nil
+		}
+		if from == to {
+			c, found, err := r.Content(from)
+			more = !found || yield(c)
+			return err
+		}
+		return r.Contents(from, to, func(c Content) bool {
+			for len(ids) > 0 && ids[0] < c.ID {
+				ids = ids[1:]
+			}
+			more = len(ids) == 0 || ids[0] != c.ID || yield(c)
+			return more
+		})
+	})
+}
+
 // readAhead reads what the first effects will ask for, if several ask for the same kind of row.
 func (o *Overlay) readAhead(effects []Effect) error {
 	switch e := effects[0].(type) {

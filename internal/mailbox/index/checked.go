@@ -19,6 +19,23 @@ func (r *reader) checkChanged(f *folder, since mailbox.Sequence) error {
 		func(yield func(mailbox.Message) bool) error { return r.Scanner.ChangedSince(f.id, since, yield) })
 }
 
+// checkContent has the rows beneath asked for a content. One that they do not have was removed, so that nothing may refer to it.
+func (r *reader) checkContent(known mailbox.Content) error {
+	if !mailbox.MemoryChecked() {
+		return nil
+	}
+	read, found, err := r.Scanner.Content(known.ID)
+	if err == nil && found {
+		mailbox.MustAgree(fmt.Sprintf("content %d", known.ID), fmt.Sprintf("%+v", known), fmt.Sprintf("%+v", read))
+	}
+	if err == nil && !found {
+		var messages int
+		messages, err = r.References(known.ID)
+		mailbox.MustAgree(fmt.Sprintf("the messages of content %d", known.ID), 0, messages)
+	}
+	return err
+}
+
 func (r *reader) checkOutline(f *folder, known mailbox.Outline) error {
 	if !mailbox.MemoryChecked() {
 		return nil

@@ -1,5 +1,5 @@
-// Package index owns folders' messages in memory, so that who opens a large folder again, or reads its flags, need not ask the
-// database for each of its rows.
+// Package index owns folders' messages and their contents in memory, so that who opens a large folder again, or reads its flags or
+// envelopes, need not ask the database for each of its rows.
 //
 // A Reader of a mailbox that a Cache lies over answers what it answered before, from memory where it can: the rows of a folder stay
 // what they are as long as its HighestSeq does. What has changed is read of the Reader beneath, and nobody has to tell the Cache. It
@@ -23,13 +23,15 @@ const (
 
 // Config bounds a Cache.
 type Config struct {
-	BytesMax    int64  // of all folders together
-	MessagesMin uint32 // smaller folders are not kept; 0 is the default
+	BytesMax         int64  // of all folders together
+	ContentsBytesMax int64  // of all contents together, beside that
+	MessagesMin      uint32 // smaller folders are not kept; 0 is the default
 }
 
 // Cache keeps folders of many mailboxes, those used last. It serves many goroutines at once.
 type Cache struct {
-	config Config
+	config   Config
+	contents contents
 
 	mu      sync.Mutex
 	bytes   int64
@@ -59,7 +61,10 @@ func New(c Config) *Cache {
 	if c.MessagesMin == 0 {
 		c.MessagesMin = messagesMinDefault
 	}
-	return &Cache{config: c, folders: map[key]*kept{}, order: list.New()}
+	return &Cache{
+		config: c, folders: map[key]*kept{}, order: list.New(),
+		contents: contents{bytesMax: c.ContentsBytesMax, blocks: map[blockKey]*list.Element{}},
+	}
 }
 
 // Over is a Reader of the mailbox's rows that answers from memory what it can. rows are one snapshot; like it, what is given serves
@@ -77,9 +82,17 @@ func (c *Cache) Forget(mailboxID int64) {
 			c.drop(held)
 		}
 	}
+	c.contents.forget(mailboxID)
 }
 
-// Bytes is how much is kept.
+// ContentsBytes is how much is kept of contents.
+func (c *Cache) ContentsBytes() int64 {
+	c.contents.mu.Lock()
+	defer c.contents.mu.Unlock()
+	return c.contents.bytes
+}
+
+// Bytes is how much is kept of folders.
 func (c *Cache) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

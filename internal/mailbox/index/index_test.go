@@ -15,29 +15,37 @@ import (
 	"mailreplica/internal/mailbox/mailboxtest"
 )
 
+// reader is all that a Reader of an index can do.
+type reader interface {
+	mailbox.Scanner
+	Outline(folder mailbox.ItemID) (mailbox.Outline, error)
+	ContentsOf(ids []mailbox.ItemID, yield func(mailbox.Content) bool) error
+}
+
 // indexed is a mailbox in memory with an index over it. Every snapshot gets a Reader of its own.
 type indexed struct {
-	mailbox.Scanner
+	reader
 	rows  *mailbox.Memory
 	cache *index.Cache
 }
 
 func newIndexed(c index.Config) *indexed {
 	s := &indexed{rows: mailbox.NewMemory(), cache: index.New(c)}
-	s.Scanner = s.cache.Over(1, s.rows)
+	s.reader = s.cache.Over(1, s.rows).(reader)
 	return s
 }
 
 func (s *indexed) Write(d mailbox.Delta) error {
 	err := s.rows.Write(d)
-	s.Scanner = s.cache.Over(1, s.rows)
+	s.reader = s.cache.Over(1, s.rows).(reader)
 	return err
 }
 
 // TestSuite drives an index with the suite of all engines, with folders of any size and with room for some.
 func TestSuite(t *testing.T) {
 	for name, c := range map[string]index.Config{
-		"roomy": {BytesMax: 64 << 20, MessagesMin: 1}, "narrow": {BytesMax: 2000, MessagesMin: 1}, "large folders": {BytesMax: 1 << 20},
+		"roomy":  {BytesMax: 64 << 20, ContentsBytesMax: 64 << 20, MessagesMin: 1},
+		"narrow": {BytesMax: 2000, ContentsBytesMax: 4000, MessagesMin: 1}, "large folders": {BytesMax: 1 << 20},
 	} {
 		mailboxtest.Run(t, name, func(testing.TB) mailboxtest.Store { return newIndexed(c) })
 	}
@@ -211,7 +219,7 @@ func TestManyKeywords(t *testing.T) {
 // TestSnapshots reads old and new snapshots in any order, by several goroutines at once.
 func TestSnapshots(t *testing.T) {
 	const snapshots, readers, reads = 40, 4, 30
-	s := newIndexed(index.Config{BytesMax: 1 << 20, MessagesMin: 1})
+	s := newIndexed(index.Config{BytesMax: 1 << 20, ContentsBytesMax: 1 << 20, MessagesMin: 1})
 	fill(t, s, 2000)
 	rng := rand.New(rand.NewPCG(1, 5))
 	all := []*mailbox.Memory{s.rows.Clone()}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"mailreplica/internal/mailbox"
@@ -29,6 +30,7 @@ func Compare(t testing.TB, rng *rand.Rand, got mailbox.Reader, want mailbox.Scan
 	c.header()
 	for _, id := range c.folders() {
 		c.messages(id)
+		c.outline(id)
 		c.tombstones(id)
 	}
 	c.contents()
@@ -132,6 +134,7 @@ func (c *comparison) messages(folder mailbox.ItemID) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.contentsOf(folder, all)
 	span := func() mailbox.UID {
 		if len(all) == 0 {
 			return mailbox.UID(c.rng.IntN(3))
@@ -160,6 +163,45 @@ func (c *comparison) messages(folder mailbox.ItemID) {
 		got, ok, err := c.got.Message(folder, uid)
 		want, wantOK, wantErr := c.want.Message(folder, uid)
 		c.same(fmt.Sprintf("Message %d %d", folder, uid), found{got, ok}, err, found{want, wantOK}, wantErr)
+	}
+}
+
+func (c *comparison) outline(folder mailbox.ItemID) {
+	c.t.Helper()
+	got, err := mailbox.OutlineOf(c.got, folder)
+	want, wantErr := mailbox.ReadOutline(c.want, folder)
+	c.same(fmt.Sprintf("OutlineOf %d", folder), got, err, want, wantErr)
+}
+
+// contentsOf asks for the contents of all messages of a folder, of a run of them, and of some here and there.
+func (c *comparison) contentsOf(folder mailbox.ItemID, messages []mailbox.Message) {
+	c.t.Helper()
+	var all []mailbox.ItemID
+	for _, m := range messages {
+		all = append(all, m.ContentID)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	from := c.rng.IntN(len(all) + 1)
+	run := all[from : from+c.rng.IntN(len(all)-from+1)]
+	some := slices.DeleteFunc(slices.Clone(all), func(mailbox.ItemID) bool { return c.rng.IntN(8) > 0 })
+	for _, ids := range [][]mailbox.ItemID{run, some, all} {
+		limit := c.limit()
+		got, err := collect(limit, cloned(func(yield func(mailbox.Content) bool) error { return mailbox.ContentsOf(c.got, ids, yield) }))
+		want, wantErr := collect(limit, cloned(func(yield func(mailbox.Content) bool) error {
+			return mailbox.ReadContentsOf(c.want, ids, yield)
+		}))
+		c.same(fmt.Sprintf("ContentsOf %v in folder %d", ids, folder), got, err, want, wantErr)
+	}
+}
+
+// cloned is an iterator whose contents are to be kept.
+func cloned(iterate func(func(mailbox.Content) bool) error) func(func(mailbox.Content) bool) error {
+	return func(yield func(mailbox.Content) bool) error {
+		return iterate(func(c mailbox.Content) bool {
+			c.Summary = bytes.Clone(c.Summary)
+			return yield(c)
+		})
 	}
 }
 
@@ -211,12 +253,7 @@ func (c *comparison) contents() {
 		limit := c.limit()
 		c.sharedContents(row.ID, last, limit)
 		read := func(r mailbox.Reader) ([]mailbox.Content, error) {
-			return collect(limit, func(yield func(mailbox.Content) bool) error {
-				return r.Contents(row.ID, last, func(c mailbox.Content) bool {
-					c.Summary = bytes.Clone(c.Summary)
-					return yield(c)
-				})
-			})
+			return collect(limit, cloned(func(yield func(mailbox.Content) bool) error { return r.Contents(row.ID, last, yield) }))
 		}
 		some, err := read(c.got)
 		wanted, wantErr := read(c.want)
