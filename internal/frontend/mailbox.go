@@ -72,6 +72,11 @@ func (m *imapMailbox) OpenBody(ctx context.Context, c mailbox.Content) (imap.Bod
 	return m.mailstore.OpenBody(ctx, c)
 }
 
+// Fields implements imap.Mailbox.
+func (m *imapMailbox) Fields(ctx context.Context, c mailbox.Content, size int64, names []string) ([]byte, error) {
+	return m.mailstore.Fields(ctx, c, size, names)
+}
+
 // StoreBody implements imap.Mailbox.
 func (m *imapMailbox) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMessage, error) {
 	return m.mailstore.StoreBody(ctx, r)

@@ -13,11 +13,14 @@ import (
 type fetchPlan struct {
 	items    []wire.FetchItem
 	labels   []string // of the items that have a section
+	filters  []filter // of the items that filter a header
 	contents bool     // contents are needed
 	parts    bool     // the structures in them, beside the envelopes
 	bodies   bool     // blobs are needed
 	seen     bool     // \Seen is set
 	decoder  message.Decoder
+	opening  opening // used again for each message, as decoder and pieces are
+	pieces   []piece
 }
 
 func (s *session) planFetch(args *wire.Fetch) (*fetchPlan, error) {
@@ -33,8 +36,9 @@ func (s *session) planFetch(args *wire.Fetch) (*fetchPlan, error) {
 			return nil, err
 		}
 	}
-	p.labels = make([]string, len(p.items))
+	p.labels, p.filters = make([]string, len(p.items)), make([]filter, len(p.items))
 	for i, item := range p.items {
+		p.filters[i] = filterOf(item.Section)
 		switch item.Kind {
 		case wire.FetchEnvelope:
 			p.contents = true
@@ -163,12 +167,9 @@ func (s *session) writeTarget(plan *fetchPlan, t *target) error {
 	}
 	var pieces []piece
 	if plan.bodies {
-		body, err := s.mailbox.OpenBody(s.ctx, t.content)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = body.Close() }() // it was only read
-		if pieces, err = s.preparePieces(plan, summary, body); err != nil {
+		plan.opening = opening{session: s, content: t.content, summary: summary, exact: true}
+		defer plan.opening.close()
+		if pieces, err = s.preparePieces(plan); err != nil {
 			return err
 		}
 	}

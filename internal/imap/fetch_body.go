@@ -2,7 +2,6 @@ package imap
 
 import (
 	"context"
-	"errors"
 	"io"
 	"time"
 
@@ -22,20 +21,19 @@ const (
 // piece is a section of a message, ready to be written. Everything that can fail without the connection is done before the
 // first byte of a response is.
 type piece struct {
-	present bool // the item is a piece of the body
-	missing bool // the message has no such part: NIL
-	number  bool // size alone is asked for
-	binary  bool // may hold NUL
+	present bool   // the item is a piece of the body
+	missing bool   // the message has no such part: NIL
+	number  bool   // size alone is asked for
+	binary  bool   // may hold NUL
+	text    []byte // where it is in memory; else open reads size bytes
 	size    int64
 	open    func() (io.Reader, error)
 }
 
-func (s *session) preparePieces(plan *fetchPlan, summary *message.Summary, body Body) ([]piece, error) {
-	if body.Size() != summary.Size {
-		return nil, fault.New(fault.Internal, "a message of %d bytes has a blob of %d", summary.Size, body.Size())
-	}
-	pieces := make([]piece, len(plan.items))
-	header := &headerText{body: body}
+func (s *session) preparePieces(plan *fetchPlan) ([]piece, error) {
+	m := &plan.opening
+	pieces := append(plan.pieces[:0], make([]piece, len(plan.items))...)
+	plan.pieces = pieces
 	for i, item := range plan.items {
 		err := s.mayGoOn() // each may be a walk through the message
 		if err != nil {
@@ -43,10 +41,10 @@ func (s *session) preparePieces(plan *fetchPlan, summary *message.Summary, body 
 		}
 		switch item.Kind {
 		case wire.FetchBinary, wire.FetchBinarySize:
-			pieces[i], err = prepareBinary(item, summary, body)
+			pieces[i], err = prepareBinary(item, m)
 		default:
 			if section, ok := sectionOf(item); ok {
-				pieces[i], err = prepareSection(section, item.Partial, summary, header)
+				pieces[i], err = prepareSection(section, item.Partial, m, &plan.filters[i])
 			}
 		}
 		if err != nil {
@@ -91,57 +89,21 @@ func path(section wire.Section) []int {
 	return numbers
 }
 
-func prepareSection(section wire.Section, partial *wire.Partial, summary *message.Summary, header *headerText) (piece, error) {
-	start, size, found := summary.Section(path(section), specifier(section.Text))
+func prepareSection(section wire.Section, partial *wire.Partial, m *opening, f *filter) (piece, error) {
+	start, size, found := m.summary.Section(path(section), specifier(section.Text))
 	if !found {
 		return piece{present: true, missing: true}, nil
 	}
 	if section.Fields != nil {
-		return prepareFields(section, partial, header, start, min(size, headerBytesMax))
+		return f.prepare(partial, m, start, min(size, headerBytesMax))
 	}
-	from, n := clip(size, partial)
-	return piece{present: true, size: n, open: func() (io.Reader, error) {
-		return io.NewSectionReader(header.body, start+from, n), nil
-	}}, nil
-}
-
-// headerText holds the header that was filtered last: a command can ask for many pieces of a large one.
-type headerText struct {
-	body  Body
-	start int64
-	text  []byte
-}
-
-func (h *headerText) at(start, size int64) ([]byte, error) {
-	if h.text != nil && h.start == start && int64(len(h.text)) == size {
-		return h.text, nil
-	}
-	text := make([]byte, size)
-	if _, err := h.body.ReadAt(text, start); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	h.start, h.text = start, text
-	return text, nil
-}
-
-// prepareFields filters a header. What it keeps is not held until it is written, for a command can ask for much: it is filtered again.
-func prepareFields(section wire.Section, partial *wire.Partial, header *headerText, start, size int64) (piece, error) {
-	not := section.Text == wire.SectionHeaderFieldsNot
-	text, err := header.at(start, size)
+	body, err := m.opened()
 	if err != nil {
 		return piece{}, err
 	}
-	from, n := clip(message.HeaderFieldsSize(text, section.Fields, not), partial)
+	from, n := clip(size, partial)
 	return piece{present: true, size: n, open: func() (io.Reader, error) {
-		text, err := header.at(start, size)
-		if err != nil {
-			return nil, err
-		}
-		kept := message.HeaderFieldsReader(text, section.Fields, not)
-		if _, err := io.CopyN(io.Discard, kept, from); err != nil {
-			return nil, err
-		}
-		return io.LimitReader(kept, n), nil
+		return io.NewSectionReader(body, start+from, n), nil
 	}}, nil
 }
 
@@ -156,13 +118,17 @@ func clip(size int64, partial *wire.Partial) (from, n int64) {
 
 // prepareBinary undoes a part's transfer encoding (RFC 3516). The size has to be known before the first byte is sent, so
 // the part is decoded twice rather than held.
-func prepareBinary(item wire.FetchItem, summary *message.Summary, body Body) (piece, error) {
+func prepareBinary(item wire.FetchItem, m *opening) (piece, error) {
 	p := piece{present: true, number: item.Kind == wire.FetchBinarySize, binary: true}
-	start, size, found := summary.Section(path(item.Section), message.Whole)
-	part, exists := summary.PartAt(path(item.Section))
+	start, size, found := m.summary.Section(path(item.Section), message.Whole)
+	part, exists := m.summary.PartAt(path(item.Section))
 	if !found || !exists {
 		p.missing = true
 		return p, nil
+	}
+	body, err := m.opened()
+	if err != nil {
+		return p, err
 	}
 	encoding := part.Encoding
 	if len(item.Section.Part) == 0 || part.IsMultipart() || part.Message != nil {
@@ -210,6 +176,9 @@ func (s *session) writePiece(label string, p *piece) error {
 		return nil
 	case p.missing:
 		s.out.Raw("NIL")
+		return nil
+	case p.open == nil:
+		s.out.Bytes(p.text)
 		return nil
 	}
 	r, err := p.open()

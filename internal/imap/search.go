@@ -181,7 +181,7 @@ func (s *session) find(args *wire.Search) (found, error) {
 	if narrowed, ok := narrow(k); ok {
 		spans = narrowed
 	}
-	r := searchReader{candidate: candidate{session: s}}
+	r := searchReader{candidate: candidate{session: s, values: map[string][]string{}}}
 	_, err = s.read(s.ctx, spans, false, func(targets []target) error {
 		return s.matchTargets(k, targets, &f, &r)
 	})
@@ -207,6 +207,7 @@ func narrow(k matcher) ([]span, bool) {
 type searchReader struct {
 	decoder   message.Decoder
 	candidate candidate
+	opening   opening
 	verdicts  []verdict
 	undecided []*target
 	contents  contentReader
@@ -214,7 +215,10 @@ type searchReader struct {
 
 // look makes a message the candidate.
 func (r *searchReader) look(t *target) *candidate {
-	r.candidate = candidate{session: r.candidate.session, decoder: &r.decoder, at: t.at, message: &t.message}
+	clear(r.candidate.values)
+	r.candidate = candidate{
+		session: r.candidate.session, decoder: &r.decoder, at: t.at, message: &t.message, values: r.candidate.values,
+	}
 	return &r.candidate
 }
 
@@ -279,18 +283,14 @@ func (s *session) matchContent(k matcher, t *target, r *searchReader) (verdict, 
 	if v != unknown || c.err != nil {
 		return v, c.err
 	}
-	var err error
-	c.known = nil
-	if c.summary, err = r.decoder.Decode(t.content.Summary); err != nil {
-		return no, err
-	}
-	c.known = &c.summary.Envelope
-	body, err := s.mailbox.OpenBody(s.ctx, t.content)
+	summary, err := r.decoder.Decode(t.content.Summary)
 	if err != nil {
 		return no, err
 	}
-	defer func() { _ = body.Close() }() // it was only read
-	c.body = body
+	c.known = &summary.Envelope
+	r.opening = opening{session: s, content: t.content, summary: summary}
+	defer r.opening.close()
+	c.opening = &r.opening
 	v = k.match(c)
 	return v, c.err
 }

@@ -2,7 +2,6 @@ package imap
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"mailreplica/internal/fault"
@@ -27,19 +26,17 @@ func verdictOf(matches bool) verdict {
 	return no
 }
 
-// candidate is a message that is being searched, as much of it as has been read.
+// candidate is a message that is being searched, as much of it as has been read. It serves one message after the other.
 type candidate struct {
 	session *session
 	decoder *message.Decoder
 	at      int
 	message *mailbox.Message
-	text    []byte            // the encoded summary; nil until read
-	known   *message.Envelope // of text; nil until asked for
-	summary *message.Summary  // nil until the body is opened
-	body    Body              // nil until opened
-	header  []byte            // nil until read
-	values  map[string][]string
-	err     error // of reading the summary or the body, the first: the verdict is worth nothing then
+	text    []byte              // the encoded summary; nil until read
+	known   *message.Envelope   // of text; nil until asked for
+	opening *opening            // nil until more than the summary may be read
+	values  map[string][]string // of fields of the header
+	err     error               // of reading the summary or the body, the first: the verdict is worth nothing then
 }
 
 // envelope is nil while the summary has not been read.
@@ -72,22 +69,31 @@ func (c *candidate) mayGoOn() bool {
 	return c.err == nil
 }
 
-// fields gives the values of a field of the message's header, decoded and folded. The header is read once for all keys, and each of its
-// fields is decoded once.
-func (c *candidate) fields(name string) ([]string, error) {
-	if c.header == nil {
-		header, err := readHeader(c.body, &c.summary.Root)
-		if err != nil {
-			return nil, err
-		}
-		c.header, c.values = header, map[string][]string{}
-	}
+// fields gives the values of a field of the message's header, decoded and folded. A large header is read once for all keys, and each
+// field is decoded once.
+func (c *candidate) fields(k headerMatcher) ([]string, error) {
+	name := k.field
 	values, known := c.values[name]
-	if !known {
-		values = fieldValues(c.header, name)
-		c.values[name] = values
+	if known {
+		return values, nil
 	}
+	header, err := c.headerWith(k.names)
+	if err != nil {
+		return nil, err
+	}
+	values = fieldValues(header, name)
+	c.values[name] = values
 	return values, nil
+}
+
+// headerWith gives the header, or as much of it as has all fields of some names.
+func (c *candidate) headerWith(names []string) ([]byte, error) {
+	m := c.opening
+	size := m.summary.Root.HeaderSize
+	if size <= fieldsOfBytesMax {
+		return m.session.mailbox.Fields(m.session.ctx, m.content, size, names)
+	}
+	return m.headerAt(0, min(size, headerBytesMax))
 }
 
 // matcher is a search key made ready.
@@ -104,8 +110,9 @@ type (
 		date wire.Date
 	}
 	headerMatcher struct {
-		field  string // lower case
-		needle string // folded; empty asks whether the field exists
+		field  string   // lower case
+		names  []string // the field
+		needle string   // folded; empty asks whether the field exists
 	}
 	textMatcher struct {
 		bodyOnly bool
@@ -226,7 +233,8 @@ func (s *session) compile(key wire.SearchKey) (matcher, error) {
 	case wire.SetKey:
 		return setMatcher{s.searchSet(key)}, nil
 	case wire.HeaderKey:
-		return headerMatcher{strings.ToLower(key.Field), fold(key.Value)}, nil
+		field := lowerName(key.Field)
+		return headerMatcher{field, []string{field}, fold(key.Value)}, nil
 	case wire.TextKey:
 		return textMatcher{key.BodyOnly, fold(key.Value)}, nil
 	case wire.DateKey:

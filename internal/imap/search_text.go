@@ -33,7 +33,7 @@ func containsFold(text, needle string) bool {
 	return false
 }
 
-func hasPrefixFold(text, prefix string) bool {
+func hasPrefixFold[T string | []byte](text T, prefix string) bool {
 	for i := range len(prefix) {
 		if lower(text[i]) != prefix[i] {
 			return false
@@ -60,10 +60,32 @@ func ascii[T string | []byte](s T) bool {
 
 // match looks into the envelope where it holds the field, else into the header itself.
 func (k headerMatcher) match(c *candidate) verdict {
-	e := c.envelope()
-	if e == nil {
+	if envelopeFields[k.field] {
+		e := c.envelope()
+		if e == nil {
+			return unknown
+		}
+		return k.matchEnvelope(e)
+	}
+	if c.opening == nil {
 		return unknown
 	}
+	if !c.mayGoOn() {
+		return no
+	}
+	values, err := c.fields(k)
+	if err != nil {
+		return c.fail(err)
+	}
+	return verdictOf(slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, k.needle) }))
+}
+
+// envelopeFields are the fields that an envelope holds whole.
+var envelopeFields = map[string]bool{
+	"subject": true, "message-id": true, "in-reply-to": true, "date": true, "from": true, "to": true, "cc": true, "bcc": true,
+}
+
+func (k headerMatcher) matchEnvelope(e *message.Envelope) verdict {
 	switch k.field {
 	case "subject":
 		return k.matchText(e.Subject, e.Empty&message.FieldSubject != 0)
@@ -79,20 +101,8 @@ func (k headerMatcher) match(c *candidate) verdict {
 		return k.matchAddresses(e.To)
 	case "cc":
 		return k.matchAddresses(e.Cc)
-	case "bcc":
-		return k.matchAddresses(e.Bcc)
 	}
-	if c.body == nil {
-		return unknown
-	}
-	if !c.mayGoOn() {
-		return no
-	}
-	values, err := c.fields(k.field)
-	if err != nil {
-		return c.fail(err)
-	}
-	return verdictOf(slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, k.needle) }))
+	return k.matchAddresses(e.Bcc)
 }
 
 func (k headerMatcher) matchText(value string, empty bool) verdict {
@@ -142,11 +152,20 @@ func readHeader(body Body, part *message.Part) ([]byte, error) {
 	return header, nil
 }
 
-// fieldValues decodes and folds the values of a header's fields of that name.
+// lowerName is the name of a field in lower case. Only letters of ASCII have a case there.
+func lowerName(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		b[i] = lower(c)
+	}
+	return string(b)
+}
+
+// fieldValues decodes and folds the values of a header's fields of that name, which is in lower case.
 func fieldValues(header []byte, name string) (values []string) {
 	for field := range fields(header) {
 		own, value, ok := bytes.Cut(field, []byte(":"))
-		if ok && strings.EqualFold(string(bytes.TrimRight(own, " \t")), name) {
+		if own = bytes.TrimRight(own, " \t"); ok && len(own) == len(name) && hasPrefixFold(own, name) {
 			values = append(values, fold(message.DecodeHeader(unfold(value))))
 		}
 	}
@@ -188,7 +207,7 @@ func unfold(field []byte) string { return lineEnds.Replace(string(field)) }
 
 // match looks into the text of the message: headers decoded, text parts decoded and made UTF-8.
 func (k textMatcher) match(c *candidate) verdict {
-	if c.summary == nil || c.body == nil {
+	if c.opening == nil {
 		return unknown
 	}
 	if k.needle == "" {
@@ -197,9 +216,13 @@ func (k textMatcher) match(c *candidate) verdict {
 	if !c.mayGoOn() {
 		return no
 	}
-	root := &c.summary.Root
+	root := &c.opening.summary.Root
+	body, err := c.opening.opened()
+	if err != nil {
+		return c.fail(err)
+	}
 	if !k.bodyOnly {
-		found, err := k.inHeader(c.body, root)
+		found, err := k.inHeader(body, root)
 		if err != nil {
 			return c.fail(err)
 		}
@@ -207,7 +230,7 @@ func (k textMatcher) match(c *candidate) verdict {
 			return yes
 		}
 	}
-	found, err := k.inPart(c.body, root)
+	found, err := k.inPart(body, root)
 	if err != nil {
 		return c.fail(err)
 	}

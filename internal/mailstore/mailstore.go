@@ -27,6 +27,7 @@ const (
 	foldedRequestsMax = 256                    // requests of one transaction
 	indexBytesMax     = 256 << 20              // of large folders' messages that are kept in memory, those read last
 	contentsBytesMax  = 256 << 20              // of contents that are kept in memory, those read last
+	headersBytesMax   = 64 << 20               // of headers' fields that are kept in memory, those asked for last
 	foldedBytesMax    = 4 << 20                // after which no further request is folded in; one request may be larger
 	updateWait        = 10 * time.Second       // how long a client waits for the log before a temporary failure
 	controlWait       = 60 * time.Second       // the same for a step of the account's own life
@@ -74,6 +75,7 @@ type Mailstore struct {
 	store   *metadata.Store
 	volumes *blob.Set
 	index   *index.Cache
+	headers *headers
 	streams Streams
 	observe Observer
 	logger  *slog.Logger
@@ -101,7 +103,7 @@ type Config struct {
 // Open loads the copies that the database holds. Nothing is served before Start.
 func Open(ctx context.Context, c Config) (*Mailstore, error) {
 	m := &Mailstore{
-		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger, index: index.New(index.Config{BytesMax: indexBytesMax, ContentsBytesMax: contentsBytesMax}),
+		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger, index: index.New(index.Config{BytesMax: indexBytesMax, ContentsBytesMax: contentsBytesMax}), headers: newHeaders(headersBytesMax),
 		accounts: map[account.ID]*Account{}, holds: func(protocol.Stream) bool { return true },
 		confirm: func(context.Context, protocol.Stream) error { return nil },
 	}

@@ -8,7 +8,7 @@ import (
 // Specifier is what of a part BODY[section] asks for (RFC 3501 6.4.5).
 type Specifier int
 
-// Whole is BODY[] and BODY[1]; the others are named as in IMAP. HEADER.FIELDS is Header, filtered by HeaderFields.
+// Whole is BODY[] and BODY[1]; the others are named as in IMAP. HEADER.FIELDS is Header, filtered by a FieldFilter.
 const (
 	Whole Specifier = iota
 	Header
@@ -65,34 +65,56 @@ func (s *Summary) Section(path []int, spec Specifier) (start, size int64, ok boo
 	return 0, 0, false
 }
 
-// HeaderFields filters a header, as BODY[HEADER.FIELDS (...)] wants it, or HEADER.FIELDS.NOT if not is set: whole
-// fields with their original bytes and in their order, then the blank line, if the header has one (RFC 3501 6.4.5).
-// Lines that are no fields belong to the field before them; before the first they are left out of both.
+// HeaderFields is what a FieldFilter keeps of one header.
 func HeaderFields(header []byte, fields []string, not bool) []byte {
-	size := HeaderFieldsSize(header, fields, not)
+	f := NewFieldFilter(fields, not)
+	size := f.Size(header)
 	if size == 0 {
 		return nil
 	}
-	kept := make([]byte, 0, size)
-	lines := keptLines(header, fields, not)
-	for line := lines.next(); line != nil; line = lines.next() {
-		kept = append(kept, line...)
-	}
-	return kept
+	return f.Append(make([]byte, 0, size), header)
 }
 
-// HeaderFieldsSize is how many bytes HeaderFields gives.
-func HeaderFieldsSize(header []byte, fields []string, not bool) (size int64) {
-	lines := keptLines(header, fields, not)
+// FieldFilter filters headers, as BODY[HEADER.FIELDS (...)] wants it, or HEADER.FIELDS.NOT if not is set: it keeps whole
+// fields with their original bytes and in their order, then the blank line, if the header has one (RFC 3501 6.4.5).
+// Lines that are no fields belong to the field before them; before the first they are left out of both.
+type FieldFilter struct {
+	wanted  map[string]bool
+	longest int // of the names wanted
+	not     bool
+}
+
+// NewFieldFilter makes a filter of fields' names, in any case.
+func NewFieldFilter(fields []string, not bool) *FieldFilter {
+	f := &FieldFilter{wanted: make(map[string]bool, len(fields)), not: not}
+	for _, name := range fields {
+		f.wanted[string(lowerASCII([]byte(name)))] = true
+		f.longest = max(f.longest, len(name))
+	}
+	return f
+}
+
+// Size is how many bytes are kept of a header.
+func (f *FieldFilter) Size(header []byte) (size int64) {
+	lines := headerLines{filter: f, rest: header}
 	for line := lines.next(); line != nil; line = lines.next() {
 		size += int64(len(line))
 	}
 	return size
 }
 
-// HeaderFieldsReader reads what HeaderFields gives, without holding it.
-func HeaderFieldsReader(header []byte, fields []string, not bool) io.Reader {
-	return &linesReader{lines: keptLines(header, fields, not)}
+// Append appends what is kept of a header.
+func (f *FieldFilter) Append(to, header []byte) []byte {
+	lines := headerLines{filter: f, rest: header}
+	for line := lines.next(); line != nil; line = lines.next() {
+		to = append(to, line...)
+	}
+	return to
+}
+
+// Reader reads what is kept of a header, without holding it.
+func (f *FieldFilter) Reader(header []byte) io.Reader {
+	return &linesReader{lines: headerLines{filter: f, rest: header}}
 }
 
 type linesReader struct {
@@ -120,20 +142,9 @@ func (r *linesReader) Read(p []byte) (int, error) {
 
 // headerLines walks over the lines of a header that are kept. It allocates nothing for a line: a header may have millions.
 type headerLines struct {
+	filter  *FieldFilter
 	rest    []byte
-	wanted  map[string]bool
-	longest int // of the names wanted
-	not     bool
 	keeping bool
-}
-
-func keptLines(header []byte, fields []string, not bool) headerLines {
-	h := headerLines{rest: header, wanted: make(map[string]bool, len(fields)), not: not}
-	for _, f := range fields {
-		h.wanted[string(lowerASCII([]byte(f)))] = true
-		h.longest = max(h.longest, len(f))
-	}
-	return h
 }
 
 // next is the next line that is kept, nil at the end.
@@ -151,7 +162,7 @@ func (h *headerLines) next() []byte {
 		}
 		colon := bytes.IndexByte(line, ':')
 		if colon >= 0 && line[0] != ' ' && line[0] != '\t' {
-			h.keeping = h.wants(bytes.TrimRight(line[:colon], " \t")) != h.not
+			h.keeping = h.filter.wants(bytes.TrimRight(line[:colon], " \t")) != h.filter.not
 		}
 		if h.keeping {
 			return line
@@ -160,9 +171,9 @@ func (h *headerLines) next() []byte {
 	return nil
 }
 
-func (h *headerLines) wants(name []byte) bool {
+func (f *FieldFilter) wants(name []byte) bool {
 	var short [80]byte // enough for any name that is in use
-	return len(name) <= h.longest && h.wanted[string(lowerASCII(append(short[:0], name...)))]
+	return len(name) <= f.longest && f.wanted[string(lowerASCII(append(short[:0], name...)))]
 }
 
 // lowerASCII makes letters small, in place.

@@ -5,6 +5,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -200,6 +201,19 @@ func (b body) ReadAt(p []byte, off int64) (int, error) {
 		return n, b.fail
 	}
 	return b.Reader.ReadAt(p, off)
+}
+
+// Fields implements imap.Mailbox.
+func (m *Mailbox) Fields(ctx context.Context, c mailbox.Content, size int64, names []string) ([]byte, error) {
+	b, err := m.OpenBody(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	header := make([]byte, size)
+	if _, err := b.ReadAt(header, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return message.HeaderFields(header, names, false), nil
 }
 
 // StoreBody implements imap.Mailbox.
