@@ -73,8 +73,8 @@ func (m *imapMailbox) OpenBody(ctx context.Context, c mailbox.Content) (imap.Bod
 }
 
 // Fields implements imap.Mailbox.
-func (m *imapMailbox) Fields(ctx context.Context, c mailbox.Content, size int64, names []string) ([]byte, error) {
-	return m.mailstore.Fields(ctx, c, size, names)
+func (m *imapMailbox) Fields(ctx context.Context, c mailbox.Content, names []string) ([]byte, bool, error) {
+	return m.mailstore.Fields(ctx, c, names)
 }
 
 // StoreBody implements imap.Mailbox.

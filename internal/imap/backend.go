@@ -44,9 +44,9 @@ type Mailbox interface {
 	// OpenBody opens the message that a content names.
 	OpenBody(ctx context.Context, c mailbox.Content) (Body, error)
 	// Fields gives those fields of a message's own header that have one of the names, which are in lower case, and perhaps others: whole,
-	// as they stand there and in their order, with the blank line at the end if the header has one. size is the header's. What
-	// it gives is not to be altered.
-	Fields(ctx context.Context, c mailbox.Content, size int64, names []string) ([]byte, error)
+	// as they stand there and in their order, with the blank line at the end if the header has one. What it gives is not to be
+	// altered. It gives nothing, and is not ok, where the header is large: whoever wants some of that reads the body.
+	Fields(ctx context.Context, c mailbox.Content, names []string) (text []byte, ok bool, err error)
 	// StoreBody makes a message durable and parses its summary, before anything names it.
 	StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMessage, error)
 	// DropBodies removes messages that were stored and that no change names, unless cause, an error of Update, leaves it open

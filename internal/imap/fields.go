@@ -7,9 +7,6 @@ import (
 	"mailreplica/internal/message"
 )
 
-// fieldsOfBytesMax bounds a header whose fields the mailbox is asked for. A larger one is read with the body, and held once.
-const fieldsOfBytesMax = 16 << 10
-
 // filter is HEADER.FIELDS or HEADER.FIELDS.NOT made ready.
 type filter struct {
 	names  []string // in lower case
@@ -29,11 +26,14 @@ func filterOf(section wire.Section) (f filter) {
 	return f
 }
 
-// prepare filters a header of a message. Of a large one what is kept is not held until it is written, for a command can ask for much: it
-// is filtered again.
+// prepare filters a header of a message. The mailbox may have fields of the message's own at hand. Of another, or a large one, what is kept
+// is not held until it is written, for a command can ask for much: it is filtered again.
 func (f *filter) prepare(partial *wire.Partial, m *opening, start, size int64) (piece, error) {
-	if start == 0 && size <= fieldsOfBytesMax && !f.not {
-		return f.prepareOwn(partial, m, size)
+	if start == 0 && !f.not {
+		text, ok, err := m.session.mailbox.Fields(m.session.ctx, m.content, f.names)
+		if err != nil || ok {
+			return f.prepareText(partial, text), err
+		}
 	}
 	header, err := m.headerAt(start, size)
 	if err != nil {
@@ -53,16 +53,12 @@ func (f *filter) prepare(partial *wire.Partial, m *opening, start, size int64) (
 	}}, nil
 }
 
-// prepareOwn filters the message's own header, of which the mailbox may have those fields at hand.
-func (f *filter) prepareOwn(partial *wire.Partial, m *opening, size int64) (piece, error) {
-	text, err := m.session.mailbox.Fields(m.session.ctx, m.content, size, f.names)
-	if err != nil {
-		return piece{}, err
-	}
+// prepareText filters a header that is not large.
+func (f *filter) prepareText(partial *wire.Partial, text []byte) piece {
 	kept := f.fields.Size(text)
 	if kept < int64(len(text)) {
 		text = f.fields.Append(make([]byte, 0, kept), text)
 	}
 	from, n := clip(kept, partial)
-	return piece{present: true, text: text[from : from+n]}, nil
+	return piece{present: true, text: text[from : from+n]}
 }

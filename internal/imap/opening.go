@@ -13,7 +13,8 @@ import (
 type opening struct {
 	session *session
 	content mailbox.Content
-	summary *message.Summary
+	summary *message.Summary // nil until decoded
+	decoder *message.Decoder
 	exact   bool // a body that is not of the size that the summary says cannot be told of
 
 	body Body // nil until opened
@@ -23,10 +24,21 @@ type opening struct {
 	header []byte
 }
 
+// decoded is the summary.
+func (m *opening) decoded() (_ *message.Summary, err error) {
+	if m.summary == nil {
+		m.summary, err = m.decoder.Decode(m.content.Summary)
+	}
+	return m.summary, err
+}
+
 // opened is the body, which close closes.
 func (m *opening) opened() (Body, error) {
 	if m.body != nil {
 		return m.body, nil
+	}
+	if _, err := m.decoded(); err != nil {
+		return nil, err
 	}
 	body, err := m.session.mailbox.OpenBody(m.session.ctx, m.content)
 	if err != nil {

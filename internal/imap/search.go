@@ -205,7 +205,8 @@ func narrow(k matcher) ([]span, bool) {
 
 // searchReader is what a search uses again and again.
 type searchReader struct {
-	decoder   message.Decoder
+	decoder   message.Decoder // of envelopes
+	whole     message.Decoder
 	candidate candidate
 	opening   opening
 	verdicts  []verdict
@@ -215,7 +216,9 @@ type searchReader struct {
 
 // look makes a message the candidate.
 func (r *searchReader) look(t *target) *candidate {
-	clear(r.candidate.values)
+	if len(r.candidate.values) > 0 {
+		clear(r.candidate.values)
+	}
 	r.candidate = candidate{
 		session: r.candidate.session, decoder: &r.decoder, at: t.at, message: &t.message, values: r.candidate.values,
 	}
@@ -283,12 +286,7 @@ func (s *session) matchContent(k matcher, t *target, r *searchReader) (verdict, 
 	if v != unknown || c.err != nil {
 		return v, c.err
 	}
-	summary, err := r.decoder.Decode(t.content.Summary)
-	if err != nil {
-		return no, err
-	}
-	c.known = &summary.Envelope
-	r.opening = opening{session: s, content: t.content, summary: summary}
+	r.opening = opening{session: s, content: t.content, decoder: &r.whole}
 	defer r.opening.close()
 	c.opening = &r.opening
 	v = k.match(c)

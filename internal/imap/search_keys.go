@@ -89,11 +89,15 @@ func (c *candidate) fields(k headerMatcher) ([]string, error) {
 // headerWith gives the header, or as much of it as has all fields of some names.
 func (c *candidate) headerWith(names []string) ([]byte, error) {
 	m := c.opening
-	size := m.summary.Root.HeaderSize
-	if size <= fieldsOfBytesMax {
-		return m.session.mailbox.Fields(m.session.ctx, m.content, size, names)
+	text, ok, err := m.session.mailbox.Fields(m.session.ctx, m.content, names)
+	if ok || err != nil {
+		return text, err
 	}
-	return m.headerAt(0, min(size, headerBytesMax))
+	summary, err := m.decoded()
+	if err != nil {
+		return nil, err
+	}
+	return m.headerAt(0, min(summary.Root.HeaderSize, headerBytesMax))
 }
 
 // matcher is a search key made ready.

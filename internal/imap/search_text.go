@@ -203,7 +203,15 @@ func fields(header []byte) func(func([]byte) bool) {
 // lineEnds takes the line ends out of a field. It is never altered.
 var lineEnds = strings.NewReplacer("\r\n", "", "\n", "")
 
-func unfold(field []byte) string { return lineEnds.Replace(string(field)) }
+func unfold(field []byte) string {
+	if line, ended := bytes.CutSuffix(field, []byte("\n")); ended {
+		field = bytes.TrimSuffix(line, []byte("\r"))
+	}
+	if bytes.IndexByte(field, '\n') < 0 {
+		return string(field)
+	}
+	return lineEnds.Replace(string(field))
+}
 
 // match looks into the text of the message: headers decoded, text parts decoded and made UTF-8.
 func (k textMatcher) match(c *candidate) verdict {
@@ -216,11 +224,11 @@ func (k textMatcher) match(c *candidate) verdict {
 	if !c.mayGoOn() {
 		return no
 	}
-	root := &c.opening.summary.Root
 	body, err := c.opening.opened()
 	if err != nil {
 		return c.fail(err)
 	}
+	root := &c.opening.summary.Root
 	if !k.bodyOnly {
 		found, err := k.inHeader(body, root)
 		if err != nil {

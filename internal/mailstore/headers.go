@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ import (
 )
 
 const (
-	keptOfBytesMax = 16 << 10 // a larger header is read again each time
+	fieldsOfBytesMax = 16 << 10 // of a larger header no fields are given
 
 	fieldNamesMax     = 64 // that are kept of headers, beside commonFields
 	fieldNameBytesMax = 64 // of one of them
@@ -73,35 +74,27 @@ func (h *headers) get(ref blob.Ref, names []string) (text []byte, found bool, ke
 		return nil, false, h.names
 	}
 	k := place.Value.(*keptHeader)
-	if needed > k.names || h.unknown(names) {
+	if needed > k.names {
 		return nil, false, h.names
 	}
 	h.order.MoveToFront(place)
 	return k.text, true, h.names[:k.names]
 }
 
-// place finds a name, or adds it if there is room; else it is -1.
+// place finds a name, or adds it if there is room; else it is behind all that may be.
 func (h *headers) place(name string) int {
 	if at, known := h.places[name]; known {
 		return at
 	}
 	if !slices.Contains(commonFields, name) {
 		if h.others == fieldNamesMax || len(name) > fieldNameBytesMax {
-			return -1
+			return math.MaxInt - 1
 		}
 		h.others++
 	}
 	h.places[name] = len(h.names)
 	h.names = append(h.names, name)
 	return len(h.names) - 1
-}
-
-// unknown reports whether there was no room for one of the names.
-func (h *headers) unknown(names []string) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
-		_, known := h.places[name]
-		return !known
-	})
 }
 
 // put keeps the fields of a header that have one of the first names.
@@ -128,49 +121,50 @@ func (h *headers) drop(place *list.Element) {
 }
 
 // Fields gives those fields of a message's own header that have one of the names, which are in lower case, and perhaps others: whole, as they
-// stand there and in their order, with the blank line at the end if the header has one. size is the header's. What it
-// gives is not to be altered. Kinds: VolumeUnavailable, NotFound.
-func (m *Mailstore) Fields(ctx context.Context, c mailbox.Content, size int64, names []string) ([]byte, error) {
+// stand there and in their order, with the blank line at the end if the header has one. What it gives is not to be altered. It is not ok
+// where the header is large. Kinds: VolumeUnavailable, NotFound, Internal.
+func (m *Mailstore) Fields(ctx context.Context, c mailbox.Content, names []string) (text []byte, ok bool, err error) {
 	ref := blob.Ref{Volume: c.Volume, Name: c.Blob}
 	text, found, keep := m.headers.get(ref, names)
 	if found {
-		return text, m.checkFields(ctx, c, size, text, keep)
+		m.checkFields(ctx, c, text, keep)
+		return text, true, nil
 	}
-	header, err := m.readHeader(ctx, c, size)
-	if err != nil {
-		return nil, err
-	}
-	if size > keptOfBytesMax {
-		return header, nil
+	header, err := m.readHeader(ctx, c)
+	if err != nil || header == nil {
+		return nil, false, err
 	}
 	m.headers.put(&keptHeader{ref: ref, names: len(keep), text: message.HeaderFields(header, keep, false)})
-	return header, nil
+	return header, true, nil
 }
 
-func (m *Mailstore) readHeader(ctx context.Context, c mailbox.Content, size int64) ([]byte, error) {
+// readHeader gives nothing of a large header.
+func (m *Mailstore) readHeader(ctx context.Context, c mailbox.Content) ([]byte, error) {
+	summary, err := message.Decode(c.Summary)
+	if err != nil || summary.Root.HeaderSize > fieldsOfBytesMax {
+		return nil, err
+	}
 	body, err := m.OpenBody(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = body.Close() }() // it was only read
-	header := make([]byte, size)
-	n, err := body.ReadAt(header, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	if body.Size() != summary.Size {
+		return nil, fault.New(fault.Internal, "a message of %d bytes has a blob of %d", summary.Size, body.Size())
 	}
-	if int64(n) < size {
-		return nil, fault.New(fault.Internal, "a message with a header of %d bytes has a blob of %d", size, body.Size())
+	header := make([]byte, summary.Root.HeaderSize)
+	if _, err := body.ReadAt(header, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
 	}
 	return header, nil
 }
 
 // checkFields has the header read as well, in tests that call mailbox.CheckMemory. Its body may be gone, or out of reach, by now.
-func (m *Mailstore) checkFields(ctx context.Context, c mailbox.Content, size int64, text []byte, names []string) error {
+func (m *Mailstore) checkFields(ctx context.Context, c mailbox.Content, text []byte, names []string) {
 	if !mailbox.MemoryChecked() {
-		return nil
+		return
 	}
-	if header, err := m.readHeader(ctx, c, size); err == nil {
+	if header, err := m.readHeader(ctx, c); err == nil {
 		mailbox.MustAgree(fmt.Sprintf("the header of %s", c.Blob), string(text), string(message.HeaderFields(header, names, false)))
 	}
-	return nil
 }

@@ -204,17 +204,24 @@ func (b body) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Fields implements imap.Mailbox.
-func (m *Mailbox) Fields(ctx context.Context, c mailbox.Content, size int64, names []string) ([]byte, error) {
+func (m *Mailbox) Fields(ctx context.Context, c mailbox.Content, names []string) ([]byte, bool, error) {
+	summary, err := message.Decode(c.Summary)
+	if err != nil || summary.Root.HeaderSize > fieldsOfBytesMax {
+		return nil, false, err
+	}
 	b, err := m.OpenBody(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	header := make([]byte, size)
+	header := make([]byte, summary.Root.HeaderSize)
 	if _, err := b.ReadAt(header, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, false, err
 	}
-	return message.HeaderFields(header, names, false), nil
+	return message.HeaderFields(header, names, false), true, nil
 }
+
+// fieldsOfBytesMax bounds a header of which some fields are given.
+const fieldsOfBytesMax = 4 << 10
 
 // StoreBody implements imap.Mailbox.
 func (m *Mailbox) StoreBody(_ context.Context, r io.Reader) (mailbox.NewMessage, error) {
