@@ -18,7 +18,7 @@ import (
 
 // folders of the packages that docs/limits.md names, where they are not internal/NAME.
 var folders = map[string]string{
-	"wire": "internal/imap/wire", "dir": "internal/blob/dir", "s3": "internal/blob/s3", "cache": "internal/blob/cache", "carbonio": "cmd/carbonio",
+	"wire": "internal/imap/wire", "index": "internal/mailbox/index", "dir": "internal/blob/dir", "s3": "internal/blob/s3", "cache": "internal/blob/cache", "carbonio": "cmd/carbonio",
 }
 
 var limitName = regexp.MustCompile("`([a-z0-9]+)\\.([A-Za-z]+)`")

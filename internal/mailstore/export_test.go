@@ -20,3 +20,19 @@ func (m *Mailstore) OpenTransactions() int {
 	defer m.open.mu.Unlock()
 	return len(m.open.first)
 }
+
+// SetHeadersBound has less kept of headers.
+func (m *Mailstore) SetHeadersBound(bytes int64) { m.headers = newHeaders(bytes) }
+
+// HeadersBytes is how much is kept of headers.
+func (m *Mailstore) HeadersBytes() int64 {
+	m.headers.mu.Lock()
+	defer m.headers.mu.Unlock()
+	return m.headers.bytes
+}
+
+// Names of fields that are kept.
+const (
+	FieldsOfBytesMax = fieldsOfBytesMax
+	FieldNamesMax    = fieldNamesMax
+)
