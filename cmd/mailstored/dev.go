@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,10 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -24,6 +22,7 @@ import (
 	"mailreplica/internal/admin"
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/engine"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/subcommand"
 )
@@ -51,9 +50,8 @@ type cluster struct {
 
 // child is one process of the cluster.
 type child struct {
-	name    string
-	process *os.Process
-	ended   chan struct{} // closed when it has ended
+	*engine.Process
+	name string
 }
 
 // dev runs a whole cluster in the foreground until it is told to stop. It does not bring a killed process back: that is
@@ -135,15 +133,6 @@ func (c *cluster) start(ctx context.Context) error {
 		}
 	}
 	return c.engines.volumes(ctx)
-}
-
-func (p *child) hasEnded() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
 }
 
 func short(i int) string { return fmt.Sprintf("mbox%d", i) }
@@ -252,39 +241,21 @@ func writeYAML(path string, v any) error {
 	return nil
 }
 
-// run starts a process of this program, with its output in a file of the log folder. It is in a process group of its own, so
-// that an interrupt from the keyboard reaches this process alone, which then ends the others in order. If this one is killed, the
-// others are: they would keep the addresses of the next.
+// run starts a process of this program, with its output in a file of the log folder. An interrupt from the keyboard reaches this process
+// alone, which then ends the others in order. If this one is killed, the others are: they would keep the addresses of the next.
 func (c *cluster) run(name string, args ...string) (*child, error) {
-	log, err := os.OpenFile(c.path("log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log := c.path("log", name+".log")
+	process, err := engine.StartProcess(exec.Command(c.program, args...), log)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the log of %s cannot be written", name)
+		return nil, err
 	}
-	defer log.Close()
-	command := exec.Command(c.program, args...)
-	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p := &child{name: name, ended: make(chan struct{})}
-	started := make(chan error)
 	go func() {
-		// The signal comes when the thread that started the child ends (prctl(2)), so that thread is kept.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.ended)
-		err := command.Start()
-		p.process = command.Process
-		started <- err
-		if err != nil {
-			return
-		}
-		if err := command.Wait(); err != nil {
-			fmt.Fprintf(c.stdout, "%s ended: %v (see %s)\n", name, err, c.path("log", name+".log"))
+		<-process.Ended()
+		if !process.Succeeded() {
+			fmt.Fprintf(c.stdout, "%s ended: %s (see %s)\n", name, process.Result(), log)
 		}
 	}()
-	if err := <-started; err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "%s cannot be started", name)
-	}
-	return p, nil
+	return &child{process, name}, nil
 }
 
 // wait returns when something listens on an address of a child that is alive.
@@ -295,8 +266,10 @@ func (c *cluster) wait(ctx context.Context, p *child, addr string) error {
 	dialer := &net.Dialer{Timeout: time.Second}
 	for {
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
-		if p.hasEnded() {
+		select {
+		case <-p.Ended(): // whoever listens there
 			return fault.New(fault.Internal, "%s has ended", p.name).WithHint("%s", hint)
+		default:
 		}
 		if err == nil {
 			return conn.Close()
@@ -304,7 +277,7 @@ func (c *cluster) wait(ctx context.Context, p *child, addr string) error {
 		select {
 		case <-ctx.Done():
 			return fault.Wrap(fault.Internal, err, "%s does not listen on %s", p.name, addr).WithHint("%s", hint)
-		case <-p.ended:
+		case <-p.Ended():
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -334,24 +307,11 @@ func (c *cluster) stop() {
 	}
 }
 
-// end ends processes in an orderly way, and those that do not end in time otherwise.
+// end ends processes in an orderly way, side by side, and those that do not end in time otherwise.
 func (c *cluster) end(processes ...*child) {
+	var all sync.WaitGroup
 	for _, p := range processes {
-		c.signal(p, syscall.SIGTERM)
+		all.Go(func() { p.Stop(devStopWait) })
 	}
-	deadline := time.After(devStopWait)
-	for _, p := range processes {
-		select {
-		case <-p.ended:
-		case <-deadline:
-			c.signal(p, syscall.SIGKILL)
-			<-p.ended
-		}
-	}
-}
-
-func (c *cluster) signal(p *child, s syscall.Signal) {
-	if err := p.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		fmt.Fprintf(c.stdout, "%s cannot be ended: %v\n", p.name, err)
-	}
+	all.Wait()
 }

@@ -64,6 +64,9 @@ func (p *Process) Ended() <-chan struct{} { return p.ended }
 // Succeeded says of a process that has ended whether its exit status was 0.
 func (p *Process) Succeeded() bool { return p.cmd.ProcessState != nil && p.cmd.ProcessState.Success() }
 
+// Result says how a process ended that has ended.
+func (p *Process) Result() string { return p.cmd.ProcessState.String() }
+
 // PID is the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
