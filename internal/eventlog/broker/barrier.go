@@ -56,24 +56,31 @@ func (b *barrier) close() {
 	b.synced.Broadcast()
 }
 
-// pass returns when all that has been written so far is durable.
-func (b *barrier) pass() error {
+// reach is how far the cluster has written by now: what await has to be given for an answer that was made before.
+func (b *barrier) reach() (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
-		return b.err
+		return 0, b.err
 	}
 	if err := b.changes.each(b.changed); err != nil {
 		b.fail(err)
 	}
-	for target := b.written; b.durable < target && b.err == nil; {
+	return b.written, b.err
+}
+
+// await returns when all that had been written at a reach is durable, and the reach of which that is true by then.
+func (b *barrier) await(reach uint64) (durable uint64, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.durable < reach && b.err == nil {
 		if b.syncing {
 			b.synced.Wait()
 			continue
 		}
 		b.lead()
 	}
-	return b.err
+	return b.durable, b.err
 }
 
 func (b *barrier) changed(path string) {
@@ -134,33 +141,4 @@ func syncPath(path string) error {
 		return err
 	}
 	return errors.Join(file.Sync(), file.Close())
-}
-
-// guarded is a listener whose connections send nothing that is not durable.
-type guarded struct {
-	net.Listener
-	barrier *barrier
-}
-
-// Accept implements net.Listener.
-func (g guarded) Accept() (net.Conn, error) {
-	conn, err := g.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return guardedConn{conn, g.barrier}, nil
-}
-
-type guardedConn struct {
-	net.Conn
-	barrier *barrier
-}
-
-// Write sends an answer. One that cannot be vouched for is never sent: the client hears nothing more, and the process ends.
-func (c guardedConn) Write(p []byte) (int, error) {
-	if err := c.barrier.pass(); err != nil {
-		_ = c.Close() // nobody may read more from it
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }

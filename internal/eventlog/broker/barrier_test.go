@@ -79,6 +79,56 @@ func TestNothingIsToldBeforeItIsSynced(t *testing.T) {
 	eventually(t, "both records are read", func() bool { return given.Load() == 4 })
 }
 
+// Requests that one client sends ahead are worked at while the answer to the first waits for its sync, and share the next one.
+func TestRequestsOfOneClientShareASync(t *testing.T) {
+	b := startSynced(t)
+	held, release := make(chan struct{}, 100), make(chan struct{})
+	var holding atomic.Bool
+	var syncs atomic.Int64
+	b.SetSync(func(path string, really func(string) error) error {
+		if strings.HasSuffix(path, ".dat") {
+			syncs.Add(1)
+			if holding.Load() {
+				held <- struct{}{}
+				<-release
+			}
+		}
+		return really(path)
+	})
+	l := openLog(t, b.Address())
+	given, r := follow(l)
+	defer r.Close()
+	appendAll(t, l, 0, 0, 1)
+	eventually(t, "the first record is read", func() bool { return given.Load() == 1 })
+
+	holding.Store(true)
+	confirmed := make(chan error, 4)
+	for i := range 4 {
+		l.Append(0, nil, []byte("ahead"), func(err error) { confirmed <- err })
+		eventually(t, "the record is written", func() bool {
+			return b.Cluster().PartitionInfo("mail", 0).HighWatermark == int64(2+i)
+		})
+		if i == 0 {
+			<-held
+		}
+	}
+	if n, g := len(confirmed), given.Load(); n > 0 || g != 1 {
+		t.Errorf("before the sync ended, %d records were confirmed and %d were read", n, g-1)
+	}
+	before := syncs.Load()
+	holding.Store(false)
+	close(release)
+	for range 4 {
+		if err := <-confirmed; err != nil {
+			t.Error(err)
+		}
+	}
+	if more := syncs.Load() - before; more > 1 {
+		t.Errorf("%d syncs for three requests that had been written", more)
+	}
+	eventually(t, "all are read", func() bool { return given.Load() == 5 })
+}
+
 // After a failed sync nothing is confirmed or read any more, and the broker ends.
 func TestFailedSyncEndsTheBroker(t *testing.T) {
 	b := startSynced(t)
