@@ -141,6 +141,7 @@ type box struct {
 	name     string
 	session  *load.IMAP
 	exists   int
+	flagged  int      // how often a flag was changed
 	appended []uint32 // UIDs, to be expunged
 }
 
@@ -161,13 +162,16 @@ func (b *box) choose() error {
 	})
 }
 
-// flag sets a flag that the message has not, or takes it away, of one message after the other, from one end of the folder to the other.
-func (b *box) flag(i int) error {
+// flag sets a flag that a message has not, of messages all over the folder; when each has it, it takes it away again.
+func (b *box) flag(int) error {
 	if b.exists == 0 {
 		return fmt.Errorf("the folder of %s is empty", b.name)
 	}
-	sign := []string{"+", "-"}[i/b.exists%2]
-	return b.session.Do(fmt.Sprintf(`STORE %d %sFLAGS.SILENT (\Flagged)`, 1+i*7919%b.exists, sign), nil)
+	const stride = 7919 // a prime: every message has its turn
+	sign := []string{"+", "-"}[b.flagged/b.exists%2]
+	message := 1 + b.flagged*stride%b.exists
+	b.flagged++
+	return b.session.Do(fmt.Sprintf(`STORE %d %sFLAGS.SILENT (\Flagged)`, message, sign), nil)
 }
 
 func (b *box) append(body string) error {
