@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/event"
@@ -47,6 +49,17 @@ const source, destination = "a.example", "b.example"
 func snapshotOf(t *testing.T, messages int) (account.ID, []byte) {
 	t.Helper()
 	g := newAgent(t, source)
+	id := bigAccount(t, g, messages)
+	var out bytes.Buffer
+	if err := give(t.Context(), g, id, event.NewID(), &out); err != nil {
+		t.Fatal(err)
+	}
+	return id, out.Bytes()
+}
+
+// bigAccount makes an account with messages whose rows are large.
+func bigAccount(t *testing.T, g *Agent, messages int) account.ID {
+	t.Helper()
 	a, err := g.m.Create(t.Context(), account.NewID())
 	if err != nil {
 		t.Fatal(err)
@@ -61,11 +74,7 @@ func snapshotOf(t *testing.T, messages int) (account.ID, []byte) {
 			t.Fatal(err)
 		}
 	}
-	var out bytes.Buffer
-	if err := give(t.Context(), g, a.ID(), event.NewID(), &out); err != nil {
-		t.Fatal(err)
-	}
-	return a.ID(), out.Bytes()
+	return a.ID()
 }
 
 // give writes a snapshot for the destination, as though its Join had been read.
@@ -156,6 +165,71 @@ func TestDamagedSnapshot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSnapshotThatCannotBeLoaded has loading fail while the reader waits for a source that says nothing any more: it is let go.
+func TestSnapshotThatCannotBeLoaded(t *testing.T) {
+	id, encoded := snapshotOf(t, 20)
+	first := 5 + int(binary.BigEndian.Uint32(encoded[1:]))
+	rows := encoded[first : first+5+int(binary.BigEndian.Uint32(encoded[first+1:]))]
+	g := newAgent(t, destination)
+	in, out := io.Pipe()
+	sent := make(chan error, 1)
+	go func() {
+		for _, part := range [][]byte{encoded[:first], rows, rows} { // the same rows twice, and then nothing
+			if _, err := out.Write(part); err != nil {
+				sent <- err
+				return
+			}
+		}
+		for {
+			if _, err := out.Write(nil); err != nil {
+				sent <- err
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	if _, err := g.take(t.Context(), id, in, none); err == nil {
+		t.Fatal("rows that came twice were loaded")
+	}
+	if err := <-sent; !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the source was told %v", err)
+	}
+	if _, held := g.m.Account(id); held {
+		t.Error("the mailstore holds a copy")
+	}
+}
+
+// TestSnapshotThatCannotBeSent has its reader go away in the middle.
+func TestSnapshotThatCannotBeSent(t *testing.T) {
+	g := newAgent(t, source)
+	id := bigAccount(t, g, 40)
+	gone := errors.New("gone")
+	var whole bytes.Buffer
+	if err := give(t.Context(), g, id, event.NewID(), &whole); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []int{0, whole.Len() / 2, whole.Len() - 1} {
+		err := give(t.Context(), g, id, event.NewID(), &failing{left: after, err: gone})
+		if !errors.Is(err, gone) || !fault.Is(err, fault.Interrupted) {
+			t.Errorf("after %d bytes: %v", after, err)
+		}
+	}
+}
+
+// failing takes some bytes.
+type failing struct {
+	left int
+	err  error
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.left < len(p) {
+		return f.left, f.err
+	}
+	f.left -= len(p)
+	return len(p), nil
 }
 
 // lastChunk is where the last chunk begins.
