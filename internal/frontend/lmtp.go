@@ -117,11 +117,9 @@ func (d *delivery) elsewhere(indices []int) (again []int) {
 // attempt delivers to some recipients, here and elsewhere at once. In a second attempt, only a home that was not tried yet
 // is.
 func (d *delivery) attempt(ctx context.Context, indices []int, second bool) {
+	var local []localDelivery
 	remote := map[string][]int{}
 	routes := map[string]Route{}
-	var running sync.WaitGroup
-	defer running.Wait() // also where the loop panics: what runs reads the mail's body
-	turns := make(chan struct{}, localDeliveriesMax)
 	for _, i := range indices {
 		route, err := d.l.router.ByID(ctx, d.mail.Recipients[i].Account)
 		switch {
@@ -131,12 +129,7 @@ func (d *delivery) attempt(ctx context.Context, indices []int, second bool) {
 			// The outcome stays: there is no other home.
 		case route.Local:
 			d.homes[i] = route.Home
-			turns <- struct{}{}
-			running.Go(func() {
-				defer func() { <-turns }()
-				defer d.survive([]int{i})
-				d.outcomes[i] = d.l.deliverHere(ctx, d.mail, d.mail.Recipients[i], route)
-			})
+			local = append(local, localDelivery{i, route})
 		case d.mail.Relayed:
 			d.outcomes[i].Err = notHome(route)
 		default:
@@ -144,12 +137,37 @@ func (d *delivery) attempt(ctx context.Context, indices []int, second bool) {
 			remote[route.Home], routes[route.Home] = append(remote[route.Home], i), route
 		}
 	}
+	if len(local) == 1 && len(remote) == 0 { // most mail: whoever received it stores it
+		d.here(ctx, local[0])
+		return
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
 	for home, indices := range remote {
 		running.Go(func() {
 			defer d.survive(indices)
 			d.relayTo(ctx, routes[home], indices)
 		})
 	}
+	turns := make(chan struct{}, localDeliveriesMax)
+	for _, one := range local {
+		turns <- struct{}{}
+		running.Go(func() {
+			defer func() { <-turns }()
+			d.here(ctx, one)
+		})
+	}
+}
+
+// localDelivery is to a recipient whose home is here.
+type localDelivery struct {
+	index int
+	route Route
+}
+
+func (d *delivery) here(ctx context.Context, one localDelivery) {
+	defer d.survive([]int{one.index})
+	d.outcomes[one.index] = d.l.deliverHere(ctx, d.mail, d.mail.Recipients[one.index], one.route)
 }
 
 // survive ends a panic with the delivery in which it happened: a message that this mailstore cannot bear is its sender's to

@@ -27,6 +27,7 @@ type source struct {
 	until time.Time     // for all reads of this phase
 
 	ahead    []byte // read while a delivery was under way
+	buffer   []byte // that ahead lies in, once there was a delivery
 	aheadErr error
 	watching chan struct{}
 
@@ -109,13 +110,15 @@ func (s *source) watch() error {
 		return err
 	}
 	s.watching = make(chan struct{})
+	if s.buffer == nil {
+		s.buffer = make([]byte, watchedBytesMax)
+	}
 	go func() {
 		defer close(s.watching)
-		buffer := make([]byte, watchedBytesMax)
-		for n := 0; n < len(buffer); {
-			more, err := s.conn.Read(buffer[n:])
+		for n := 0; n < len(s.buffer); {
+			more, err := s.conn.Read(s.buffer[n:])
 			n += more
-			s.ahead = buffer[:n]
+			s.ahead = s.buffer[:n]
 			if err != nil {
 				s.aheadErr = err
 				return

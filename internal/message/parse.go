@@ -6,14 +6,24 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 )
+
+// readers are those of parsers that have ended: their buffers would be most of what a small message costs in memory.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBufferBytes) }}
 
 // Parse reads the whole message. The bytes may be anything; the only errors are those of r.
 func Parse(r io.Reader) (*Summary, error) {
-	p := &parser{in: bufio.NewReaderSize(r, readBufferBytes)}
+	in := readers.Get().(*bufio.Reader)
+	in.Reset(r)
+	defer func() {
+		in.Reset(nil) // it keeps nothing of the message
+		readers.Put(in)
+	}()
+	p := &parser{}
 	p.open(0, true)
 	for {
-		fragment, err := p.in.ReadSlice('\n')
+		fragment, err := in.ReadSlice('\n')
 		if len(fragment) > 0 {
 			p.fragment(fragment)
 		}
@@ -29,7 +39,6 @@ func Parse(r io.Reader) (*Summary, error) {
 // parser is a machine that is fed lines (very long ones in fragments). Parts are open from their first header byte to
 // the byte at which they are found to have ended, so they form a stack; a part is copied into its parent when it ends.
 type parser struct {
-	in     *bufio.Reader
 	offset int64 // of the next byte
 	lines  int64 // LFs before offset
 	eol    int64 // length of the line end just before offset: 0, 1 or 2
