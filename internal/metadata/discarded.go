@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"mailreplica/internal/account"
-	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
 
@@ -46,6 +45,9 @@ func scanDiscarded(cur *cursor, before ...any) (d mailbox.Discarded, err error) 
 	var id, seq int64
 	var volume, blob []byte
 	err = cur.scan(append(before, &id, &volume, &blob, &seq, &d.At)...)
+	if err == nil && seq < 0 {
+		err = damaged("the row of discarded content %d", id)
+	}
 	d.ContentID, d.Volume, d.Blob, d.Sequence = mailbox.ItemID(id), string(volume), string(blob), mailbox.Sequence(seq)
 	return d, err
 }
@@ -116,11 +118,13 @@ func (v *View) Ended() ([]Ended, error) {
 		if err := cur.scan(&e.MailboxID, &id, &members, &e.At); err != nil {
 			return false, err
 		}
-		whole := copy(e.Account[:], id) == len(e.Account)
+		if !fill(e.Account[:], id) {
+			return false, damaged("the row of removed mailbox %d", e.MailboxID)
+		}
 		for len(members) > 0 {
 			length, n := binary.Uvarint(members)
-			if whole = whole && n > 0 && length <= uint64(len(members)-n); !whole {
-				return false, fault.New(fault.DatabaseUnavailable, "the members of removed mailbox %d are damaged", e.MailboxID)
+			if n <= 0 || length > uint64(len(members)-n) {
+				return false, damaged("the list of members of removed mailbox %d", e.MailboxID)
 			}
 			e.Members = append(e.Members, string(members[n:n+int(length)]))
 			members = members[n+int(length):]

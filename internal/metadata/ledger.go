@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"mailreplica/internal/event"
-	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
 
@@ -37,8 +36,8 @@ func (v *View) Positions() ([]Position, error) {
 			return false, err
 		}
 		p.ClusterID = string(cluster)
-		if copy(p.TopicID[:], topic) != len(p.TopicID) {
-			return false, fault.New(fault.DatabaseUnavailable, "the position of a stream is damaged")
+		if !fill(p.TopicID[:], topic) || p.Stream < 0 || p.Offset < 0 {
+			return false, damaged("the position of stream %d of topic %x in cluster %.80q", p.Stream, topic, cluster)
 		}
 		all = append(all, p)
 		return true, nil
@@ -82,8 +81,8 @@ func (v *View) Journal(mailboxID int64, yield func(JournalEntry) bool) error {
 			return e, err
 		}
 		e.Sequence = mailbox.Sequence(seq)
-		if copy(e.ID[:], id) != len(e.ID) {
-			return e, fault.New(fault.DatabaseUnavailable, "the journal of mailbox %d is damaged", mailboxID)
+		if !fill(e.ID[:], id) || seq < 0 {
+			return e, damaged("the journal of mailbox %d", mailboxID)
 		}
 		return e, nil
 	}
@@ -169,6 +168,9 @@ func (v *View) Recent(mailboxID int64, folder mailbox.ItemID) (mailbox.UID, erro
 	uid := int64(1)
 	const query = "SELECT uid FROM recent WHERE mailbox_id = ? AND folder_id = ?"
 	_, err := v.one(query, []any{mailboxID, int64(folder)}, &uid)
+	if err == nil && !isUID(uid) {
+		err = damaged("the claim of \\Recent in folder %d of mailbox %d", folder, mailboxID)
+	}
 	return mailbox.UID(uid), err
 }
 

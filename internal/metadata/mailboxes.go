@@ -130,8 +130,10 @@ func scanMailbox(scan func(...any) error) (Mailbox, error) {
 	h.Sequence, h.NextItemID = mailbox.Sequence(last), mailbox.ItemID(nextItemID)
 	h.Messages, h.Bytes = uint64(usageMessages), uint64(usageB)
 	var sum [16]byte
-	whole := copy(c.Account[:], id) == 16 && copy(c.Stream.TopicID[:], topic) == 16 && copy(c.HeadID[:], head) == 16 &&
-		copy(c.CommittedID[:], committed) == 16 && copy(sum[:], digest) == 16
+	whole := fill(c.Account[:], id) && fill(c.Stream.TopicID[:], topic) && fill(c.HeadID[:], head) &&
+		fill(c.CommittedID[:], committed) && fill(sum[:], digest) &&
+		c.Condition <= protocol.Diverged && c.Mode <= protocol.Resuming && c.Journal >= 0 &&
+		min(headSequence, committedSequence, last) >= 0
 	h.Digest = mailbox.DigestFromBytes(sum)
 	if c.Members, err = decodeMembers(members); err != nil || !whole {
 		return m, damagedMailbox(m.ID, err)
@@ -140,7 +142,9 @@ func scanMailbox(scan func(...any) error) (Mailbox, error) {
 }
 
 func damagedMailbox(id int64, err error) error {
-	return fault.Wrap(fault.DatabaseUnavailable, err, "the row of mailbox %d is damaged", id)
+	broken := damaged("the row of mailbox %d", id)
+	broken.Cause = err
+	return broken
 }
 
 func copyValues(c *protocol.Copy) []any {

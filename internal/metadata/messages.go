@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 
-	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
 
@@ -85,6 +84,9 @@ func (s *messageScan) scan(cur *cursor) (mailbox.Message, error) {
 	if err := cur.scan(s.dest...); err != nil {
 		return mailbox.Message{}, err
 	}
+	if !s.sound() {
+		return mailbox.Message{}, damaged("the message with UID %d of folder %d in mailbox %d", s.uid, s.folder, s.mailboxID)
+	}
 	m := mailbox.Message{
 		FolderID: mailbox.ItemID(s.folder), UID: mailbox.UID(s.uid), ID: mailbox.ItemID(s.id),
 		ContentID: mailbox.ItemID(s.content), ModSeq: mailbox.Sequence(s.modseq), InternalDate: s.date, DateZone: int16(s.zone),
@@ -96,7 +98,7 @@ func (s *messageScan) scan(cur *cursor) (mailbox.Message, error) {
 	words, ok := s.known[string(s.keywords)]
 	if !ok {
 		if words, ok = decodeKeywords(s.keywords); !ok {
-			return m, fault.New(fault.DatabaseUnavailable, "the keywords of message %d in mailbox %d are damaged", m.ID, s.mailboxID)
+			return m, damaged("the list of keywords of the message with UID %d of folder %d in mailbox %d", s.uid, s.folder, s.mailboxID)
 		}
 		if len(s.known) < keywordSetsMax {
 			s.known[string(s.keywords)] = words

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"math"
 
-	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 )
 
@@ -80,6 +79,9 @@ func scanFolder(cur *cursor) (f mailbox.Folder, err error) {
 	var name, use []byte
 	err = cur.scan(&id, &name, &f.UIDValidity, &f.UIDNext, &highest, &use, &f.Messages, &f.Unseen, &bytes, &f.Tombstones,
 		&pruned)
+	if err == nil && min(highest, pruned) < 0 {
+		err = damaged("the row of folder %d, %.80q,", id, name)
+	}
 	f.ID, f.Name, f.SpecialUse = mailbox.ItemID(id), string(name), string(use)
 	f.HighestSeq, f.Bytes, f.PrunedUpTo = mailbox.Sequence(highest), uint64(bytes), mailbox.Sequence(pruned)
 	return f, err
@@ -251,6 +253,9 @@ func (r *rows) ScanTombstones(after mailbox.MessageKey, yield func(mailbox.Tombs
 func scanTombstone(cur *cursor) (mailbox.Tombstone, error) {
 	var folder, uid, seq int64
 	err := cur.scan(&folder, &uid, &seq)
+	if err == nil && !(isUID(uid) && seq >= 0) {
+		err = damaged("the tombstone of UID %d of folder %d", uid, folder)
+	}
 	return mailbox.Tombstone{FolderID: mailbox.ItemID(folder), UID: mailbox.UID(uid), Sequence: mailbox.Sequence(seq)}, err
 }
 
@@ -316,8 +321,8 @@ func (r *rows) scanDelivery(cur *cursor) (d mailbox.Delivery, err error) {
 	if err := cur.scan(&key, &seq); err != nil {
 		return d, err
 	}
-	if copy(d.Key[:], key) != len(d.Key) {
-		return d, fault.New(fault.DatabaseUnavailable, "a delivery of mailbox %d is damaged", r.id)
+	if !fill(d.Key[:], key) || seq < 0 {
+		return d, damaged("a delivery of mailbox %d", r.id)
 	}
 	d.Sequence = mailbox.Sequence(seq)
 	return d, nil
