@@ -21,12 +21,15 @@ func (s *session) expunge(c *wire.Command) (outcome, error) {
 		among = v.uidsIn(spans)
 	}
 	err := s.mailbox.Update(s.ctx, func(d *mailbox.Draft) error {
-		uids, err := mailbox.DeletedUIDs(d, v.folder)
+		var uids []mailbox.UID
+		var err error
+		if args.UID {
+			uids, err = mailbox.DeletedAmong(d, v.folder, among)
+		} else {
+			uids, err = mailbox.DeletedUIDs(d, v.folder)
+		}
 		if err != nil {
 			return err
-		}
-		if args.UID {
-			uids = mailbox.IntersectUIDs(uids, among)
 		}
 		_, err = d.Expunge(v.folder, uids)
 		return err

@@ -1,6 +1,7 @@
 package mailbox_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -333,4 +334,28 @@ func TestDeletedUIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	equalUIDs(t, "after it", uids, 1, 3)
+}
+
+func TestDeletedAmong(t *testing.T) {
+	b := newBox(t)
+	b.append("INBOX", 100)
+	inbox := b.folder("INBOX").ID
+	marked := []mailbox.UID{1, 2, 40, 77, 100}
+	b.do(func(d *mailbox.Draft) error {
+		_, _, err := d.SetFlags(inbox, marked, mailbox.AddFlags, mailbox.Flags{System: mailbox.Deleted}, nil)
+		return err
+	})
+	for _, test := range []struct{ among, want []mailbox.UID }{
+		{nil, nil},
+		{[]mailbox.UID{40}, []mailbox.UID{40}},
+		{[]mailbox.UID{41}, nil},
+		{[]mailbox.UID{2, 3, 77, 99, 101, 4_000_000_000}, []mailbox.UID{2, 77}},
+		{marked, marked},
+	} {
+		uids, err := mailbox.DeletedAmong(b.source, inbox, test.among)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equalUIDs(t, fmt.Sprint("among ", test.among), uids, test.want...)
+	}
 }

@@ -18,23 +18,14 @@ func ContainsUID(sorted []UID, uid UID) bool {
 	return found
 }
 
-// IntersectUIDs gives the UIDs that both ascending slices have.
-func IntersectUIDs(a, b []UID) []UID {
-	return selectUIDs(a, b, true)
-}
-
 // SubtractUIDs gives the UIDs of a that b lacks; both are ascending.
 func SubtractUIDs(a, b []UID) []UID {
-	return selectUIDs(a, b, false)
-}
-
-func selectUIDs(a, b []UID, both bool) []UID {
 	var selected []UID
 	for _, uid := range a {
 		for len(b) > 0 && b[0] < uid {
 			b = b[1:]
 		}
-		if (len(b) > 0 && b[0] == uid) == both {
+		if len(b) == 0 || b[0] != uid {
 			selected = append(selected, uid)
 		}
 	}
@@ -54,9 +45,18 @@ func ascending(uids []UID) bool {
 // runGap is the largest hole between wanted UIDs that is cheaper to read over than to begin a new read for.
 const runGap = 16
 
-// readMessages reads those of the ascending UIDs that exist, ascending: near ones in one range, far ones one by one.
+// readMessages reads those of the ascending UIDs that exist, ascending.
 func readMessages(r Reader, folder ItemID, uids []UID) ([]Message, error) {
 	messages := make([]Message, 0, len(uids))
+	err := eachMessage(r, folder, uids, func(m Message) { messages = append(messages, m) })
+	if err != nil {
+		return nil, err
+	}
+	return messages, nil
+}
+
+// eachMessage yields those of the ascending UIDs that exist, ascending: near ones are read in one range, far ones one by one.
+func eachMessage(r Reader, folder ItemID, uids []UID, yield func(Message)) error {
 	for len(uids) > 0 {
 		n := 1
 		for n < len(uids) && uids[n]-uids[n-1] <= runGap {
@@ -67,10 +67,10 @@ func readMessages(r Reader, folder ItemID, uids []UID) ([]Message, error) {
 		if n == 1 {
 			m, found, err := r.Message(folder, run[0])
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if found {
-				messages = append(messages, m)
+				yield(m)
 			}
 			continue
 		}
@@ -79,15 +79,15 @@ func readMessages(r Reader, folder ItemID, uids []UID) ([]Message, error) {
 				run = run[1:]
 			}
 			if len(run) > 0 && run[0] == m.UID {
-				messages = append(messages, m)
+				yield(m)
 			}
 			return len(run) > 0
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return messages, nil
+	return nil
 }
 
 // DeletedUIDs are the UIDs of a folder's messages that carry \Deleted, ascending.
@@ -98,6 +98,18 @@ func DeletedUIDs(r Reader, folder ItemID) ([]UID, error) {
 			uids = append(uids, m.UID)
 		}
 		return true
+	})
+	return uids, err
+}
+
+// DeletedAmong are those of the ascending UIDs whose messages carry \Deleted. It reads no other messages of the folder but those between near
+// ones.
+func DeletedAmong(r Reader, folder ItemID, among []UID) ([]UID, error) {
+	var uids []UID
+	err := eachMessage(r, folder, among, func(m Message) {
+		if m.Flags.System&Deleted != 0 {
+			uids = append(uids, m.UID)
+		}
 	})
 	return uids, err
 }

@@ -33,7 +33,7 @@ func allSeries() map[string]series {
 		}, []string{"accounts", "replicas", "operations", "idle", "restart"}},
 		"growth-mailbox": {"messages in the folder", []int{1_000, 30_000, 1_000_000}, func(o *options, _ *devcluster.Options, n int) {
 			o.accounts, o.mailbox = growthFew, n
-		}, []string{"accounts", "large", "copy", "large-mail", "idle"}},
+		}, []string{"accounts", "large", "copy", "large-mail"}},
 		"growth-streams": {"streams", []int{1, 8, 64}, func(o *options, c *devcluster.Options, n int) {
 			o.accounts, o.replicated, o.messages, c.Streams = growthFew, 0, 1, n
 		}, []string{"accounts", "replicas", "operations", "load", "idle", "restart"}},
