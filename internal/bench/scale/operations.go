@@ -18,7 +18,10 @@ func (d *driver) operations(ctx context.Context) error {
 	if err := d.administration(ctx); err != nil {
 		return err
 	}
-	names := d.names[:min(len(d.names), max(1, d.options.replicated))]
+	names := d.names
+	if d.options.replicated > 0 {
+		names = names[:min(len(names), d.options.replicated)]
+	}
 	const sessionsMax = 8
 	var chosen []string
 	for i := range min(sessionsMax, len(names)) {
