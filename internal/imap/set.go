@@ -172,26 +172,36 @@ func (t *targetReader) read(r mailbox.Reader, v *view, spans []span, contents bo
 }
 
 func (v *view) readTargets(r mailbox.Reader, spans []span, targets []target) ([]target, error) {
+	err := v.each(r, spans, func(at int, m *mailbox.Message) {
+		targets = append(targets, target{at: at, message: *m})
+	})
+	return targets, err
+}
+
+// each yields the messages of spans that exist, and where they are in the view. A message is good until yield returns.
+func (v *view) each(r mailbox.Reader, spans []span, yield func(at int, m *mailbox.Message)) error {
 	for _, p := range spans {
 		if p.to-p.from == 1 {
 			m, found, err := r.Message(v.folder, v.uids.at(p.from))
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if found {
-				targets = append(targets, target{at: p.from, message: m})
+				yield(p.from, &m)
 			}
 			continue
 		}
+		var now mailbox.Message
 		err := r.Messages(v.folder, v.uids.at(p.from), v.uids.at(p.to-1), func(m mailbox.Message) bool {
 			if at, known := v.uids.index(m.UID); known {
-				targets = append(targets, target{at: at, message: m})
+				now = m
+				yield(at, &now)
 			}
 			return true
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return targets, nil
+	return nil
 }
