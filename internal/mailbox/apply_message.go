@@ -1,5 +1,7 @@
 package mailbox
 
+import "slices"
+
 func (o *Overlay) putMessage(m Message) error {
 	s, err := o.existing(m.FolderID)
 	if err != nil {
@@ -21,11 +23,11 @@ func (o *Overlay) putMessage(m Message) error {
 	m.ModSeq = o.sequence
 	refs.change++
 	s.now.UIDNext = m.UID + 1
-	s.count(m, +1)
+	s.count(&m, +1)
 	o.messages++
 	o.bytes += m.Size
-	s.alter(m, o.sequence)
-	o.tally.put(m)
+	s.alter(&m, o.sequence)
+	o.tally.put(&m)
 	return nil
 }
 
@@ -44,7 +46,7 @@ func (o *Overlay) contentForMessage(id ItemID) (*references, error) {
 }
 
 // count adds a message to the folder's counters, or with -1 takes it out.
-func (s *folderState) count(m Message, n int) {
+func (s *folderState) count(m *Message, n int) {
 	s.now.Messages += uint32(n)
 	s.now.Bytes += uint64(n) * m.Size
 	if !m.Flags.Has(Seen) {
@@ -52,8 +54,8 @@ func (s *folderState) count(m Message, n int) {
 	}
 }
 
-func (s *folderState) alter(m Message, sequence Sequence) {
-	s.messages.set(m.UID, &m)
+func (s *folderState) alter(m *Message, sequence Sequence) {
+	s.messages.set(m.UID, m)
 	s.now.HighestSeq = sequence
 }
 
@@ -62,7 +64,9 @@ func (o *Overlay) setFlags(s *folderState, messages []Message, flags Flags) erro
 	if !flags.isCanonical() {
 		return contradiction("the flags for folder %d are not as flags must be", s.row.ID)
 	}
-	for _, m := range messages {
+	rows := slices.Clone(messages) // the delta keeps them
+	for i := range rows {
+		m := &rows[i]
 		o.tally.remove(m)
 		s.count(m, -1)
 		m.Flags, m.ModSeq = flags, o.sequence
@@ -78,7 +82,8 @@ func (o *Overlay) expunge(s *folderState, messages []Message) error {
 	if err := o.readReferences(messages); err != nil {
 		return err
 	}
-	for _, m := range messages {
+	for i := range messages {
+		m := &messages[i]
 		refs, err := o.referencesTo(m.ContentID)
 		if err != nil {
 			return err
