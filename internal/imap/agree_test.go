@@ -28,8 +28,9 @@ func agree(t *testing.T, seed uint64) {
 	b, m := backendWithTest()
 	_, address := startServer(t, imap.Config{Backend: b, AllowPlaintext: true})
 	var pictures []*picture
+	subjects := map[string]string{}
 	for i := range 4 {
-		p := &picture{client: login(t, address), t: t, flags: map[string]string{}}
+		p := &picture{client: login(t, address), t: t, flags: map[string]string{}, subjects: subjects}
 		if i%2 == 1 {
 			p.ok("ENABLE QRESYNC")
 			p.qresync = true
@@ -47,9 +48,9 @@ func agree(t *testing.T, seed uint64) {
 	for _, p := range pictures {
 		p.see(p.ok("NOOP"))
 	}
-	truth := &picture{client: login(t, address), t: t, flags: map[string]string{}}
+	truth := &picture{client: login(t, address), t: t, flags: map[string]string{}, subjects: subjects}
 	truth.see(truth.ok("EXAMINE INBOX"))
-	truth.see(truth.ok("FETCH 1:* (UID FLAGS)"))
+	truth.see(truth.ok("FETCH 1:* (UID FLAGS ENVELOPE)"))
 	for i, p := range pictures {
 		p.see(p.ok("UID FETCH 1:* (UID)"))
 		if !slices.Equal(p.uids, truth.uids) {
@@ -85,6 +86,8 @@ type picture struct {
 	qresync bool
 	uids    []string          // by sequence number; "" is not known yet
 	flags   map[string]string // by UID, as last told
+
+	subjects map[string]string // by UID, of all pictures: they never change
 }
 
 func (p *picture) act(random *rand.Rand) {
@@ -94,9 +97,9 @@ func (p *picture) act(random *rand.Rand) {
 		set = fmt.Sprintf("%d:%d", 1+random.IntN(n), 1+random.IntN(n))
 	}
 	uid := []string{"", "UID "}[random.IntN(2)]
-	switch random.IntN(9) {
+	switch random.IntN(11) {
 	case 0, 1:
-		p.see(p.ok("APPEND INBOX {5+}\r\nhello"))
+		p.append(random)
 	case 2:
 		p.see(p.ok(uid + "STORE " + set + " +FLAGS (" + flag + ")"))
 	case 3:
@@ -111,7 +114,28 @@ func (p *picture) act(random *rand.Rand) {
 		p.see(p.ok(uid + "SEARCH " + set))
 	case 8:
 		p.see(p.ok("NOOP"))
+	case 9:
+		p.see(p.ok(uid + "FETCH " + set + " (UID ENVELOPE)"))
+	case 10:
+		p.reopen()
 	}
+}
+
+// append adds messages whose subjects are their own.
+func (p *picture) append(random *rand.Rand) {
+	command := "APPEND INBOX"
+	for range 1 + random.IntN(4) {
+		text := fmt.Sprintf("Subject: %016x\r\n\r\nhello", random.Uint64())
+		command += fmt.Sprintf(" {%d+}\r\n%s", len(text), text)
+	}
+	p.see(p.ok(command))
+}
+
+// reopen forgets the picture and begins anew.
+func (p *picture) reopen() {
+	p.uids, p.flags = nil, map[string]string{}
+	p.see(p.ok("SELECT INBOX"))
+	p.see(p.ok("FETCH 1:* (UID FLAGS)"))
 }
 
 // store is silent: the client must know itself what became of its flags, so it asks.
@@ -122,6 +146,7 @@ func (p *picture) store(uid, set, flag string) {
 
 var (
 	uidItem   = regexp.MustCompile(`UID (\d+)`)
+	subject   = regexp.MustCompile(`ENVELOPE \(NIL "([0-9a-f]+)"`)
 	flagsItem = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
 )
 
@@ -168,6 +193,12 @@ func (p *picture) fetched(n int, items string) {
 			p.t.Fatalf("message %d had UID %s and has %s", n, known, uid[1])
 		}
 		p.uids[n-1] = uid[1]
+	}
+	if told := subject.FindStringSubmatch(items); told != nil {
+		if known := p.subjects[p.uids[n-1]]; known != "" && known != told[1] {
+			p.t.Fatalf("message %s had the subject %s and has %s", p.uids[n-1], known, told[1])
+		}
+		p.subjects[p.uids[n-1]] = told[1]
 	}
 	if flags := flagsItem.FindStringSubmatch(items); flags != nil && p.uids[n-1] != "" {
 		p.flags[p.uids[n-1]] = strings.TrimSpace(strings.Replace(flags[1], `\Recent`, "", 1))

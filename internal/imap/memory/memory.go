@@ -15,6 +15,7 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/imap"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailbox/index"
 	"mailreplica/internal/message"
 )
 
@@ -101,6 +102,7 @@ type Faults struct {
 type Mailbox struct {
 	mu      sync.RWMutex // held over snapshots and transactions
 	rows    *mailbox.Memory
+	index   *index.Cache // over rows, as a mailstore has one over its database
 	blobs   map[string][]byte
 	claimed map[mailbox.ItemID]mailbox.UID
 	faults  Faults
@@ -109,7 +111,8 @@ type Mailbox struct {
 
 func newMailbox() *Mailbox {
 	m := &Mailbox{
-		rows: mailbox.NewMemory(), blobs: map[string][]byte{}, claimed: map[mailbox.ItemID]mailbox.UID{},
+		rows: mailbox.NewMemory(), index: index.New(index.Config{BytesMax: keptBytesMax, ContentsBytesMax: keptBytesMax, MessagesMin: 1}),
+		blobs: map[string][]byte{}, claimed: map[mailbox.ItemID]mailbox.UID{},
 		watches: map[*watch]struct{}{},
 	}
 	if err := m.Update(context.Background(), func(d *mailbox.Draft) error { return d.InitialFolders() }); err != nil {
@@ -132,8 +135,14 @@ func (m *Mailbox) View(_ context.Context, fn func(mailbox.Reader) error) error {
 	if m.faults.View != nil {
 		return m.faults.View
 	}
-	return fn(m.rows)
+	return fn(m.reader())
 }
+
+// keptBytesMax bounds what the index keeps of folders, and of contents.
+const keptBytesMax = 1 << 20
+
+// reader reads one snapshot, while mu is held.
+func (m *Mailbox) reader() mailbox.Reader { return m.index.Over(0, m.rows) }
 
 // Update implements imap.Mailbox.
 func (m *Mailbox) Update(_ context.Context, fn func(*mailbox.Draft) error) error {
@@ -143,7 +152,7 @@ func (m *Mailbox) Update(_ context.Context, fn func(*mailbox.Draft) error) error
 		return m.faults.Update
 	}
 	if m.faults.Twice {
-		d, err := mailbox.NewDraft(m.rows, time.Now())
+		d, err := mailbox.NewDraft(m.reader(), time.Now())
 		if err != nil {
 			return err
 		}
@@ -151,7 +160,7 @@ func (m *Mailbox) Update(_ context.Context, fn func(*mailbox.Draft) error) error
 			return err
 		}
 	}
-	d, err := mailbox.NewDraft(m.rows, time.Now())
+	d, err := mailbox.NewDraft(m.reader(), time.Now())
 	if err != nil {
 		return err
 	}
