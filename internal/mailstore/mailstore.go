@@ -26,7 +26,7 @@ import (
 const (
 	foldedRequestsMax = 256                    // requests of one transaction
 	indexBytesMax     = 256 << 20              // of large folders' messages that are kept in memory, those read last
-	contentsBytesMax  = 256 << 20              // of contents that are kept in memory, those read last
+	contentsBytesMax  = 256 << 20              // of contents that are kept in memory
 	headersBytesMax   = 64 << 20               // of headers' fields that are kept in memory, those asked for last
 	foldedBytesMax    = 4 << 20                // after which no further request is folded in; one request may be larger
 	updateWait        = 10 * time.Second       // how long a client waits for the log before a temporary failure

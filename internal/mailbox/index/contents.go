@@ -1,7 +1,6 @@
 package index
 
 import (
-	"container/list"
 	"sync"
 	"unsafe"
 
@@ -20,15 +19,17 @@ const (
 	summaryBytesMax = 64 << 10
 )
 
-// contents are contents of many mailboxes, those used last. Nobody has to tell it what has changed: a content never does, and its id
-// is never used again. One that was removed may stay here, for it is only asked for by who has a message that refers to it.
+// contents are contents of many mailboxes. Nobody has to tell it what has changed: a content never does, and its id is never used
+// again. One that was removed may stay here, for it is only asked for by who has a message that refers to it.
+//
+// Where there is too much, any block goes. If it were the one used longest ago, a folder somewhat larger than the room would be read from
+// its start to its end, and each block would be gone just before its turn.
 type contents struct {
 	bytesMax int64
 
 	mu     sync.Mutex
 	bytes  int64
-	blocks map[blockKey]*list.Element // of *block
-	order  list.List                  // the one used last is in front
+	blocks map[blockKey]*block
 }
 
 type blockKey struct {
@@ -53,7 +54,7 @@ type entry struct {
 }
 
 func (b *block) bytes() int64 {
-	const fixed = int64(unsafe.Sizeof(block{})+unsafe.Sizeof(list.Element{})) + 64 // the map's share
+	const fixed = int64(unsafe.Sizeof(block{})) + 64 // the map's share
 	n := fixed + int64(cap(b.entries))*int64(unsafe.Sizeof(entry{})) + int64(len(b.names)) + int64(cap(b.text))
 	for _, volume := range b.volumes {
 		n += int64(len(volume)) + int64(unsafe.Sizeof(volume))
@@ -91,12 +92,7 @@ func (b *block) has(ids []mailbox.ItemID) bool {
 func (c *contents) get(k blockKey) *block {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	place := c.blocks[k]
-	if place == nil {
-		return nil
-	}
-	c.order.MoveToFront(place)
-	return place.Value.(*block)
+	return c.blocks[k]
 }
 
 // put keeps a block, and drops others if that is too much.
@@ -106,16 +102,18 @@ func (c *contents) put(b *block) {
 	if old := c.blocks[b.key]; old != nil {
 		c.drop(old)
 	}
-	c.blocks[b.key] = c.order.PushFront(b)
+	c.blocks[b.key] = b
 	c.bytes += b.bytes()
-	for c.bytes > c.bytesMax {
-		c.drop(c.order.Back())
+	for _, some := range c.blocks { // in no order
+		if c.bytes <= c.bytesMax {
+			break
+		}
+		c.drop(some)
 	}
 }
 
 // drop is called with mu held.
-func (c *contents) drop(place *list.Element) {
-	b := c.order.Remove(place).(*block)
+func (c *contents) drop(b *block) {
 	delete(c.blocks, b.key)
 	c.bytes -= b.bytes()
 }
@@ -124,9 +122,9 @@ func (c *contents) drop(place *list.Element) {
 func (c *contents) forget(mailboxID int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for k, place := range c.blocks {
+	for k, b := range c.blocks {
 		if k.mailboxID == mailboxID {
-			c.drop(place)
+			c.drop(b)
 		}
 	}
 }

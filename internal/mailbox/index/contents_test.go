@@ -99,9 +99,12 @@ func TestContentsBound(t *testing.T) {
 	}
 	update(t, s, large)
 	ids := contentIDs(t, s.rows, inbox)
-	for range 3 {
+	mailbox.CheckMemory(false) // it would read those that are kept
+	defer mailbox.CheckMemory(true)
+	for turn := range 3 {
 		read := 0
-		err := mailbox.ContentsOf(s, ids, func(mailbox.Content) bool {
+		rows := &contentCounter{Scanner: s.rows}
+		err := mailbox.ContentsOf(s.cache.Over(1, rows), ids, func(mailbox.Content) bool {
 			read++
 			return true
 		})
@@ -110,6 +113,9 @@ func TestContentsBound(t *testing.T) {
 		}
 		if kept := s.cache.ContentsBytes(); kept < bytesMax/2 || kept > bytesMax {
 			t.Errorf("%d bytes are kept, want about %d", kept, bytesMax)
+		}
+		if turn > 0 && rows.contents > len(ids)*9/10 {
+			t.Errorf("%d of %d contents were read again", rows.contents, len(ids))
 		}
 	}
 }

@@ -63,7 +63,7 @@ func New(c Config) *Cache {
 	}
 	return &Cache{
 		config: c, folders: map[key]*kept{}, order: list.New(),
-		contents: contents{bytesMax: c.ContentsBytesMax, blocks: map[blockKey]*list.Element{}},
+		contents: contents{bytesMax: c.ContentsBytesMax, blocks: map[blockKey]*block{}},
 	}
 }
 
