@@ -31,6 +31,13 @@ type Client struct {
 // NewClient makes a client for an endpoint: host:port, which is spoken to over TLS if a configuration is given, or a URL
 // with scheme, host and port.
 func NewClient(endpoint, token string, config *tls.Config) (*Client, error) {
+	return NewClientOver(nil, endpoint, token, config)
+}
+
+// NewClientOver is NewClient for a network of the caller's own; a nil dial is TCP.
+func NewClientOver(
+	dial func(ctx context.Context, network, addr string) (net.Conn, error), endpoint, token string, config *tls.Config,
+) (*Client, error) {
 	base := endpoint
 	if !strings.Contains(endpoint, "://") {
 		base = "http://" + endpoint
@@ -42,9 +49,11 @@ func NewClient(endpoint, token string, config *tls.Config) (*Client, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Port() == "" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
 		return nil, fault.New(fault.Invalid, "%q is not a mailstore's admin address", endpoint).WithHint("give host:port")
 	}
-	dialer := &net.Dialer{Timeout: dialWait, KeepAlive: 15 * time.Second}
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialWait, KeepAlive: 15 * time.Second}).DialContext
+	}
 	return &Client{base: u.Scheme + "://" + u.Host, token: token, http: &http.Client{Transport: &http.Transport{
-		DialContext: dialer.DialContext, TLSClientConfig: config, IdleConnTimeout: time.Minute, Proxy: nil,
+		DialContext: dial, TLSClientConfig: config, IdleConnTimeout: time.Minute, Proxy: nil,
 	}}}, nil
 }
 

@@ -76,8 +76,11 @@ func (n *Node) deliver(ctx context.Context, to string, message []byte) error {
 	if n.config.Listen.LMTP == "" {
 		return fault.New(fault.Invalid, "%s does not listen for LMTP, so its notifications cannot be mailed", n.config.FQDN)
 	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", n.config.Listen.LMTP)
+	dial := n.world.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	conn, err := dial(ctx, "tcp", n.config.Listen.LMTP)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 	store "mailreplica/internal/mailstore"
+	"mailreplica/internal/message"
 	"mailreplica/internal/sim/check"
 )
 
@@ -47,6 +50,16 @@ type mail struct {
 
 func (m *mail) body() string {
 	return fmt.Sprintf("From: a@example.com\r\nSubject: %d\r\n\r\nbody %d %s\r\n", m.number, m.number, strings.Repeat("x", m.number%50))
+}
+
+var subject = regexp.MustCompile(`(?m)^Subject: (\d+)\r$`)
+
+// numberOf is the number of the mail that a text is, 0 if it is none.
+func numberOf(text []byte) (number int) {
+	if found := subject.FindSubmatch(text); found != nil {
+		number, _ = strconv.Atoi(string(found[1]))
+	}
+	return number
 }
 
 func newClient(c *cluster, number int, id account.ID) *client {
@@ -249,7 +262,6 @@ func (c *client) deliver(ctx context.Context, m *mail) {
 		return
 	}
 	message.Received = time.Now()
-	c.cluster.history.Body(message.Blob, m.number)
 	o := &check.Op{Kind: fmt.Sprintf("delivers %d", m.number), Delivery: m.number}
 	repeated := false
 	done := c.change(ctx, l, a, o, func(d *mailbox.Draft, o *check.Op) error {
@@ -288,10 +300,10 @@ func (c *client) large(ctx context.Context) {
 		if err != nil || l.dead.Load() {
 			return
 		}
-		c.cluster.history.Body(message.Blob, m.number)
-		message.Received, message.Summary = time.Now(), make([]byte, largeBytes)
-		for i := 0; i < largeBytes; i += 8 {
-			binary.LittleEndian.PutUint64(message.Summary[i:], c.random.Uint64())
+		message.Received = time.Now()
+		if message.Summary, err = c.enlarged(message.Summary); err != nil {
+			c.cluster.problem("what is known of the inside of a message cannot be read: %v", err)
+			return
 		}
 		messages = append(messages, message)
 		o.Copies = append(o.Copies, check.Made{Blob: message.Blob})
@@ -307,6 +319,22 @@ func (c *client) large(ctx context.Context) {
 	if c.failure != nil && !l.dead.Load() {
 		l.node.Load().Mailstore().DropBodies(ctx, messages, c.failure)
 	}
+}
+
+// enlarged is a summary with texts that cannot be compressed.
+func (c *client) enlarged(summary []byte) ([]byte, error) {
+	s, err := message.Decode(summary)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range []*string{&s.Root.ID, &s.Root.Description, &s.Root.Location, &s.Root.MD5} {
+		b := make([]byte, largeBytes/4)
+		for i := 0; i < len(b); i += 8 {
+			binary.LittleEndian.PutUint64(b[i:], c.random.Uint64())
+		}
+		*text = string(b)
+	}
+	return s.Encode(), nil
 }
 
 // look sees all of the mailbox.

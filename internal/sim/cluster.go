@@ -26,7 +26,11 @@ const (
 	volumeName    = "blobs"
 	brokerName    = "broker"
 	brokerAddress = "10.0.0.100:9092"
+	adminPort     = 7071
 	peerPort      = 7072
+	lmtpPort      = 7025
+	imapPort      = 143
+	adminToken    = "0123456789abcdef-admin.token"
 	peerToken     = "0123456789abcdef-peer.token"
 )
 
@@ -53,6 +57,7 @@ type cluster struct {
 	stores   []*mailstore
 	accounts []account.ID // that are not to be deleted
 	doomed   []account.ID // that are, or have been
+	names    map[account.ID]string
 	history  *check.History
 
 	gone       sync.Map   // accounts that were wished away: their clients stop
@@ -78,7 +83,7 @@ func (o Options) of(part string) *rand.Rand {
 func newCluster(ctx context.Context, o Options) (*cluster, error) {
 	c := &cluster{
 		options: o, random: o.of("nemesis"), folder: o.Folder, network: network.New(o.Seed), history: check.NewHistory(),
-		died: make(chan *life, 16), stopped: make(chan struct{}), trace: &trace{begun: time.Now(), folder: o.Folder},
+		names: map[account.ID]string{}, died: make(chan *life, 16), stopped: make(chan struct{}), trace: &trace{begun: time.Now(), folder: o.Folder},
 	}
 	if err := disk.Install(); err != nil {
 		return nil, err
@@ -126,11 +131,14 @@ func (c *cluster) populate(ctx context.Context) error {
 		if c.options.Scenario != nil {
 			home = 0
 		}
-		a, err := c.dir.CreateAccount(ctx, directory.NewAccount{Name: fmt.Sprintf("user%d@example.com", i), MailHost: c.stores[home].name})
+		a, err := c.dir.CreateAccount(ctx, directory.NewAccount{
+			Name: fmt.Sprintf("user%d@example.com", i), MailHost: c.stores[home].name, PasswordHash: passwordHash,
+		})
 		if err != nil {
 			return err
 		}
 		c.accounts = append(c.accounts, a.ID)
+		c.names[a.ID] = a.Name
 		for k, m := range c.stores {
 			if k != home && (c.options.Scenario != nil || random.IntN(4) > 0) {
 				if _, err := c.dir.PutReplica(ctx, a.ID, m.name, random.IntN(3)); err != nil {

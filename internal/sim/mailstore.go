@@ -80,7 +80,8 @@ func (m *mailstore) config(l *life) config.Config {
 	c.Volumes = []config.Volume{{Name: volumeName, Path: filepath.Join(m.cluster.folder, "blobs"), Centralised: true}}
 	c.PrimaryVolume, c.Log.Replication, c.Log.Streams = volumeName, 1, m.cluster.options.Streams
 	c.Reclaim.GraceHours = 1
-	c.Listen = config.Listen{Admin: at(7071), Peer: at(peerPort), LMTP: at(7025)}
+	c.Listen = config.Listen{Admin: at(adminPort), Peer: at(peerPort), LMTP: at(lmtpPort), IMAP: at(imapPort)}
+	c.IMAP.AllowPlaintext = true // from loopback addresses, as those of mail programs are
 	return c
 }
 

@@ -61,6 +61,7 @@ func newNemesis(c *cluster) *nemesis {
 		{"takes the directory away", 2, func(context.Context) { n.loseDirectory() }},
 		{"promotes", 6, n.promote},
 		{"races promotions", 4, n.race},
+		{"has a promotion planned", 5, n.plan},
 		{"has a Fence come late", 3, n.fenceComesLate},
 		{"has an Open come late", 3, n.openingComesLate},
 		{"has a Resume come late", 2, n.resumeComesLate},

@@ -45,6 +45,9 @@ func (n *nemesis) unsettled(ctx context.Context) string {
 			}
 		}
 	}
+	if why := n.unfinished(ctx); why != "" {
+		return why
+	}
 	for _, id := range n.accounts {
 		if why := n.unsettledAccount(ctx, id); why != "" {
 			return fmt.Sprintf("account %s: %s", id, why)

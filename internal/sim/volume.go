@@ -55,7 +55,7 @@ func (v *volume) Create(ctx context.Context) (blob.Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &writer{w, v}, nil
+	return &writer{Writer: w, volume: v}, nil
 }
 
 // Open implements blob.Volume.
@@ -82,9 +82,19 @@ func (v *volume) List(ctx context.Context, after string, fn func(blob.Info) erro
 	return v.Volume.List(ctx, after, fn)
 }
 
+// writer writes a blob, and finds out which mail it is: a frontend that stores a body tells nobody its name.
 type writer struct {
 	blob.Writer
 	volume *volume
+	head   []byte
+}
+
+const headBytesMax = 1 << 10 // that tell the mail
+
+// Write implements blob.Writer.
+func (w *writer) Write(b []byte) (int, error) {
+	w.head = append(w.head, b[:min(len(b), headBytesMax-len(w.head))]...)
+	return w.Writer.Write(b)
 }
 
 // Commit implements blob.Writer. An answer can be lost after the work was done.
@@ -96,6 +106,9 @@ func (w *writer) Commit(ctx context.Context) (string, int64, error) {
 	name, size, err := w.Writer.Commit(ctx)
 	if err != nil {
 		return "", 0, err
+	}
+	if number := numberOf(w.head); number > 0 {
+		w.volume.life.store.cluster.history.Body(name, number)
 	}
 	return name, size, w.volume.pass(ctx)
 }

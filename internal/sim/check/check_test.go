@@ -59,6 +59,23 @@ func unplaced(mail int) *check.Op {
 	return o
 }
 
+// by is a change whose answer told a MODSEQ.
+func by(o *check.Op, sequence mailbox.Sequence) *check.Op {
+	o = timed(o)
+	o.By = sequence
+	return o
+}
+
+// inbox is what an IMAP client has of a view.
+func inbox(v *check.View) *check.View {
+	v.Only, v.Served = 1, false
+	for p, r := range v.Rows {
+		r.Blob = ""
+		v.Rows[p] = r
+	}
+	return v
+}
+
 func settled(v *check.View) *check.View {
 	v.Settled = true
 	return v
@@ -120,6 +137,14 @@ func TestCheck(t *testing.T) {
 		{"mail of unknown place, not settled", []*check.Op{unplaced(1)}, []*check.View{view(0, "", 5)}, nil, ""},
 		{"timed, expunged and there", []*check.Op{unplaced(1), timed(expunge)}, []*check.View{settled(view(0, "", 5, 1))}, nil, "removal was acknowledged"},
 		{"timed, answered after the view began", []*check.Op{unplaced(1), timed(expunge)}, []*check.View{settled(view(0, "", 4, 1))}, nil, ""},
+		{"a keyword that a MODSEQ told", []*check.Op{first, by(mark, 3)}, []*check.View{view(3, "a", 5, 1)}, nil, "keyword k1 is missing"},
+		{"a keyword that a later MODSEQ told", []*check.Op{first, by(mark, 4)}, []*check.View{view(3, "a", 5, 1)}, nil, ""},
+		{"resynchronised without a message", []*check.Op{first}, []*check.View{inbox(view(2, "", 5))}, nil, "acknowledged message is missing"},
+		{"resynchronised before it", []*check.Op{first}, []*check.View{inbox(view(1, "", 5))}, nil, ""},
+		{"resynchronised with what was expunged", []*check.Op{first, expunge}, []*check.View{inbox(view(3, "", 5, 1))}, nil, "removal was acknowledged"},
+		{"resynchronised, and another folder has mail", []*check.Op{first, {
+			Account: id, Kind: "copies", Mailstore: "a", Begun: at(3), Ended: at(4), Outcome: check.Done, Sequence: 3, Made: []check.Made{{Place: check.Place{Folder: 7, UID: 1}, Blob: blob(1)}},
+		}}, []*check.View{inbox(view(3, "", 5, 1))}, nil, ""},
 		{"timed, folder's name", []*check.Op{timed(rename)}, []*check.View{settled(change(view(0, "", 5), func(v *check.View) {
 			v.Folders[7] = check.Folder{ID: 7, Name: "old", UIDValidity: 2, UIDNext: 1}
 		}))}, nil, "is called old"},

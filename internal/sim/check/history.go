@@ -55,6 +55,7 @@ type Op struct {
 	Copies   []Made // messages that it makes another of
 	Made     []Made
 	Takes    []Place        // messages that it removes
+	Mails    []int          // that these are, as far as whoever asked saw that
 	Drops    mailbox.ItemID // folder that it removes, with its messages
 	Marks    []Place        // messages that it gives a keyword
 	Keyword  string
@@ -67,6 +68,7 @@ type Op struct {
 	// Timed says that whoever asked was not told the sequence, as over IMAP and LMTP: what the operation did is judged by when it was
 	// asked for and answered, in views that are Settled. Where such a delivery put its mail may be unknown: then it has no Made.
 	Timed bool
+	By    mailbox.Sequence // of one that is Timed: it was done by then, as a MODSEQ says; 0: not known
 }
 
 // String is one line.
@@ -92,6 +94,9 @@ type Folder struct {
 	UIDNext     mailbox.UID
 }
 
+// isVague reports whether it is not known when an operation happened: it got no answer, or one that does not tell the sequence.
+func (o *Op) isVague() bool { return o.Outcome == Unknown || o.Outcome == Done && o.Timed }
+
 // View is all of a mailbox as somebody saw it.
 type View struct {
 	Account   account.ID
@@ -102,6 +107,7 @@ type View struct {
 	Served    bool             // to a client, by a copy that said that it may; else it was looked at from outside
 	Settled   bool             // everything that was answered before it had to show
 	Sequence  mailbox.Sequence // 0: not known, and the digest neither
+	Only      mailbox.ItemID   // it is of this folder alone, at its HIGHESTMODSEQ, as an IMAP client keeps it; blobs are not known. 0: of all
 	Digest    mailbox.Digest
 	Rows      map[Place]Row
 	Folders   map[mailbox.ItemID]Folder
@@ -111,6 +117,8 @@ type View struct {
 func (v *View) String() string {
 	return fmt.Sprintf("view of %s [%s, %s] seq %d, %d messages", v.Mailstore, clock(v.Begun), clock(v.Ended), v.Sequence, len(v.Rows))
 }
+
+func (v *View) covers(folder mailbox.ItemID) bool { return v.Only == 0 || v.Only == folder }
 
 // Read makes a view of rows. The contents that are in known are not read again, for they may be large; known may be nil.
 func Read(rows mailbox.Reader, known map[mailbox.ItemID]string) (*View, error) {

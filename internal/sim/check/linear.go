@@ -33,7 +33,7 @@ type Linear struct {
 //
 // A view, and the answer that there was nothing to do, may be of a past: a primary that was deposed and could not know goes on
 // showing what it has. Each counts as asked when its mailstore last had to know better. Of an operation without an answer those
-// consequences are ordered that somebody saw, one by one.
+// consequences are ordered that somebody saw, one by one; and so of one whose answer did not tell its sequence.
 func (h *History) Linearize() (all []Linear) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -157,7 +157,7 @@ func (c *checker) steps() (all []porcupine.Operation) {
 	}
 	for _, o := range c.ops {
 		switch {
-		case o.Outcome != Done:
+		case o.Outcome != Done || o.Timed:
 		case o.Sequence == 0 && o.Delivery > 0 && c.mayBeRepeat(o): // of an attempt without an answer, which nobody may ever see
 		case o.Sequence == 0:
 			add(step{op: o}, c.knew(o.Mailstore, o.Started, o.Begun), o.Ended)
@@ -173,7 +173,7 @@ func (c *checker) steps() (all []porcupine.Operation) {
 // mayBeRepeat reports whether an attempt to deliver the mail of an operation was not answered.
 func (c *checker) mayBeRepeat(o *Op) bool {
 	return slices.ContainsFunc(c.ops, func(other *Op) bool {
-		return other.Delivery == o.Delivery && other.Outcome == Unknown && !other.Begun.After(o.Ended)
+		return other.Delivery == o.Delivery && other.isVague() && !other.Begun.After(o.Ended)
 	})
 }
 
@@ -209,7 +209,7 @@ var errNobody = errors.New("nobody asked for it")
 func (u *unanswered) earliest(explains func(*Op) bool) (time.Time, error) {
 	first, found := time.Time{}, false
 	for _, o := range u.ops {
-		if o.Outcome == Unknown && explains(o) && (!found || o.Begun.Before(first)) {
+		if o.isVague() && explains(o) && (!found || o.Begun.Before(first)) {
 			first, found = o.Begun, true
 		}
 	}
@@ -225,7 +225,7 @@ func (u *unanswered) find(add func(step, time.Time, time.Time)) {
 	folders := map[string]bool{} // names that operations with an answer gave
 	keywords := map[string]bool{}
 	for _, o := range u.ops {
-		if o.Outcome == Done {
+		if o.Outcome == Done && !o.Timed {
 			for _, m := range o.Made {
 				u.made[m.Place] = o
 			}

@@ -245,7 +245,12 @@ func (c *half) push(b []byte, held *Hold) (int, error) {
 }
 
 // Close implements net.Conn: the other end reads what is under way, then the end.
-func (c *half) Close() error {
+func (c *half) Close() error { return c.end(io.EOF) }
+
+// Abort closes the connection as a process does that dies with something unread: the other end finds it reset.
+func (c *half) Abort() error { return c.end(syscall.ECONNRESET) }
+
+func (c *half) end(how error) error {
 	c.once.Do(func() {
 		close(c.closed)
 		n := c.network
@@ -253,7 +258,7 @@ func (c *half) Close() error {
 		defer n.mu.Unlock()
 		n.conns = slices.DeleteFunc(n.conns, func(other *half) bool { return other == c })
 		if !c.near.isDead() {
-			c.out.put(n.chunk(c.out, nil, io.EOF))
+			c.out.put(n.chunk(c.out, nil, how))
 		}
 		c.in.mu.Lock()
 		c.in.deaf = !c.near.isDead() // the other end of a dead host finds out by waiting
