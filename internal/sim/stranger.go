@@ -181,8 +181,8 @@ func (m *mta) transfer(ctx context.Context, one *mail, deaf bool) (sent bool, er
 	if _, err := w.Write([]byte(one.body())); err != nil {
 		return true, err
 	}
-	if deaf {
-		time.AfterFunc(time.Duration(m.random.IntN(10))*time.Millisecond, func() { _ = m.conn.(interface{ Abort() error }).Abort() })
+	if conn := m.conn.(interface{ Abort() error }); deaf {
+		time.AfterFunc(time.Duration(m.random.IntN(10))*time.Millisecond, func() { _ = conn.Abort() })
 	}
 	if err := w.Close(); err != nil || !deaf {
 		return true, err
