@@ -3,13 +3,15 @@ package lmtp
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"net"
 	"strings"
 )
 
 // traceDate is the date-time of RFC 5322 section 3.3.
 const traceDate = "Mon, 2 Jan 2006 15:04:05 -0700"
+
+// traceBytes is room for the fields of most mail.
+const traceBytes = 512
 
 // newID makes the id of a transaction.
 func newID() string {
@@ -21,19 +23,20 @@ func newID() string {
 // Trace gives the fields that final delivery puts in front of a message (RFC 5321 sections 4.4 and 4.4.1), as written by
 // the mailstore of this name. Every other byte of the message stays.
 func (m *Mail) Trace(by string, r Recipient) []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", visible(m.Sender))
-	fmt.Fprintf(&b, "Received: from %s", token(m.Client.HELO))
+	b := make([]byte, 0, traceBytes)
+	b = append(append(append(b, "Return-Path: <"...), visible(m.Sender)...), ">\r\nReceived: from "...)
+	b = append(b, token(m.Client.HELO)...)
 	if host, _, err := net.SplitHostPort(m.Client.Addr); err == nil {
-		fmt.Fprintf(&b, " (%s)", addressLiteral(host))
+		b = append(append(append(b, " ("...), addressLiteral(host)...), ')')
 	}
-	fmt.Fprintf(&b, "\r\n\tby %s (Mailreplica", token(by))
+	b = append(append(append(b, "\r\n\tby "...), token(by)...), " (Mailreplica"...)
 	if m.Client.Frontend != "" && m.Client.Frontend != by {
-		fmt.Fprintf(&b, " through %s", token(m.Client.Frontend))
+		b = append(append(b, " through "...), token(m.Client.Frontend)...)
 	}
-	fmt.Fprintf(&b, ") with %s id %s\r\n\tfor <%s>; %s\r\n", m.Client.protocol(), token(m.ID), visible(r.Address),
-		m.Received.Format(traceDate))
-	return []byte(b.String())
+	b = append(append(append(b, ") with "...), m.Client.protocol()...), " id "...)
+	b = append(append(append(b, token(m.ID)...), "\r\n\tfor <"...), visible(r.Address)...)
+	b = m.Received.AppendFormat(append(b, ">; "...), traceDate)
+	return append(b, "\r\n"...)
 }
 
 // protocol is the word of the IANA registry "Mail Transmission Types" (RFC 3848, RFC 6531 section 4.3).
@@ -64,7 +67,11 @@ func addressLiteral(host string) string {
 func token(s string) string {
 	clean := strings.Map(func(r rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("-._:[]", r), r > 0x9f:
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r > 0x9f:
+			return r
+		}
+		switch r {
+		case '-', '.', '_', ':', '[', ']':
 			return r
 		}
 		return '?'
