@@ -17,6 +17,7 @@ type Series struct {
 	At              []time.Duration
 	Values          []float64
 	Messages        []float64 // that were acknowledged by then
+	Lives           []int     // which life of the process it was
 }
 
 // Kind is what is expected of a figure.
@@ -31,9 +32,10 @@ const (
 // warmUp is the part of a run after which figures are judged.
 const warmUp = 3 // one third
 
-// Add adds a sample.
-func (s *Series) Add(at time.Duration, value, messages float64) {
+// Add adds a sample, of one life of the process.
+func (s *Series) Add(at time.Duration, value, messages float64, life int) {
 	s.At, s.Values, s.Messages = append(s.At, at), append(s.Values, value), append(s.Messages, messages)
+	s.Lives = append(s.Lives, life)
 }
 
 // Verdict is what a series says.
@@ -50,7 +52,8 @@ type Verdict struct {
 const sure = 3
 
 // Judge fits a line to what comes after the warm-up. A level figure has to drift by less than a tenth of its mean, or less than some
-// absolute amount, which is that of a few requests more or less under way, or less than chance explains.
+// absolute amount, which is that of a few requests more or less under way, or less than chance explains. What a process leaks it
+// leaks while it lives: that the next life begins higher or lower is no drift.
 func (s *Series) Judge(few float64) (v Verdict) {
 	if len(s.At) == 0 {
 		return v
@@ -64,12 +67,28 @@ func (s *Series) Judge(few float64) (v Verdict) {
 		v.Mean += values[i] / float64(len(values))
 		v.Least, v.Most = min(v.Least, values[i]), max(v.Most, values[i])
 	}
-	v.PerHour = slope(hours, values)
-	v.Drift = v.PerHour * (hours[len(hours)-1] - hours[0])
-	v.Doubt = slopeError(hours, values, v.PerHour) * (hours[len(hours)-1] - hours[0])
+	took := hours[len(hours)-1] - hours[0]
+	within, moved := s.fromMean(from, hours), s.fromMean(from, values)
+	v.PerHour = slope(within, moved)
+	v.Drift, v.Doubt = v.PerHour*took, slopeError(within, moved, v.PerHour)*took
 	v.PerMessage = slope(s.Messages[from:], values)
 	v.OK = s.Kind == Grows || v.Drift < max(few, v.Mean/10, sure*v.Doubt)
 	return v
+}
+
+// fromMean is how far the figures of samples are from the mean of those of the same life.
+func (s *Series) fromMean(from int, figures []float64) []float64 {
+	sum, count := map[int]float64{}, map[int]float64{}
+	for i, figure := range figures {
+		life := s.Lives[from+i]
+		sum[life], count[life] = sum[life]+figure, count[life]+1
+	}
+	off := make([]float64, len(figures))
+	for i, figure := range figures {
+		life := s.Lives[from+i]
+		off[i] = figure - sum[life]/count[life]
+	}
+	return off
 }
 
 // slope is that of the line of least squares.

@@ -10,9 +10,14 @@ import (
 
 // series is 60 samples, 5 s apart, with 10 messages between two.
 func series(kind report.Kind, value func(i int) float64) *report.Series {
+	return lives(60, kind, value)
+}
+
+// lives is a series of a process that is started again after so many samples.
+func lives(each int, kind report.Kind, value func(i int) float64) *report.Series {
 	s := &report.Series{Process: "mbox1", Figure: "goroutines", Kind: kind}
 	for i := range 60 {
-		s.Add(time.Duration(i)*5*time.Second, value(i), float64(10*i))
+		s.Add(time.Duration(i)*5*time.Second, value(i), float64(10*i), i/each)
 	}
 	return s
 }
@@ -30,6 +35,8 @@ func TestJudge(t *testing.T) {
 		{"swings", series(report.Level, func(i int) float64 { return 100 + float64(i*7919%101) }), true},
 		{"swings and grows", series(report.Level, func(i int) float64 { return float64(5*i) + float64(i*7919%101) }), false},
 		{"a peak at the end", series(report.Level, func(i int) float64 { return map[bool]float64{true: 500, false: 100}[i > 57] }), true},
+		{"each life is higher", lives(15, report.Level, func(i int) float64 { return float64(100 + 50*(i/15)) }), true},
+		{"grows in each life", lives(15, report.Level, func(i int) float64 { return float64(100 + 10*(i%15)) }), false},
 		{"may grow", series(report.Grows, func(i int) float64 { return float64(100 * i) }), true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -147,11 +147,13 @@ func (s *soak) sample(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		for _, p := range s.cluster.Processes() {
-			if p.Runs() {
-				s.add(p.Name, s.cluster.Figures(ctx, p))
+			if pid := p.PID(); pid > 0 {
+				if f := s.cluster.Figures(ctx, p); p.PID() == pid { // else some are of one process and some of another
+					s.add(p.Name, f, pid)
+				}
 			}
 		}
-		s.add("all", s.cluster.Shared())
+		s.add("all", s.cluster.Shared(), 0)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -160,7 +162,7 @@ func (s *soak) sample(ctx context.Context) {
 	}
 }
 
-func (s *soak) add(process string, f cluster.Figures) {
+func (s *soak) add(process string, f cluster.Figures, life int) {
 	acked := s.acked()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +174,7 @@ func (s *soak) add(process string, f cluster.Figures) {
 				s.series[key].Kind = report.Grows
 			}
 		}
-		s.series[key].Add(time.Since(s.begun), value, acked)
+		s.series[key].Add(time.Since(s.begun), value, acked, life)
 	}
 }
 
