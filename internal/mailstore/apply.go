@@ -65,15 +65,22 @@ func (m *Mailstore) apply(
 	if b.mayDecideMode(entries) {
 		durability = metadata.Fsynced
 	}
-	for {
-		err := m.store.Update(ctx, durability, func(tx *metadata.Tx) error { return b.write(tx, entries, position) })
-		if err == nil {
+	for alone := false; ; {
+		err := m.store.Update(ctx, durability, func(tx *metadata.Tx) error {
+			if alone {
+				tx.AtOnce()
+			}
+			return b.write(tx, entries, position)
+		})
+		switch {
+		case err == nil:
 			b.publish()
 			return nil
-		}
-		if !b.quarantines(err) {
+		case b.quarantines(err):
+		case alone || mayPass(err):
 			return err
 		}
+		alone = true // rows of several accounts were written together: done again one by one, it shows whose the database refuses
 	}
 }
 

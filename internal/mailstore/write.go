@@ -83,7 +83,7 @@ type drafted struct {
 // draft computes the changes of a batch against the rows at the copy's head, and returns the requests that found room in
 // it; the rest is put back. It fails with errStale if the rows are not at the copy's head.
 func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded []*request, err error) {
-	err = a.m.store.View(a.m.ctx, func(v *metadata.View) error {
+	err = a.m.store.ViewAt(a.m.ctx, a.mailboxID, c.Committed, func(v *metadata.View) error {
 		rows := a.rows(v)
 		header, err := rows.Header()
 		if err != nil {
@@ -103,6 +103,9 @@ func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded [
 		t.delta = d.Delta()
 		return err
 	})
+	if errors.Is(err, metadata.ErrMoved) {
+		err = errStale
+	}
 	if err != nil {
 		return drafted{}, batch, err
 	}

@@ -104,7 +104,7 @@ func (x *changes) do(operate func(*mailbox.Draft, *pair) error) {
 
 func (x *changes) draft(y *pair, operate func(*mailbox.Draft, *pair) error) {
 	var change mailbox.Change
-	err := x.store.View(x.b.Context(), func(v *metadata.View) error {
+	err := x.store.ViewAt(x.b.Context(), y.source, y.sequence, func(v *metadata.View) error {
 		d, err := mailbox.NewDraft(v.Rows(y.source), time.Unix(1_790_000_000, 0))
 		if err != nil {
 			return err

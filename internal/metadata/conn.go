@@ -2,23 +2,89 @@ package metadata
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
-	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
-// conn is one pinned connection with its prepared statements. One goroutine at a time uses it.
+// pool hands out connections of one sort.
+type pool interface {
+	connect(context.Context) (link, error)
+	Close() error
+}
+
+// link is one connection to an engine. One goroutine at a time uses it, and the statements that it prepared.
 //
 // Statements never get a context that can end: an interrupt in the middle would leave the connection's transaction in a
 // state that is hard to tell. Callers look at their context between statements and between rows.
+type link interface {
+	prepare(query string) (prepared, error)
+	// script runs statements that are not worth preparing.
+	script(text string) error
+	// close ends the connection: what it held of a transaction is rolled back. Its statements have been closed.
+	close() error
+}
+
+// prepared is a statement that stays prepared.
+type prepared interface {
+	// exec runs it and says how many rows it changed.
+	exec(args []value) (int64, error)
+	// query begins to read its rows, which done ends, whatever came between.
+	query(args []value) error
+	next() (bool, error)
+	scan(dest []any) error
+	done() error
+	close() error
+}
+
+// value is a parameter of a statement.
+type value struct {
+	kind   kind
+	number int64
+	bytes  []byte
+}
+
+type kind uint8
+
+const (
+	isNumber kind = iota
+	isBytes
+	isText
+)
+
+func number[N ~int64 | ~int32 | ~int16 | ~uint64 | ~uint32 | ~uint16 | ~uint8 | ~int](n N) value {
+	return value{number: int64(n)}
+}
+
+// raw is bytes: no bytes, and never NULL, if there are none.
+func raw(b []byte) value { return value{kind: isBytes, bytes: b} }
+
+func letters[S ~string](s S) value { return value{kind: isBytes, bytes: []byte(s)} }
+
+// valueOf is for parameters of statements that are not run often.
+func valueOf(arg any) value {
+	switch a := arg.(type) {
+	case int64:
+		return number(a)
+	case int:
+		return number(a)
+	case []byte:
+		return raw(a)
+	case string:
+		return value{kind: isText, bytes: []byte(a)}
+	}
+	panic(fmt.Sprintf("a %T is no parameter of a statement", arg))
+}
+
+// conn is one pinned connection with its prepared statements. One goroutine at a time uses it.
 type conn struct {
-	sql      *sql.Conn
+	link     link
 	dialect  dialect
 	prepared map[string]*statement
-	puts     map[putKey]*statement
+	puts     map[putKey]*statement // rows of a table
+	removes  map[putKey]*statement
+	args     []value // of the statement that is run
 
 	durability Durability // of the transaction begun last
 	begun      bool
@@ -27,8 +93,9 @@ type conn struct {
 }
 
 type statement struct {
-	stmt *sql.Stmt
-	busy bool // its rows are being read; another use of the same text needs another statement
+	prepared
+	busy   bool // its rows are being read; another use of the same text needs another statement
+	cursor cursor
 }
 
 type putKey struct {
@@ -43,10 +110,10 @@ const connectMax = 5 * time.Second
 // errNoConnection is of the class of lost connections.
 var errNoConnection = fmt.Errorf("there was no connection in time: %w", os.ErrDeadlineExceeded)
 
-func (s *Store) connect(ctx context.Context, pool *sql.DB) (*conn, error) {
+func (s *Store) connect(ctx context.Context, p pool) (*conn, error) {
 	bound, cancel := context.WithTimeoutCause(ctx, connectMax, errNoConnection)
 	defer cancel()
-	c, err := pool.Conn(bound)
+	l, err := p.connect(bound)
 	if err != nil {
 		if ctx.Err() == nil && bound.Err() != nil {
 			err = errNoConnection
@@ -54,7 +121,7 @@ func (s *Store) connect(ctx context.Context, pool *sql.DB) (*conn, error) {
 		_, err = s.dialect.explain(err)
 		return nil, err
 	}
-	return &conn{sql: c, dialect: s.dialect, prepared: map[string]*statement{}, puts: map[putKey]*statement{}}, nil
+	return &conn{link: l, dialect: s.dialect, prepared: map[string]*statement{}, puts: map[putKey]*statement{}, removes: map[putKey]*statement{}}, nil
 }
 
 // close closes the connection itself: what it held of a transaction is rolled back.
@@ -63,20 +130,20 @@ func (c *conn) close() error {
 		return nil
 	}
 	for _, s := range c.prepared {
-		_ = s.stmt.Close()
+		_ = s.close()
 	}
-	for _, s := range c.puts {
-		_ = s.stmt.Close()
+	for _, some := range []map[putKey]*statement{c.puts, c.removes} {
+		for _, s := range some {
+			_ = s.close()
+		}
 	}
-	// Raw with ErrBadConn keeps the pool from handing this connection out again.
-	err := c.sql.Raw(func(any) error { return driver.ErrBadConn })
-	if errors.Is(err, driver.ErrBadConn) {
-		return nil
-	}
-	return errors.Join(err, c.sql.Close())
+	return c.link.close()
 }
 
 func (c *conn) fail(err error) error {
+	if err == nil {
+		return nil
+	}
 	harm, explained := c.dialect.explain(err)
 	c.harm = max(c.harm, harm)
 	return explained
@@ -86,83 +153,116 @@ func (c *conn) prepare(query string) (*statement, error) {
 	if s := c.prepared[query]; s != nil {
 		return s, nil
 	}
-	stmt, err := c.sql.PrepareContext(context.Background(), query)
+	s, err := c.link.prepare(query)
 	if err != nil {
 		return nil, c.fail(err)
 	}
-	s := &statement{stmt: stmt}
-	c.prepared[query] = s
-	return s, nil
+	c.prepared[query] = &statement{prepared: s}
+	return c.prepared[query], nil
 }
 
 // script runs statements that are not worth preparing.
-func (c *conn) script(text string) error {
-	_, err := c.sql.ExecContext(context.Background(), text)
-	return c.fail(err)
-}
+func (c *conn) script(text string) error { return c.fail(c.link.script(text)) }
 
 // exec runs a statement without rows and says how many rows it changed. Integers among args are int64.
-func (c *conn) exec(query string, args ...any) (int64, error) {
+func (c *conn) exec(query string, args ...any) (int64, error) { return c.run(query, c.valuesOf(args)) }
+
+func (c *conn) run(query string, args []value) (int64, error) {
 	s, err := c.prepare(query)
 	if err != nil {
 		return 0, err
 	}
-	return c.run(s, args)
+	n, err := s.exec(args)
+	return n, c.fail(err)
 }
 
-func (c *conn) run(s *statement, args []any) (int64, error) {
-	result, err := s.stmt.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, c.fail(err)
+// valuesOf are good until the next statement is run.
+func (c *conn) valuesOf(args []any) []value {
+	c.args = c.args[:0]
+	for _, a := range args {
+		c.args = append(c.args, valueOf(a))
 	}
-	n, err := result.RowsAffected()
-	return n, c.fail(err)
+	return c.args
 }
 
 // putRowsMax is how many rows one statement puts; its powers of four below serve what is left over.
 const putRowsMax = 64
 
 // put puts rows, all their values one after the other in the order key, columns. Those with the same key are replaced.
-func (c *conn) put(t *table, values []any) error { return c.insert(t, values, false, c.dialect.upsert) }
+func (c *conn) put(t *table, values []value) error { return c.insert(t, values, false, c.dialect.upsert) }
 
 // add is put where a row with the same key is an error.
-func (c *conn) add(t *table, values []any) error { return c.insert(t, values, true, insertion) }
+func (c *conn) add(t *table, values []value) error { return c.insert(t, values, true, insertion) }
 
-func (c *conn) insert(t *table, values []any, add bool, text func(*table, int) string) error {
+func (c *conn) insert(t *table, values []value, add bool, text func(*table, int) string) error {
 	width := t.width()
 	for rows := putRowsMax; len(values) > 0; {
 		if len(values) < rows*width || rows > 1 && !c.fits(values[:rows*width]) {
 			rows /= 4
 			continue
 		}
-		key := putKey{t, rows, add}
-		s := c.puts[key]
-		if s == nil {
-			stmt, err := c.sql.PrepareContext(context.Background(), text(t, rows))
-			if err != nil {
-				return c.fail(err)
-			}
-			s = &statement{stmt: stmt}
-			c.puts[key] = s
+		s, err := c.together(c.puts, putKey{t, rows, add}, func() string { return text(t, rows) })
+		if err == nil {
+			_, err = s.exec(values[:rows*width])
 		}
-		if _, err := c.run(s, values[:rows*width]); err != nil {
-			return err
+		if err != nil {
+			return c.fail(err)
 		}
 		values = values[rows*width:]
 	}
 	return nil
 }
 
+// remove deletes rows by their keys, all their values one after the other.
+func (c *conn) remove(t *table, keys []value) error {
+	width := len(t.key)
+	for rows := c.dialect.traits().removesRows; len(keys) > 0; {
+		if len(keys) < rows*width {
+			rows /= 4
+			continue
+		}
+		s, err := c.together(c.removes, putKey{table: t, rows: rows}, func() string { return removal(t, rows) })
+		if err == nil {
+			_, err = s.exec(keys[:rows*width])
+		}
+		if err != nil {
+			return c.fail(err)
+		}
+		keys = keys[rows*width:]
+	}
+	return nil
+}
+
+// removal is the statement that deletes so many rows by their keys.
+func removal(t *table, rows int) string {
+	one := strings.Join(t.key, " = ? AND ") + " = ?"
+	if rows > 1 {
+		one = "(" + one + ")" + strings.Repeat(" OR ("+one+")", rows-1)
+	}
+	return "DELETE FROM " + t.name + " WHERE " + one
+}
+
+// together is a statement of so many rows of a table, prepared before or now.
+func (c *conn) together(known map[putKey]*statement, key putKey, text func() string) (*statement, error) {
+	if s := known[key]; s != nil {
+		return s, nil
+	}
+	p, err := c.link.prepare(text())
+	if err != nil {
+		return nil, err
+	}
+	known[key] = &statement{prepared: p}
+	return known[key], nil
+}
+
 // fits reports whether the engine takes so many bytes in one statement.
-func (c *conn) fits(values []any) bool {
+func (c *conn) fits(values []value) bool {
 	most := c.dialect.traits().putBytes
 	if most == 0 {
 		return true
 	}
-	for _, v := range values {
-		if b, ok := v.([]byte); ok {
-			most -= len(b)
-		}
+	for i := range values {
+		most -= len(values[i].bytes)
 	}
 	return most >= 0
 }
@@ -170,9 +270,9 @@ func (c *conn) fits(values []any) bool {
 // cursor reads the rows of a query. It must be closed.
 type cursor struct {
 	c    *conn
-	rows *sql.Rows
 	from *statement
 	own  bool // the statement was prepared for this cursor alone
+	err  error
 }
 
 func (c *conn) query(query string, args ...any) (*cursor, error) {
@@ -182,35 +282,36 @@ func (c *conn) query(query string, args ...any) (*cursor, error) {
 	}
 	own := s.busy
 	if own {
-		stmt, err := c.sql.PrepareContext(context.Background(), query)
+		p, err := c.link.prepare(query)
 		if err != nil {
 			return nil, c.fail(err)
 		}
-		s = &statement{stmt: stmt}
+		s = &statement{prepared: p}
 	}
 	s.busy = true
-	cur := &cursor{c: c, from: s, own: own}
-	if cur.rows, err = s.stmt.QueryContext(context.Background(), args...); err != nil {
-		return nil, errors.Join(c.fail(err), cur.close())
+	s.cursor = cursor{c: c, from: s, own: own}
+	if err := s.query(c.valuesOf(args)); err != nil {
+		return nil, firstOf(c.fail(err), s.cursor.close())
 	}
-	return cur, nil
+	return &s.cursor, nil
 }
 
-func (r *cursor) next() bool { return r.rows.Next() }
+func (r *cursor) next() bool {
+	more, err := r.from.next()
+	r.err = firstOf(r.err, err)
+	return more && err == nil
+}
 
-func (r *cursor) scan(dest ...any) error { return r.c.fail(r.rows.Scan(dest...)) }
+func (r *cursor) scan(dest ...any) error { return r.c.fail(r.from.scan(dest)) }
 
 // close gives the statement free and says whether reading ended by an error.
 func (r *cursor) close() error {
-	var errs []error
-	if r.rows != nil {
-		errs = append(errs, r.rows.Err(), r.rows.Close())
-	}
+	err := firstOf(r.err, r.from.done())
 	r.from.busy = false
 	if r.own {
-		errs = append(errs, r.from.stmt.Close())
+		err = firstOf(err, r.from.close())
 	}
-	return r.c.fail(errors.Join(errs...))
+	return r.c.fail(err)
 }
 
 // one reads at most one row and says whether there was one.

@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"strings"
 )
@@ -30,7 +29,7 @@ const (
 // understand and mean alike.
 type dialect interface {
 	// open makes a pool of connections; it need not reach the database yet.
-	open(access) (*sql.DB, error)
+	open(access) (pool, error)
 	// claim makes this process the only one that uses the database, as far as the engine's own means go.
 	claim(context.Context, *Store) error
 	// release ends what claim began.
@@ -76,6 +75,7 @@ type traits struct {
 	syncsAlways bool  // every commit is fsynced
 	putBytes    int   // of the values of one statement that puts several rows; 0: any
 	deleteRows  int64 // by one statement; 0: any
+	removesRows int   // by their keys, with one statement; a power of four
 	valueBytes  int   // of one value; 0: any. Journals go on in another table
 }
 

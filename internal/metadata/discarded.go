@@ -3,7 +3,6 @@ package metadata
 import (
 	"cmp"
 	"encoding/binary"
-	"maps"
 	"slices"
 
 	"mailreplica/internal/account"
@@ -61,7 +60,7 @@ type Due struct {
 // DueDiscarded are contents of all mailboxes that were discarded at a time or before, the oldest first, at most limit. They
 // follow after, which is zero at first. A mailbox that was removed may still have some.
 func (v *View) DueDiscarded(upTo int64, after Due, limit int) ([]Due, error) {
-	dialect := v.c.dialect
+	dialect := v.store.dialect
 	args := append([]any{after.At, upTo}, dialect.afterValues([]any{after.At, after.MailboxID, int64(after.ContentID)})...)
 	return collect(v, dueDiscarded(dialect), append(args, int64(limit)), func(cur *cursor) (due Due, err error) {
 		due.Discarded, err = scanDiscarded(cur, &due.MailboxID)
@@ -70,21 +69,19 @@ func (v *View) DueDiscarded(upTo int64, after Due, limit int) ([]Due, error) {
 }
 
 func (w *writer) discarded(rows map[mailbox.ItemID]*mailbox.Discarded) {
-	var put []any
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
+	for _, id := range sorted(rows) {
 		if d := rows[id]; d != nil {
-			put = discardedValues(put, w.id, d)
+			w.values = discardedValues(w.values, w.id, d)
 		} else {
-			w.exec(deleteDiscarded, w.id, int64(id))
+			w.gone = append(w.gone, number(w.id), number(id))
 		}
 	}
-	w.put(discardeds, put)
 }
 
 const deleteDiscarded = "DELETE FROM discarded WHERE mailbox_id = ? AND content_id = ?"
 
-func discardedValues(values []any, mailboxID int64, d *mailbox.Discarded) []any {
-	return append(values, mailboxID, int64(d.ContentID), []byte(d.Volume), []byte(d.Blob), int64(d.Sequence), d.At)
+func discardedValues(values []value, mailboxID int64, d *mailbox.Discarded) []value {
+	return append(values, number(mailboxID), number(d.ContentID), letters(d.Volume), letters(d.Blob), number(d.Sequence), number(d.At))
 }
 
 // Ended is the mailbox of a deleted account that this mailstore was the home of, and whose blobs are still in their volumes.
@@ -102,7 +99,7 @@ func (tx *Tx) EndMailbox(e Ended) error {
 		members = append(binary.AppendUvarint(members, uint64(len(name))), name...)
 	}
 	const insert = "INSERT INTO ended (mailbox_id, account_id, members, ended_at) VALUES (?, ?, ?, ?)"
-	if _, err := tx.exec(insert, e.MailboxID, e.Account[:], notNil(members), e.At); err != nil {
+	if _, err := tx.exec(insert, e.MailboxID, e.Account[:], members, e.At); err != nil {
 		return err
 	}
 	return tx.RemoveMailbox(e.MailboxID)

@@ -115,12 +115,12 @@ func (v *View) known(id int64) (*hot, error) {
 	var same *hot // is this, if its header is
 	switch {
 	case v.tx == nil:
-		same = v.rows.get(id)
+		same = v.store.hot.get(id)
 	case v.tx.cold[id]:
 	default:
 		k, touched := v.tx.group[id]
 		if !touched {
-			k = v.rows.get(id)
+			k = v.store.hot.get(id)
 			same = k
 		}
 		if k != nil && (touched || k.current) {
@@ -141,9 +141,6 @@ func (v *View) readHeader(id int64) (h mailbox.Header, err error) {
 	const query = "SELECT " + headerColumns + " FROM mailbox WHERE mailbox_id = ?"
 	var sequence, nextItemID, messages, bytes int64
 	var digest []byte
-	if err := v.flush(); err != nil {
-		return h, err
-	}
 	found, err := v.one(query, []any{id}, &sequence, &nextItemID, &h.NextUIDValidity, &messages, &bytes, &digest)
 	if err != nil {
 		return h, err
@@ -165,7 +162,7 @@ func (v *View) readHeader(id int64) (h mailbox.Header, err error) {
 func (v *View) publish() {
 	for id, k := range v.hot {
 		if k.learned && k.header.Sequence > 0 {
-			v.rows.learn(id, k)
+			v.store.hot.learn(id, k)
 		}
 	}
 }
@@ -257,12 +254,20 @@ type txState struct {
 	group map[int64]*hot // of the functions before it in the same transaction; nil: nothing is known
 	cold  map[int64]bool // mailboxes written past what is known
 	due   map[int64]*mailboxRow
+
+	atOnce bool
 }
 
-// mailboxRow is what is to be written to a mailbox's own row: once, after all that a Tx does to it.
+// mailboxRow is what is to be written to a mailbox's rows, and to its own row: once, after all that a Tx does to it.
 type mailboxRow struct {
+	deltas []*mailbox.Delta // in their order
 	header *mailbox.Header
-	copy   []any // copyValues
+	copy   []value // copyValues
+}
+
+type dueDelta struct {
+	mailboxID int64
+	delta     *mailbox.Delta
 }
 
 func (v *View) due(id int64) *mailboxRow {

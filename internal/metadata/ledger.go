@@ -47,7 +47,7 @@ func (v *View) Positions() ([]Position, error) {
 
 // SetPosition stores how far a stream was read.
 func (tx *Tx) SetPosition(p Position) error {
-	return tx.put(positions, []any{[]byte(p.ClusterID), p.TopicID[:], int64(p.Stream), p.Offset, int64(p.LeaderEpoch)})
+	return tx.put(positions, []value{letters(p.ClusterID), raw(p.TopicID[:]), number(p.Stream), number(p.Offset), number(p.LeaderEpoch)})
 }
 
 // RemovePosition forgets a stream. The position's offset does not matter.
@@ -99,7 +99,7 @@ func (v *View) Journal(mailboxID int64, yield func(JournalEntry) bool) error {
 
 // restOf adds to a record what is beyond the size of one value.
 func (v *View) restOf(mailboxID int64, e *JournalEntry) error {
-	if most := v.c.dialect.traits().valueBytes; most == 0 || len(e.Record) < most {
+	if most := v.store.dialect.traits().valueBytes; most == 0 || len(e.Record) < most {
 		return nil
 	}
 	for piece := int64(1); ; piece++ {
@@ -127,12 +127,12 @@ func (tx *Tx) AppendJournal(mailboxID int64, e JournalEntry) error {
 	if most > 0 && len(record) > most {
 		record, more = record[:most], record[most:]
 	}
-	if _, err := tx.exec(insert, mailboxID, int64(e.Sequence), e.ID[:], notNil(record)); err != nil {
+	if _, err := tx.exec(insert, mailboxID, int64(e.Sequence), e.ID[:], record); err != nil {
 		return err
 	}
 	for piece := int64(1); len(more) > 0; piece++ {
 		n := min(most, len(more))
-		if err := tx.put(journalMore, []any{mailboxID, int64(e.Sequence), piece, more[:n]}); err != nil {
+		if err := tx.put(journalMore, []value{number(mailboxID), number(e.Sequence), number(piece), raw(more[:n])}); err != nil {
 			return err
 		}
 		more = more[n:]
@@ -142,7 +142,7 @@ func (tx *Tx) AppendJournal(mailboxID int64, e JournalEntry) error {
 
 // RemoveJournal removes the entry of a sequence, if there is one.
 func (tx *Tx) RemoveJournal(mailboxID int64, sequence mailbox.Sequence) error {
-	w := writer{tx: tx, id: mailboxID}
+	w := writer{v: &tx.View, id: mailboxID, err: tx.usable()}
 	if tx.c.dialect.traits().valueBytes > 0 {
 		w.exec("DELETE FROM journal_more WHERE mailbox_id = ? AND seq = ?", mailboxID, int64(sequence))
 	}
@@ -152,7 +152,7 @@ func (tx *Tx) RemoveJournal(mailboxID int64, sequence mailbox.Sequence) error {
 
 // ClearJournal removes all entries.
 func (tx *Tx) ClearJournal(mailboxID int64) error {
-	w := writer{tx: tx, id: mailboxID}
+	w := writer{v: &tx.View, id: mailboxID, err: tx.usable()}
 	if tx.c.dialect.traits().valueBytes > 0 {
 		w.clear("DELETE FROM journal_more WHERE mailbox_id = ?", mailboxID)
 	}
@@ -180,7 +180,7 @@ func (tx *Tx) ClaimRecent(mailboxID int64, folder mailbox.ItemID, upTo mailbox.U
 	if err != nil || upTo <= now {
 		return err
 	}
-	return tx.put(recents, []any{mailboxID, int64(folder), int64(upTo)})
+	return tx.put(recents, []value{number(mailboxID), number(folder), number(upTo)})
 }
 
 // Value is a setting of this mailstore.
@@ -190,17 +190,9 @@ func (v *View) Value(key string) (value []byte, found bool, err error) {
 }
 
 // SetValue stores a setting.
-func (tx *Tx) SetValue(key string, value []byte) error {
-	return tx.put(settings, []any{settingName(key), notNil(value)})
+func (tx *Tx) SetValue(key string, content []byte) error {
+	return tx.put(settings, []value{raw(settingName(key)), raw(content)})
 }
 
 // settingName keeps the callers' settings apart from the store's own.
 func settingName(key string) []byte { return []byte("." + key) }
-
-// notNil is b, but never the nil slice, which would be written as NULL.
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}

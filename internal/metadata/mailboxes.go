@@ -31,9 +31,6 @@ const (
 
 // Mailboxes are all mailboxes, by id.
 func (v *View) Mailboxes() ([]Mailbox, error) {
-	if err := v.flush(); err != nil {
-		return nil, err
-	}
 	var all []Mailbox
 	err := v.each(selectMailbox+" ORDER BY mailbox_id", nil, func(cur *cursor) (bool, error) {
 		m, err := scanMailbox(cur.scan)
@@ -60,9 +57,6 @@ func (v *View) MailboxesOf(ids []account.ID) ([]Mailbox, error) {
 		}
 		return []Mailbox{m}, nil
 	}
-	if err := v.flush(); err != nil {
-		return nil, err
-	}
 	const query = selectMailbox + " WHERE account_id IN (?"
 	all := make([]Mailbox, 0, len(ids))
 	for part := range slices.Chunk(ids, mailboxesTogether) {
@@ -88,9 +82,6 @@ func (v *View) MailboxByID(id int64) (Mailbox, bool, error) {
 }
 
 func (v *View) mailbox(where string, key any) (m Mailbox, found bool, err error) {
-	if err := v.flush(); err != nil {
-		return m, false, err
-	}
 	err = v.each(selectMailbox+where, []any{key}, func(cur *cursor) (bool, error) {
 		var err error
 		m, err = scanMailbox(cur.scan)
@@ -147,19 +138,19 @@ func damagedMailbox(id int64, err error) error {
 	return broken
 }
 
-func copyValues(c *protocol.Copy) []any {
-	return []any{
-		[]byte(c.Self), int64(c.Condition), int64(c.Mode), int64(c.Epoch), []byte(c.Primary), encodeMembers(c.Members),
-		[]byte(c.Stream.ClusterID), c.Stream.TopicID[:], int64(c.Stream.Partition), int64(c.Stream.LeaderEpoch),
-		int64(c.Sequence), c.HeadID[:], c.NextOffset, int64(c.Committed), c.CommittedID[:], int64(c.Journal),
-	}
+func copyValues(values []value, c *protocol.Copy) []value {
+	return append(values,
+		letters(c.Self), number(c.Condition), number(c.Mode), number(c.Epoch), letters(c.Primary), raw(encodeMembers(c.Members)),
+		letters(c.Stream.ClusterID), raw(c.Stream.TopicID[:]), number(c.Stream.Partition), number(c.Stream.LeaderEpoch),
+		number(c.Sequence), raw(c.HeadID[:]), number(c.NextOffset), number(c.Committed), raw(c.CommittedID[:]), number(c.Journal),
+	)
 }
 
-func headerValues(h mailbox.Header) []any {
+func headerValues(values []value, h *mailbox.Header) []value {
 	digest := h.Digest.Bytes()
-	return []any{
-		int64(h.Sequence), int64(h.NextItemID), int64(h.NextUIDValidity), int64(h.Messages), int64(h.Bytes), digest[:],
-	}
+	return append(values,
+		number(h.Sequence), number(h.NextItemID), number(h.NextUIDValidity), number(h.Messages), number(h.Bytes), raw(digest[:]),
+	)
 }
 
 // CreateMailbox makes an empty mailbox for an account and gives its id. Exists if the account has one.
@@ -169,10 +160,13 @@ func (tx *Tx) CreateMailbox(c *protocol.Copy) (int64, error) {
 	}
 	const insert = "INSERT INTO mailbox (account_id, " + copyColumns + ", " + headerColumns + `) VALUES
 		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	values := append([]any{c.Account[:]}, copyValues(c)...)
-	values = append(values, headerValues(mailbox.EmptyHeader())...)
-	if _, err := tx.exec(insert, values...); err != nil {
+	header := mailbox.EmptyHeader()
+	values := headerValues(copyValues([]value{raw(c.Account[:])}, c), &header)
+	if err := tx.ready(); err != nil {
 		return 0, err
+	}
+	if _, err := tx.c.run(insert, values); err != nil {
+		return 0, tx.note(err)
 	}
 	var id int64
 	_, err := tx.one("SELECT mailbox_id FROM mailbox WHERE account_id = ?", []any{c.Account[:]}, &id)
@@ -185,8 +179,9 @@ func (tx *Tx) SaveCopy(mailboxID int64, c *protocol.Copy) error {
 		return tx.note(err)
 	}
 	saved := *c // what is due refers to arrays in it, and is written later
-	tx.due(mailboxID).copy = copyValues(&saved)
-	return nil
+	due := tx.due(mailboxID)
+	due.copy = copyValues(due.copy[:0], &saved)
+	return tx.written()
 }
 
 func (tx *Tx) saveHeader(mailboxID int64, h mailbox.Header) error {
@@ -212,32 +207,50 @@ func (v *View) flush() error {
 	if v.tx == nil || len(v.tx.due) == 0 {
 		return nil
 	}
+	if err := v.usable(); err != nil {
+		return err
+	}
 	due := v.tx.due
 	v.tx.due = nil
-	for _, id := range slices.Sorted(maps.Keys(due)) {
-		row := due[id]
-		query, values := updateMailbox, row.copy
-		switch {
-		case row.header == nil:
-			query = updateCopy
-		case row.copy == nil:
-			query = updateHeader
+	ids := sorted(due)
+	w := writer{v: v}
+	for round := 0; ; round++ { // of two changes of one mailbox the second comes after the first
+		var all []dueDelta
+		for _, id := range ids {
+			if deltas := due[id].deltas; round < len(deltas) {
+				all = append(all, dueDelta{id, deltas[round]})
+			}
 		}
-		if row.header != nil {
-			values = append(values, headerValues(*row.header)...)
+		if len(all) == 0 {
+			break
 		}
-		if err := v.usable(); err != nil {
-			return err
-		}
-		n, err := v.c.exec(query, append(values, id)...)
-		if err == nil && n == 0 {
-			err = noMailbox(id)
-		}
-		if err != nil {
-			return v.note(err)
-		}
+		w.write(all)
 	}
-	return nil
+	for _, id := range ids {
+		w.mailbox(id, due[id])
+	}
+	return w.err
+}
+
+// mailbox writes a mailbox's own row.
+func (w *writer) mailbox(id int64, row *mailboxRow) {
+	query, values := updateMailbox, row.copy
+	switch {
+	case w.err != nil:
+		return
+	case row.header == nil:
+		query = updateCopy
+	case len(row.copy) == 0:
+		query = updateHeader
+	}
+	if row.header != nil {
+		values = headerValues(values, row.header)
+	}
+	n, err := w.v.c.run(query, append(values, number(id)))
+	if err == nil && n == 0 {
+		err = noMailbox(id)
+	}
+	w.err = w.v.note(err)
 }
 
 // encodeMembers is, for each member in the order of names, the length of its name, its name, and its Join.

@@ -1,7 +1,6 @@
 package metadata
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,7 +34,7 @@ type mariaDB struct {
 
 func newMariaDB(c mariadb.Config) *mariaDB { return &mariaDB{config: c} }
 
-func (d *mariaDB) open(a access) (*sql.DB, error) {
+func (d *mariaDB) open(a access) (pool, error) {
 	// A snapshot is what repeatable reads are of. Writers see the rows as of the moment at which they hold the owner's row.
 	options := mariadb.Options{Isolation: mariadb.RepeatableRead}
 	switch a {
@@ -48,7 +47,7 @@ func (d *mariaDB) open(a access) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return db, nil
+	return serverPool{db}, nil
 }
 
 func (*mariaDB) migrations() string { return "migrations/mariadb" }
@@ -89,7 +88,7 @@ func statementsOf(text string) []string {
 func (*mariaDB) check(*conn) error { return nil }
 
 func (*mariaDB) traits() traits {
-	return traits{syncsAlways: true, putBytes: mariaDBPutBytes, deleteRows: mariaDBDeleteRows, valueBytes: mariaDBValueBytes}
+	return traits{syncsAlways: true, putBytes: mariaDBPutBytes, removesRows: removeRowsMax, deleteRows: mariaDBDeleteRows, valueBytes: mariaDBValueBytes}
 }
 
 // snapshot begins before the first question: a snapshot is of the moment at which the View began.

@@ -55,7 +55,7 @@ type owner struct {
 	generation  int64  // of our last commit; the commit loop's alone, as is the next
 	writer      string // the mark of the last connection that wrote
 
-	pool  *sql.DB
+	pool  pool
 	watch *conn // holds the lock; nil while there is none. The watch loop's alone
 	stop  context.CancelFunc
 	loop  sync.WaitGroup
@@ -94,7 +94,7 @@ func (d *mariaDB) claim(ctx context.Context, s *Store) (err error) {
 }
 
 func (d *mariaDB) checkServer(ctx context.Context, logger *slog.Logger) error {
-	warnings, err := mariadb.Check(ctx, d.owner.watch.sql, fault.DatabaseUnavailable, mariadb.Needs{
+	warnings, err := mariadb.Check(ctx, d.owner.watch.link.(serverLink), fault.DatabaseUnavailable, mariadb.Needs{
 		Server:         mariaDBName,
 		PacketBytesMin: mariaDBPacketBytes, ConnectionsMin: mariaDBConnections, Durable: true, Alone: true,
 	})

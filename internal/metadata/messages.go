@@ -48,7 +48,7 @@ func (r *rows) ChangedSince(folder mailbox.ItemID, since mailbox.Sequence, yield
 		return err
 	}
 	if !many {
-		return few(r.v, changedMessages.few(r.v.c.dialect), args, newMessageScan(r.id).scan, yield)
+		return few(r.v, changedMessages.few(r.v.store.dialect), args, newMessageScan(r.id).scan, yield)
 	}
 	return walk(r.v, manyChanged, args, []any{int64(0)}, newMessageScan(r.id).scan, uidOf, yield)
 }
@@ -111,14 +111,14 @@ func (s *messageScan) scan(cur *cursor) (mailbox.Message, error) {
 // keywordSetsMax bounds how many different sets of keywords one iteration remembers.
 const keywordSetsMax = 4096
 
-func messageValues(values []any, mailboxID int64, m *mailbox.Message) []any {
-	return append(values, mailboxID, int64(m.FolderID), int64(m.UID), int64(m.ID), int64(m.ContentID), int64(m.ModSeq),
-		m.InternalDate, int64(m.DateZone), int64(m.Size), int64(m.Flags.System), encodeKeywords(m.Flags.Keywords))
+func messageValues(values []value, mailboxID int64, m *mailbox.Message) []value {
+	return append(values, number(mailboxID), number(m.FolderID), number(m.UID), number(m.ID), number(m.ContentID), number(m.ModSeq),
+		number(m.InternalDate), number(m.DateZone), number(m.Size), number(m.Flags.System), raw(encodeKeywords(m.Flags.Keywords)))
 }
 
 // encodeKeywords is each keyword behind its length.
 func encodeKeywords(keywords []string) []byte {
-	b := []byte{}
+	var b []byte
 	for _, k := range keywords {
 		b = binary.AppendUvarint(b, uint64(len(k)))
 		b = append(b, k...)

@@ -106,7 +106,7 @@ func (r *rows) Contents(from, to mailbox.ItemID, yield func(mailbox.Content) boo
 		return err
 	}
 	scan := scanContent
-	if r.v.c.dialect.traits().streams {
+	if r.v.store.dialect.traits().streams {
 		scan = newContentScan().scan
 	}
 	return walk(r.v, contentsByID, args, []any{int64(max(from, 1) - 1)}, scan, contentID, yield)
@@ -228,7 +228,7 @@ func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield f
 		return err
 	}
 	if !many {
-		return few(r.v, changedTombstones.few(r.v.c.dialect), args, scanTombstone, yield)
+		return few(r.v, changedTombstones.few(r.v.store.dialect), args, scanTombstone, yield)
 	}
 	keyOf := func(t *mailbox.Tombstone) []any { return []any{int64(t.UID)} }
 	return walk(r.v, manyTombstones, args, []any{int64(0)}, scanTombstone, keyOf, yield)
@@ -237,7 +237,7 @@ func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield f
 // changedMany reports whether more rows of a folder changed since a sequence than are worth sorting.
 func (r *rows) changedMany(c changes, args []any) (bool, error) {
 	var n int64
-	_, err := r.v.one(c.count(r.v.c.dialect), append(args[:len(args):len(args)], int64(changedMany)), &n)
+	_, err := r.v.one(c.count(r.v.store.dialect), append(args[:len(args):len(args)], int64(changedMany)), &n)
 	return n >= changedMany, err
 }
 

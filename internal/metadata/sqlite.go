@@ -2,18 +2,16 @@ package metadata
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
-	engine "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
 
 	"mailreplica/internal/fault"
+	engine "mailreplica/internal/sqlite"
 )
 
 const (
@@ -47,29 +45,21 @@ func (d *sqlite) release() error {
 	return d.lock.Close()
 }
 
-func (d *sqlite) open(a access) (*sql.DB, error) {
+func (d *sqlite) open(a access) (pool, error) {
 	path, err := filepath.Abs(filepath.Join(d.dir, databaseName))
 	if err != nil {
 		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the database's directory has no path")
 	}
-	pragmas := []string{
-		fmt.Sprintf("busy_timeout(%d)", busyWaitMillis),
-		"temp_store(memory)", // statements are undone from memory, not from files
-	}
+	// Statements are undone from memory, not from files.
+	pragmas := fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA temp_store = memory;", busyWaitMillis)
 	if a != reading {
-		pragmas = append(pragmas, "journal_mode(wal)", "synchronous(normal)",
-			"wal_autocheckpoint(0)", // see checkpoint.go
-			fmt.Sprintf("journal_size_limit(%d)", walKeptBytes),
-			fmt.Sprintf("cache_size(-%d)", writerCacheBytes>>10))
+		// For wal_autocheckpoint see checkpoint.go.
+		pragmas += fmt.Sprintf(`PRAGMA journal_mode = wal; PRAGMA synchronous = normal; PRAGMA wal_autocheckpoint = 0;
+			PRAGMA journal_size_limit = %d; PRAGMA cache_size = -%d;`, walKeptBytes, writerCacheBytes>>10)
 	} else {
-		pragmas = append(pragmas, "query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCacheBytes>>10))
+		pragmas += fmt.Sprintf("PRAGMA query_only = 1; PRAGMA cache_size = -%d;", readerCacheBytes>>10)
 	}
-	file := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas, "_dqs": {"0"}}.Encode()}
-	db, err := sql.Open("sqlite", file.String())
-	if err != nil {
-		return nil, fault.Wrap(fault.DatabaseUnavailable, err, "the database cannot be opened")
-	}
-	return db, nil
+	return sqlitePool{path, pragmas}, nil
 }
 
 func (*sqlite) migrations() string { return "migrations/sqlite" }
@@ -171,7 +161,7 @@ func (*sqlite) deleteSome(t *table) string {
 		" WHERE mailbox_id = ? LIMIT ?)"
 }
 
-func (*sqlite) traits() traits { return traits{streams: true} }
+func (*sqlite) traits() traits { return traits{streams: true, removesRows: 1} }
 
 func (*sqlite) after(key []string) string {
 	if len(key) == 1 {
@@ -195,7 +185,7 @@ func (*sqlite) explain(err error) (harm, error) {
 	case !errors.As(err, &e):
 		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database failed")
 	}
-	switch e.Code() & 0xff {
+	switch e.Code & 0xff {
 	case codes.SQLITE_FULL:
 		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full")
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
@@ -207,7 +197,7 @@ func (*sqlite) explain(err error) (harm, error) {
 		return harmless, fault.Wrap(fault.Interrupted, err, "interrupted")
 	}
 	h := harmless
-	if e.Code() == codes.SQLITE_IOERR_FSYNC || e.Code() == codes.SQLITE_IOERR_DIR_FSYNC {
+	if e.Code == codes.SQLITE_IOERR_FSYNC || e.Code == codes.SQLITE_IOERR_DIR_FSYNC {
 		h = unsynced
 	}
 	return h, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database cannot be read or written")

@@ -8,7 +8,6 @@ package metadata
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"os"
@@ -25,7 +24,7 @@ type Store struct {
 	dialect dialect
 	logger  *slog.Logger
 
-	writers, readers *sql.DB // pools that hand out connections of either sort; each is pinned by a conn
+	writers, readers pool // of connections of either sort
 
 	queue    chan *update  // unbuffered: who waits in it may still go away
 	closing  chan struct{} // closed by Close

@@ -12,25 +12,17 @@ type Tx struct {
 
 // exec runs a statement and says how many rows it changed.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
-	if err := tx.usable(); err != nil {
+	if err := tx.ready(); err != nil {
 		return 0, err
 	}
 	n, err := tx.c.exec(query, args...)
 	return n, tx.note(err)
 }
 
-// put puts rows of a table, replacing those with the same key.
-func (tx *Tx) put(t *table, values []any) error {
+// put puts rows of a table that has no rows of a change, replacing those with the same key: what is due may be written later.
+func (tx *Tx) put(t *table, values []value) error {
 	if err := tx.usable(); err != nil || len(values) == 0 {
 		return err
 	}
 	return tx.note(tx.c.put(t, values))
-}
-
-// add adds rows of a table. It fails if there is one with the same key.
-func (tx *Tx) add(t *table, values []any) error {
-	if err := tx.usable(); err != nil || len(values) == 0 {
-		return err
-	}
-	return tx.note(tx.c.add(t, values))
 }

@@ -146,7 +146,7 @@ func (s *Store) once(group []*update) (left []*update, err error, again bool) {
 	var done []*update // whose functions succeeded
 	removed, written := false, map[int64]*hot{}
 	for i, u := range group {
-		tx := &Tx{View: View{c: s.writer, rows: &s.hot, tx: &txState{group: written}}}
+		tx := &Tx{View: View{store: s, c: s.writer, tx: &txState{group: written}}}
 		o := tx.attempt(u, len(group) == 1)
 		switch {
 		case tx.unsure: // the engine has undone more than this function: nothing of the transaction is left
@@ -279,9 +279,9 @@ func (s *Store) noteAway(err error) {
 func (s *Store) end(d Durability) (committed bool, err error, again bool) {
 	t := s.dialect.traits()
 	if d == Fsynced && s.unsynced.Load() && !t.syncsAlways {
-		var value [16]byte
-		_, _ = rand.Read(value[:]) // never fails since Go 1.24
-		if err := s.writer.put(settings, []any{[]byte(syncedSetting), value[:]}); err != nil {
+		var fresh [16]byte
+		_, _ = rand.Read(fresh[:]) // never fails since Go 1.24
+		if err := s.writer.put(settings, []value{letters(syncedSetting), raw(fresh[:])}); err != nil {
 			s.dropWriter()
 			return false, err, false
 		}

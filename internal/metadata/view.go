@@ -22,14 +22,14 @@ const idleViewsMax = 16
 
 // View is one consistent snapshot of the database. It must not be kept, nor used by several goroutines at once.
 type View struct {
-	c    *conn
-	ctx  context.Context // nil inside a Tx: it is not interrupted half way
-	over bool
+	store *Store
+	c     *conn           // nil: the snapshot begins with the first question that what is known does not answer
+	ctx   context.Context // nil inside a Tx: it is not interrupted half way
+	over  bool
 
-	rows   *hotRows
 	hot    map[int64]*hot // what is known of mailboxes in this snapshot
 	tx     *txState       // inside a Tx
-	failed error          // inside a Tx: the first failure, which undoes the Tx
+	failed error          // inside a Tx the first failure, which undoes the Tx; else why the snapshot did not begin
 
 	deliveries map[askedDelivery]*mailbox.Delivery // asked for; nil: there is none
 }
@@ -37,23 +37,66 @@ type View struct {
 // View runs fn on a snapshot that holds all that was committed when it was called. Many Views run in parallel, none waits
 // for a writer, but a View that lasts keeps the write-ahead log from being cut back. fn must not call View itself: when
 // all snapshots are taken, the inner call would wait for the outer.
-func (s *Store) View(ctx context.Context, fn func(*View) error) (err error) {
-	c, err := s.views.take(ctx)
-	if err != nil {
+func (s *Store) View(ctx context.Context, fn func(*View) error) error {
+	v := &View{store: s, ctx: ctx}
+	if v.begin(); v.failed != nil {
+		return v.failed
+	}
+	return v.run(fn)
+}
+
+// ErrMoved says that the rows of a mailbox are not at the sequence any more that a ViewAt was of.
+var ErrMoved = errors.New("the mailbox has moved on")
+
+// ViewAt is View for who believes that a mailbox's rows are at a sequence. If they were when they were last written, its snapshot
+// begins only with the first question that cannot be answered by what is known of them, most often never. It fails with ErrMoved if
+// they were altered meanwhile; whoever is not told so must not take it that they were not.
+func (s *Store) ViewAt(ctx context.Context, mailboxID int64, sequence mailbox.Sequence, fn func(*View) error) error {
+	known := s.hot.get(mailboxID)
+	if known == nil || !known.current || known.header.Sequence != sequence {
+		return s.View(ctx, fn)
+	}
+	if err := s.views.mayBegin(ctx); err != nil {
 		return err
 	}
-	v := &View{c: c, ctx: ctx, rows: &s.hot}
+	k := *known
+	k.learned = false
+	v := &View{store: s, ctx: ctx, hot: map[int64]*hot{mailboxID: &k}}
+	return v.run(fn)
+}
+
+// begin begins the snapshot, which must be one of the rows that are known.
+func (v *View) begin() {
+	if v.c, v.failed = v.store.views.take(v.ctx); v.failed != nil {
+		return
+	}
+	for id, k := range v.hot {
+		header, err := v.readHeader(id)
+		if err == nil && header != k.header || fault.Is(err, fault.NotFound) {
+			err = ErrMoved
+		}
+		v.failed = firstOf(v.failed, err)
+	}
+}
+
+// run runs fn, and ends the snapshot if there is one. After a panic its connection is closed.
+func (v *View) run(fn func(*View) error) (err error) {
 	sound := false
 	defer func() {
 		v.over = true
-		s.views.give(c, sound)
+		if v.c != nil {
+			v.store.views.give(v.c, sound)
+		}
 	}()
 	err = fn(v)
-	_, end := c.exec("COMMIT")
-	if sound = end == nil; sound {
+	if v.c == nil {
+		return firstOf(v.failed, err)
+	}
+	_, end := v.c.exec("COMMIT")
+	if sound = end == nil; sound && v.failed == nil {
 		v.publish()
 	}
-	return firstOf(err, end)
+	return firstOf(v.failed, err, end)
 }
 
 // viewPool keeps the connections that Views read by. They are opened as they are needed.
@@ -69,14 +112,8 @@ func (p *viewPool) open(s *Store) { p.store, p.slots = s, make(chan struct{}, vi
 
 // take gives a connection on which a snapshot has begun.
 func (p *viewPool) take(ctx context.Context) (*conn, error) {
-	if p.store.isClosing() {
-		return nil, errClosed()
-	}
-	if lost := p.store.lost.Load(); lost != nil {
-		return nil, lost
-	}
-	if ctx.Err() != nil {
-		return nil, interrupted(ctx)
+	if err := p.mayBegin(ctx); err != nil {
+		return nil, err
 	}
 	select {
 	case p.slots <- struct{}{}:
@@ -90,6 +127,19 @@ func (p *viewPool) take(ctx context.Context) (*conn, error) {
 		<-p.slots
 	}
 	return c, err
+}
+
+func (p *viewPool) mayBegin(ctx context.Context) error {
+	if p.store.isClosing() {
+		return errClosed()
+	}
+	if lost := p.store.lost.Load(); lost != nil {
+		return lost
+	}
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	return nil
 }
 
 // begin begins a snapshot on a connection that is idle, or on a new one. If an idle one turns out to have ended, the server
@@ -188,6 +238,18 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
+// ready says why a View or Tx may not ask the database, nil if it may: its snapshot has begun, and what is due was written.
+func (v *View) ready() error {
+	if err := v.usable(); err != nil {
+		return err
+	}
+	if v.c == nil {
+		v.begin()
+		return v.failed
+	}
+	return v.flush()
+}
+
 // usable says why a View or Tx may not be asked any more, nil if it may.
 func (v *View) usable() error {
 	if v.over {
@@ -210,7 +272,7 @@ func (v *View) note(err error) error {
 
 // one is conn.one for callers from outside.
 func (v *View) one(query string, args []any, dest ...any) (bool, error) {
-	if err := v.usable(); err != nil {
+	if err := v.ready(); err != nil {
 		return false, err
 	}
 	found, err := v.c.one(query, args, dest...)
@@ -222,7 +284,7 @@ const rowsBetweenChecks = 1024
 
 // each runs a query and calls row for each of its rows until row says stop. row may ask the same View other questions.
 func (v *View) each(query string, args []any, row func(*cursor) (more bool, err error)) error {
-	if err := v.usable(); err != nil {
+	if err := v.ready(); err != nil {
 		return err
 	}
 	cur, err := v.c.query(query, args...)

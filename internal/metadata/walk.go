@@ -29,7 +29,7 @@ const (
 func walk[R any](
 	v *View, o ordered, args, after []any, scan func(*cursor) (R, error), keyOf func(*R) []any, yield func(R) bool,
 ) error {
-	d := v.c.dialect
+	d := v.store.dialect
 	text := o.text(d)
 	bound := func() []any { return append(append([]any(nil), args...), d.afterValues(after)...) }
 	if d.traits().streams {

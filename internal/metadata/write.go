@@ -11,38 +11,39 @@ import (
 	"mailreplica/internal/mailbox"
 )
 
-// Write writes what a change does to the rows of a mailbox.
+// Write writes what a change does to the rows of a mailbox: when the function has returned, together with what it does to other
+// mailboxes, or before the Tx asks the database anything. d must not be altered until then.
 func (tx *Tx) Write(mailboxID int64, d mailbox.Delta) error {
 	k, err := tx.state(mailboxID)
 	if err != nil {
 		return tx.note(err)
-	}
-	if err := tx.saveHeader(mailboxID, d.Header); err != nil {
-		return err
 	}
 	if k = k.after(&d); k == nil {
 		tx.chill(mailboxID)
 	} else {
 		tx.hot[mailboxID] = k
 	}
-	w := writer{tx: tx, id: mailboxID}
-	for _, folder := range d.RemovedFolders {
-		w.removeFolder(folder)
-	}
-	w.folders(d.Folders)
-	w.contents(d.Contents)
-	w.messages(d.Messages)
-	w.tombstones(d.Tombstones)
-	w.subscriptions(d.Subscriptions)
-	w.deliveries(d.Deliveries)
-	w.discarded(d.Discarded)
-	return w.err
+	due := tx.due(mailboxID)
+	due.header = &d.Header
+	due.deltas = append(due.deltas, &d)
+	return tx.written()
 }
+
+// written writes what is due at once, if the Tx was told to.
+func (tx *Tx) written() error {
+	if tx.tx.atOnce {
+		return tx.flush()
+	}
+	return nil
+}
+
+// AtOnce has every Write done before it returns, so that its error tells which mailbox the database refuses. It costs.
+func (tx *Tx) AtOnce() { tx.tx.atOnce = true }
 
 // LoadRows adds rows of a snapshot to a mailbox that is being made. They need not be complete or in order, but none may be there
 // already: what is loaded are these rows, each once, or nothing. The header, of which there is one at most, is replaced.
 func (tx *Tx) LoadRows(mailboxID int64, rows *event.Rows) error {
-	if err := tx.exists(mailboxID); err != nil {
+	if err := firstOf(tx.exists(mailboxID), tx.flush()); err != nil {
 		return tx.note(err)
 	}
 	defer tx.chill(mailboxID)
@@ -51,51 +52,81 @@ func (tx *Tx) LoadRows(mailboxID int64, rows *event.Rows) error {
 			return err
 		}
 	}
-	w := writer{tx: tx, id: mailboxID}
+	w := writer{v: &tx.View, id: mailboxID}
 	load(&w, folders, rows.Folders, folderValues)
 	load(&w, contents, rows.Contents, contentValues)
 	load(&w, messages, rows.Messages, messageValues)
 	load(&w, tombstones, rows.Tombstones, tombstoneValues)
 	load(&w, deliveries, rows.Deliveries, deliveryValues)
 	load(&w, discardeds, rows.Discarded, discardedValues)
-	load(&w, subscriptions, rows.Subscriptions, func(values []any, id int64, s *event.Subscription) []any {
-		return append(values, id, []byte(s.Name))
+	load(&w, subscriptions, rows.Subscriptions, func(values []value, id int64, s *event.Subscription) []value {
+		return append(values, number(id), letters(s.Name))
 	})
 	return w.err
 }
 
 // load adds rows of one kind.
-func load[R any](w *writer, t *table, rows []R, appendValues func([]any, int64, *R) []any) {
+func load[R any](w *writer, t *table, rows []R, appendValues func([]value, int64, *R) []value) {
 	for part := range slices.Chunk(rows, putRowsMax) {
 		w.values = w.values[:0]
 		for i := range part {
 			w.values = appendValues(w.values, w.id, &part[i])
 		}
 		if w.err == nil {
-			w.err = w.tx.add(t, w.values)
+			w.err = w.v.note(w.v.c.add(t, w.values))
 		}
 	}
 }
 
 // writer keeps the first error: after it, it does nothing.
 type writer struct {
-	tx     *Tx
-	id     int64
-	values []any
+	v      *View
+	id     int64   // of the mailbox whose rows are collected
+	values []value // to be put
+	gone   []value // keys to be removed
 	err    error
 }
 
-func (w *writer) put(t *table, values []any) {
+func (w *writer) put(t *table, values []value) {
 	if w.err == nil {
-		w.err = w.tx.put(t, values)
+		w.err = w.v.note(w.v.c.put(t, values))
 	}
 }
 
 func (w *writer) exec(query string, args ...any) (n int64) {
 	if w.err == nil {
-		n, w.err = w.tx.exec(query, args...)
+		n, w.err = w.v.c.exec(query, args...)
+		w.err = w.v.note(w.err)
 	}
 	return n
+}
+
+// write writes a delta of each of some mailboxes, kind by kind: rows of one kind go together.
+func (w *writer) write(all []dueDelta) {
+	each := func(t *table, collect func(*mailbox.Delta)) {
+		w.values, w.gone = w.values[:0], w.gone[:0]
+		for _, d := range all {
+			w.id = d.mailboxID
+			collect(d.delta)
+		}
+		if w.err == nil {
+			w.err = w.v.note(w.v.c.remove(t, w.gone))
+		}
+		w.put(t, w.values)
+	}
+	for _, d := range all {
+		w.id = d.mailboxID
+		for _, folder := range d.delta.RemovedFolders {
+			w.removeFolder(folder)
+		}
+	}
+	each(folders, func(d *mailbox.Delta) { w.folders(d.Folders) })
+	each(contents, func(d *mailbox.Delta) { w.contents(d.Contents) })
+	each(messages, func(d *mailbox.Delta) { w.messages(d.Messages) })
+	each(tombstones, func(d *mailbox.Delta) { w.tombstones(d.Tombstones) })
+	each(subscriptions, func(d *mailbox.Delta) { w.subscriptions(d.Subscriptions) })
+	each(deliveries, func(d *mailbox.Delta) { w.deliveries(d.Deliveries) })
+	each(discardeds, func(d *mailbox.Delta) { w.discarded(d.Discarded) })
 }
 
 func (w *writer) removeFolder(folder mailbox.ItemID) {
@@ -107,7 +138,7 @@ func (w *writer) removeFolder(folder mailbox.ItemID) {
 
 // clear deletes any number of rows, in portions that the engine deletes quickly.
 func (w *writer) clear(query string, args ...any) {
-	most := w.tx.c.dialect.traits().deleteRows
+	most := w.v.store.dialect.traits().deleteRows
 	if most == 0 {
 		w.exec(query, args...)
 		return
@@ -128,8 +159,7 @@ const (
 // folders writes the folders' rows. Names are unique, and one change may give a folder the name that another gives up: so
 // all that are removed or renamed go first.
 func (w *writer) folders(rows map[mailbox.ItemID]*mailbox.Folder) {
-	var renamed []any
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
+	for _, id := range sorted(rows) {
 		f := rows[id]
 		if f != nil {
 			n := w.exec(updateFolder, int64(f.UIDValidity), int64(f.UIDNext), int64(f.HighestSeq), []byte(f.SpecialUse),
@@ -138,34 +168,42 @@ func (w *writer) folders(rows map[mailbox.ItemID]*mailbox.Folder) {
 			if n > 0 {
 				continue
 			}
-			renamed = folderValues(renamed, w.id, f)
+			w.values = folderValues(w.values, w.id, f)
 		}
 		w.exec(deleteFolder, w.id, int64(id))
 	}
-	w.put(folders, renamed)
 }
 
-func folderValues(values []any, mailboxID int64, f *mailbox.Folder) []any {
-	return append(values, mailboxID, int64(f.ID), []byte(f.Name), int64(f.UIDValidity), int64(f.UIDNext),
-		int64(f.HighestSeq), []byte(f.SpecialUse), int64(f.Messages), int64(f.Unseen), int64(f.Bytes), int64(f.Tombstones),
-		int64(f.PrunedUpTo))
+func folderValues(values []value, mailboxID int64, f *mailbox.Folder) []value {
+	return append(values, number(mailboxID), number(f.ID), letters(f.Name), number(f.UIDValidity), number(f.UIDNext),
+		number(f.HighestSeq), letters(f.SpecialUse), number(f.Messages), number(f.Unseen), number(f.Bytes), number(f.Tombstones),
+		number(f.PrunedUpTo))
 }
 
 func (w *writer) contents(rows map[mailbox.ItemID]*mailbox.Content) {
-	var put, removed []any
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
+	var removed []any
+	for _, id := range sorted(rows) {
 		if c := rows[id]; c != nil {
-			put = contentValues(put, w.id, c)
+			w.values = contentValues(w.values, w.id, c)
 		} else {
 			removed = append(removed, int64(id))
 		}
 	}
 	w.remove("DELETE FROM content WHERE mailbox_id = ? AND content_id", []any{w.id}, removed)
-	w.put(contents, put)
 }
 
-func contentValues(values []any, mailboxID int64, c *mailbox.Content) []any {
-	return append(values, mailboxID, int64(c.ID), []byte(c.Volume), []byte(c.Blob), notNil(c.Summary))
+func contentValues(values []value, mailboxID int64, c *mailbox.Content) []value {
+	return append(values, number(mailboxID), number(c.ID), letters(c.Volume), letters(c.Blob), raw(c.Summary))
+}
+
+// sorted are keys in their order, in which their rows lie.
+func sorted[K cmp.Ordered, R any](rows map[K]*R) []K {
+	keys := make([]K, 0, len(rows))
+	for key := range rows {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // sortedKeys are keys in the order in which their rows lie: written in that order they share pages.
@@ -178,25 +216,21 @@ func sortedKeys[R any](rows map[mailbox.MessageKey]*R) []mailbox.MessageKey {
 func (w *writer) messages(rows map[mailbox.MessageKey]*mailbox.Message) {
 	keys := sortedKeys(rows)
 	w.removeByUID("message", keys, func(key mailbox.MessageKey) bool { return rows[key] == nil })
-	var put []any
 	for _, key := range keys {
 		if m := rows[key]; m != nil {
-			put = messageValues(put, w.id, m)
+			w.values = messageValues(w.values, w.id, m)
 		}
 	}
-	w.put(messages, put)
 }
 
 func (w *writer) tombstones(rows map[mailbox.MessageKey]*mailbox.Tombstone) {
 	keys := sortedKeys(rows)
 	w.removeByUID("tombstone", keys, func(key mailbox.MessageKey) bool { return rows[key] == nil })
-	var put []any
 	for _, key := range keys {
 		if t := rows[key]; t != nil {
-			put = tombstoneValues(put, w.id, t)
+			w.values = tombstoneValues(w.values, w.id, t)
 		}
 	}
-	w.put(tombstones, put)
 }
 
 // removeByUID deletes those of the rows that are removed, folder by folder.
@@ -250,36 +284,32 @@ func follows(a, b any) bool {
 	return number && too && y == x+1
 }
 
-func tombstoneValues(values []any, mailboxID int64, t *mailbox.Tombstone) []any {
-	return append(values, mailboxID, int64(t.FolderID), int64(t.UID), int64(t.Sequence))
+func tombstoneValues(values []value, mailboxID int64, t *mailbox.Tombstone) []value {
+	return append(values, number(mailboxID), number(t.FolderID), number(t.UID), number(t.Sequence))
 }
 
 func (w *writer) subscriptions(rows map[string]bool) {
-	var put []any
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		key := []value{number(w.id), letters(name)}
 		if rows[name] {
-			put = append(put, w.id, []byte(name))
+			w.values = append(w.values, key...)
 		} else {
-			w.exec("DELETE FROM subscription WHERE mailbox_id = ? AND name = ?", w.id, []byte(name))
+			w.gone = append(w.gone, key...)
 		}
 	}
-	w.put(subscriptions, put)
 }
 
 func (w *writer) deliveries(rows map[mailbox.DeliveryKey]*mailbox.Delivery) {
 	keys := slices.SortedFunc(maps.Keys(rows), func(a, b mailbox.DeliveryKey) int { return bytes.Compare(a[:], b[:]) })
-	var put, removed []any
-	for _, key := range keys {
-		if d := rows[key]; d != nil {
-			put = deliveryValues(put, w.id, d)
+	for i := range keys {
+		if d := rows[keys[i]]; d != nil {
+			w.values = deliveryValues(w.values, w.id, d)
 		} else {
-			removed = append(removed, key[:])
+			w.gone = append(w.gone, number(w.id), raw(keys[i][:]))
 		}
 	}
-	w.remove("DELETE FROM delivery WHERE mailbox_id = ? AND delivery_key", []any{w.id}, removed)
-	w.put(deliveries, put)
 }
 
-func deliveryValues(values []any, mailboxID int64, d *mailbox.Delivery) []any {
-	return append(values, mailboxID, d.Key[:], int64(d.Sequence))
+func deliveryValues(values []value, mailboxID int64, d *mailbox.Delivery) []value {
+	return append(values, number(mailboxID), raw(d.Key[:]), number(d.Sequence))
 }
