@@ -155,3 +155,6 @@ func LockConnectionID(t testing.TB, s *Store) (id int64) {
 	}
 	return id
 }
+
+// HasSnapshot reports whether a View has begun its snapshot.
+func HasSnapshot(v *View) bool { return v.c != nil }
