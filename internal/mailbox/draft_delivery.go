@@ -46,6 +46,9 @@ func (d *Draft) Deliver(m NewMessage, key DeliveryKey, folderName string) (msg M
 }
 
 func (d *Draft) deliverable(name string) (Folder, error) {
+	if name == "" { // of which there is no folder, so nobody need be asked
+		name = Inbox
+	}
 	for _, name := range [...]string{CanonicalName(name), Inbox} {
 		f, found, err := d.overlay.FolderByName(name)
 		if err != nil || found {
