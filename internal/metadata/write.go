@@ -122,7 +122,7 @@ func (w *writer) write(all []dueDelta) {
 	}
 	each(folders, func(d *mailbox.Delta) { w.folders(d.Folders) })
 	each(contents, func(d *mailbox.Delta) { w.contents(d.Contents) })
-	each(messages, func(d *mailbox.Delta) { w.messages(d.Messages) })
+	each(messages, w.messages)
 	each(tombstones, func(d *mailbox.Delta) { w.tombstones(d.Tombstones) })
 	each(subscriptions, func(d *mailbox.Delta) { w.subscriptions(d.Subscriptions) })
 	each(deliveries, func(d *mailbox.Delta) { w.deliveries(d.Deliveries) })
@@ -189,7 +189,7 @@ func (w *writer) contents(rows map[mailbox.ItemID]*mailbox.Content) {
 			removed = append(removed, int64(id))
 		}
 	}
-	w.remove("DELETE FROM content WHERE mailbox_id = ? AND content_id", []any{w.id}, removed)
+	w.some("DELETE FROM content WHERE mailbox_id = ? AND content_id", []any{w.id}, removed)
 }
 
 func contentValues(values []value, mailboxID int64, c *mailbox.Content) []value {
@@ -213,14 +213,49 @@ func sortedKeys[R any](rows map[mailbox.MessageKey]*R) []mailbox.MessageKey {
 	})
 }
 
-func (w *writer) messages(rows map[mailbox.MessageKey]*mailbox.Message) {
-	keys := sortedKeys(rows)
-	w.removeByUID("message", keys, func(key mailbox.MessageKey) bool { return rows[key] == nil })
-	for _, key := range keys {
-		if m := rows[key]; m != nil {
-			w.values = messageValues(w.values, w.id, m)
+func (w *writer) messages(d *mailbox.Delta) {
+	keys := sortedKeys(d.Messages)
+	w.removeByUID("message", keys, func(key mailbox.MessageKey) bool { return d.Messages[key] == nil })
+	for len(keys) > 0 {
+		alike := 1
+		for first := d.Messages[keys[0]]; alike < len(keys) && markedAlike(first, d.Messages[keys[alike]]); {
+			alike++
 		}
+		if alike < markAtOnceMin || !w.mark(d, keys[:alike]) {
+			for _, key := range keys[:alike] {
+				if m := d.Messages[key]; m != nil {
+					w.values = messageValues(w.values, w.id, m)
+				}
+			}
+		}
+		keys = keys[alike:]
 	}
+}
+
+// markAtOnceMin is how many messages of a folder that get the same flags are worth a statement of their own.
+const markAtOnceMin = 8
+
+// markedAlike reports whether two messages of a folder have the same in those columns that can be altered.
+func markedAlike(a, b *mailbox.Message) bool {
+	return a != nil && b != nil && a.FolderID == b.FolderID && a.ModSeq == b.ModSeq && a.Flags.Equal(b.Flags)
+}
+
+const markMessages = `UPDATE message SET modseq = ?, system_flags = ?, keywords = ?
+	WHERE mailbox_id = ? AND folder_id = ? AND uid`
+
+// mark writes the flags and the sequence of messages that are marked alike, if all of them are there already. It says no if they
+// are not; then they are to be put, whatever this has altered.
+func (w *writer) mark(d *mailbox.Delta, keys []mailbox.MessageKey) bool {
+	m := d.Messages[keys[0]]
+	if d.Contents[m.ContentID] != nil { // they have just arrived
+		return false
+	}
+	uids := make([]any, len(keys))
+	for i, key := range keys {
+		uids[i] = int64(key.UID)
+	}
+	args := []any{int64(m.ModSeq), int64(m.Flags.System), encodeKeywords(m.Flags.Keywords), w.id, int64(m.FolderID)}
+	return w.some(markMessages, args, uids) == int64(len(keys))
 }
 
 func (w *writer) tombstones(rows map[mailbox.MessageKey]*mailbox.Tombstone) {
@@ -242,25 +277,25 @@ func (w *writer) removeByUID(table string, keys []mailbox.MessageKey, isRemoved 
 			uids = append(uids, int64(key.UID))
 		}
 		if i+1 == len(keys) || keys[i+1].FolderID != key.FolderID {
-			w.remove(query, []any{w.id, int64(key.FolderID)}, uids)
+			w.some(query, []any{w.id, int64(key.FolderID)}, uids)
 			uids = uids[:0]
 		}
 	}
 }
 
-// removeRowsMax is how many rows one statement deletes by their keys.
+// removeRowsMax is how many rows one statement deletes, or alters, by their keys.
 const removeRowsMax = 64
 
-// remove deletes rows by the last column of their key, which the query ends with: runs of numbers without a hole by their ends,
-// others some at a time. Its powers of four below serve what is left over.
-func (w *writer) remove(query string, args, last []any) {
+// some deletes or alters rows by the last column of their key, which the query ends with, and says how many there were: runs of
+// numbers without a hole by their ends, others some at a time. Its powers of four below serve what is left over.
+func (w *writer) some(query string, args, last []any) (found int64) {
 	for len(last) > 0 && w.err == nil {
 		run := 1
 		for run < len(last) && run < removeRunMax && follows(last[run-1], last[run]) {
 			run++
 		}
 		if run >= removeRunMin {
-			w.exec(query+" BETWEEN ? AND ?", append(args[:len(args):len(args)], last[0], last[run-1])...)
+			found += w.exec(query+" BETWEEN ? AND ?", append(args[:len(args):len(args)], last[0], last[run-1])...)
 			last = last[run:]
 			continue
 		}
@@ -268,9 +303,10 @@ func (w *writer) remove(query string, args, last []any) {
 		for n > len(last) {
 			n /= 4
 		}
-		w.exec(query+" IN (?"+strings.Repeat(", ?", n-1)+")", append(args[:len(args):len(args)], last[:n]...)...)
+		found += w.exec(query+" IN (?"+strings.Repeat(", ?", n-1)+")", append(args[:len(args):len(args)], last[:n]...)...)
 		last = last[n:]
 	}
+	return found
 }
 
 const (
