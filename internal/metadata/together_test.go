@@ -268,3 +268,54 @@ func TestViewWithoutASnapshot(t *testing.T) {
 		}
 	})
 }
+
+// Flags of many are altered by one statement. Messages that are not there yet, and look as if they were, are put all the same.
+func TestFlagsOfMany(t *testing.T) {
+	fromDatabase(t)
+	onEach(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		id, _ := create(t, s)
+		d := newDelivery()
+		update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, d.delta(200)) })
+		want := map[mailbox.UID]mailbox.Message{}
+		view(t, s, func(v *metadata.View) error {
+			return v.Rows(id).Messages(inbox, 1, 200, func(m mailbox.Message) bool { want[m.UID] = m; return true })
+		})
+		change := func(flags mailbox.Flags, uids ...mailbox.UID) {
+			t.Helper()
+			d.header.Sequence++
+			delta := mailbox.Delta{Header: d.header, Messages: map[mailbox.MessageKey]*mailbox.Message{}}
+			for _, uid := range uids {
+				m, known := want[uid]
+				if !known {
+					m = mailbox.Message{FolderID: inbox, UID: uid, ID: 5_000 + mailbox.ItemID(uid), ContentID: 4, Size: 9}
+				}
+				m.Flags, m.ModSeq = flags, d.header.Sequence
+				want[uid] = m
+				delta.Messages[mailbox.MessageKey{FolderID: inbox, UID: uid}] = &m
+			}
+			update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, delta) })
+			got := map[mailbox.UID]mailbox.Message{}
+			view(t, s, func(v *metadata.View) error {
+				return v.Rows(id).ChangedSince(inbox, 0, func(m mailbox.Message) bool { got[m.UID] = m; return true })
+			})
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("flags of %v: got %v, want %v", uids, got, want)
+			}
+		}
+		seen := mailbox.Flags{System: mailbox.Seen, Keywords: []string{"$a", "b"}}
+		change(seen, uidsFrom(1, 200, 1)...)
+		change(mailbox.Flags{}, uidsFrom(1, 200, 3)...)
+		change(mailbox.Flags{System: mailbox.Flagged}, uidsFrom(20, 27, 1)...)
+		change(mailbox.Flags{System: mailbox.Flagged}, append(uidsFrom(1, 9, 2), uidsFrom(100, 130, 1)...)...)
+		change(seen, uidsFrom(190, 230, 1)...) // of which thirty have just been copied here
+		change(seen, uidsFrom(300, 350, 7)...)
+	})
+}
+
+func uidsFrom(first, last, by mailbox.UID) (uids []mailbox.UID) {
+	for uid := first; uid <= last; uid += by {
+		uids = append(uids, uid)
+	}
+	return uids
+}

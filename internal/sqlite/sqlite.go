@@ -1,5 +1,5 @@
 // Package sqlite is a connection to an SQLite database without database/sql: statements that stay prepared, parameters and columns
-// that have a type. It is what the mailstore's rows cost least by (docs/decisions/0025-sqlite-without-database-sql.md). The engine
+// that have a type. It is what the mailstore's rows cost least by (docs/decisions/0026-sqlite-without-database-sql.md). The engine
 // beneath is SQLite translated to Go, as modernc.org/sqlite has it.
 //
 // It knows neither tables nor what an error means to a mailstore. One goroutine at a time uses a connection and its statements.
