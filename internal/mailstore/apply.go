@@ -70,7 +70,10 @@ func (m *Mailstore) apply(
 			if alone {
 				tx.AtOnce()
 			}
-			return b.write(tx, entries, position)
+			if err := b.write(tx, entries, position); err != nil {
+				return err
+			}
+			return b.flush(tx)
 		})
 		switch {
 		case err == nil:

@@ -52,6 +52,17 @@ func (b *batch) attempt(tx *metadata.Tx, share *judged, record event.Record, e e
 	return nil
 }
 
+// flush writes the rows of all copies of the batch. A panic says no more than an error whose rows they were.
+func (b *batch) flush(tx *metadata.Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.m.logger.Error("writing the rows of a batch panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fault.New(fault.Internal, "writing rows panicked")
+		}
+	}()
+	return tx.Flush()
+}
+
 // quarantines reports whether a batch failed because of one copy alone. Then the batch is to be written again, in which that copy
 // diverges at that record instead.
 func (b *batch) quarantines(err error) bool {

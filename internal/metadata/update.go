@@ -83,6 +83,9 @@ func (u *update) run(ctx context.Context, tx *Tx, fn func(*Tx) error) {
 		return
 	}
 	err := fn(tx)
+	if err == nil {
+		err = tx.Flush() // here, so that a panic is the caller's own
+	}
 	o = outcome{err, true}
 }
 
@@ -207,9 +210,6 @@ func (tx *Tx) attempt(u *update, alone bool) outcome {
 	o := <-u.outcome
 	if o.err == nil {
 		o.err = tx.failed // a function cannot shrug off that a statement of its own failed
-	}
-	if o.err == nil {
-		o.err = tx.flush()
 	}
 	tx.over = true
 	if o.err == nil && !alone {

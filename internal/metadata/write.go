@@ -37,6 +37,9 @@ func (tx *Tx) written() error {
 	return nil
 }
 
+// Flush writes what is due of mailboxes, which is done anyway when the function has returned.
+func (tx *Tx) Flush() error { return tx.note(firstOf(tx.usable(), tx.flush())) }
+
 // AtOnce has every Write done before it returns, so that its error tells which mailbox the database refuses. It costs.
 func (tx *Tx) AtOnce() { tx.tx.atOnce = true }
 
