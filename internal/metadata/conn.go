@@ -189,7 +189,9 @@ func (c *conn) valuesOf(args []any) []value {
 const putRowsMax = 64
 
 // put puts rows, all their values one after the other in the order key, columns. Those with the same key are replaced.
-func (c *conn) put(t *table, values []value) error { return c.insert(t, values, false, c.dialect.upsert) }
+func (c *conn) put(t *table, values []value) error {
+	return c.insert(t, values, false, c.dialect.upsert)
+}
 
 // add is put where a row with the same key is an error.
 func (c *conn) add(t *table, values []value) error { return c.insert(t, values, true, insertion) }
