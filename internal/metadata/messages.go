@@ -17,9 +17,9 @@ const (
 var (
 	changedMessages = changes{columns: messageColumns, table: "message", sequence: "modseq", index: "message_modseq"}
 
-	selectMessages = ordered{query: selectMessage + " AND folder_id = ? AND uid <= ?", key: []string{"uid"}}
-	manyChanged    = ordered{query: selectMessage + " AND folder_id = ? AND modseq + 0 > ?", key: []string{"uid"}}
-	scanMessages   = ordered{query: selectMessage, key: []string{"folder_id", "uid"}}
+	selectMessages = ordered{query: selectMessage + " AND folder_id = ? AND uid <= ?", key: []string{"uid"}, index: "PRIMARY"}
+	manyChanged    = ordered{query: selectMessage + " AND folder_id = ? AND modseq + 0 > ?", key: []string{"uid"}, index: "PRIMARY"}
+	scanMessages   = ordered{query: selectMessage, key: []string{"folder_id", "uid"}, index: "PRIMARY"}
 )
 
 func (r *rows) Message(folder mailbox.ItemID, uid mailbox.UID) (m mailbox.Message, found bool, err error) {

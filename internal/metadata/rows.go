@@ -214,8 +214,8 @@ const (
 var (
 	changedTombstones = changes{columns: tombstoneColumns, table: "tombstone", sequence: "seq", index: "tombstone_seq"}
 
-	manyTombstones = ordered{query: selectTombstone + " AND folder_id = ? AND seq + 0 > ?", key: []string{"uid"}}
-	scanTombstones = ordered{query: selectTombstone, key: []string{"folder_id", "uid"}}
+	manyTombstones = ordered{query: selectTombstone + " AND folder_id = ? AND seq + 0 > ?", key: []string{"uid"}, index: "PRIMARY"}
+	scanTombstones = ordered{query: selectTombstone, key: []string{"folder_id", "uid"}, index: "PRIMARY"}
 )
 
 func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {

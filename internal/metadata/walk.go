@@ -6,6 +6,7 @@ import "strings"
 type ordered struct {
 	query  string   // without an order; it has a condition already
 	key    []string // columns, ascending; no two rows have the same
+	index  string   // that has this order, for engines that may take another one and sort
 	atOnce int      // rows that are read at once where an engine has to; 0: chunkRows
 
 	grouped bool // into one row for each key
@@ -64,6 +65,9 @@ func walk[R any](
 
 func (o ordered) text(d dialect) string {
 	text, key := o.query+" AND "+d.after(o.key), strings.Join(o.key, ", ")
+	if o.index != "" {
+		text = strings.Replace(text, " WHERE ", d.by(o.index)+" WHERE ", 1)
+	}
 	if o.grouped {
 		text += " GROUP BY " + key
 	}
