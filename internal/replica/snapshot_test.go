@@ -210,7 +210,8 @@ func TestSnapshotThatCannotBeSent(t *testing.T) {
 	if err := give(t.Context(), g, id, event.NewID(), &whole); err != nil {
 		t.Fatal(err)
 	}
-	for _, after := range []int{0, whole.Len() / 2, whole.Len() - 1} {
+	// Two snapshots differ by some bytes: the operation's id does not compress as well each time.
+	for _, after := range []int{0, whole.Len() / 2, whole.Len() * 9 / 10} {
 		err := give(t.Context(), g, id, event.NewID(), &failing{left: after, err: gone})
 		if !errors.Is(err, gone) || !fault.Is(err, fault.Interrupted) {
 			t.Errorf("after %d bytes: %v", after, err)

@@ -70,7 +70,7 @@ var breaks = []break_{
 	{"do not sync local and journal commits", "7", []edit{{write, "a.m.store.Update(a.m.ctx, metadata.Fsynced,", "a.m.store.Update(a.m.ctx, metadata.Lazy,"}}},
 	{"do not sync who commits", "7", []edit{{apply, "		durability = metadata.Fsynced\n", ""}}},
 	{"do not sync a copy that was loaded", "7", []edit{
-		{copy_, "err = l.m.store.Update(ctx, metadata.Fsynced,", "err = l.m.store.Update(ctx, metadata.Lazy,"}, {copy_, "	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {\n		if first, open", "	err := a.m.store.Update(ctx, metadata.Lazy, func(tx *metadata.Tx) error {\n		if first, open"}}},
+		{copy_, "err := l.m.store.Update(ctx, metadata.Fsynced,", "err := l.m.store.Update(ctx, metadata.Lazy,"}, {copy_, "	err := a.m.store.Update(ctx, metadata.Fsynced, func(tx *metadata.Tx) error {\n		if first, open", "	err := a.m.store.Update(ctx, metadata.Lazy, func(tx *metadata.Tx) error {\n		if first, open"}}},
 	{"serve after a restart without reading to the end", "8", []edit{{streams, "	return s != nil && s.caughtUp\n", "	_ = s\n	return true\n"}}},
 	{"fence with a copy that is not complete", "9", []edit{
 		{append_, "	case c.Condition != Complete:\n		return fault.New(fault.Unusable, \"the copy on %s is not complete: it is %s\", c.Self, c.Condition)\n", ""}}},
