@@ -30,8 +30,9 @@ func FuzzRows(f *testing.F) {
 	f.Fuzz(func(t *testing.T, column uint16, kind uint8, number int64, text []byte) {
 		at := d.columns[int(column)%len(d.columns)]
 		value := [...]any{number, string(text), text, nil, float64(number) / 3}[int(kind)%5]
-		d.put(t, at, value)
-		d.readAll(t, fmt.Sprintf("%s.%s = %.80q", at.table, at.column, fmt.Sprint(value)))
+		if d.put(t, at, value) {
+			d.readAll(t, fmt.Sprintf("%s.%s = %.80q", at.table, at.column, fmt.Sprint(value)))
+		}
 	})
 }
 
@@ -123,8 +124,8 @@ func (d *damage) do(t testing.TB, text string, args ...any) {
 	}
 }
 
-// put makes all rows what they were, but for one value.
-func (d *damage) put(t *testing.T, at column, value any) {
+// put makes all rows what they were, but for one value. It says no to a second row of one key.
+func (d *damage) put(t *testing.T, at column, value any) bool {
 	tx, err := d.raw.Begin()
 	must(t, err)
 	defer tx.Rollback()
@@ -135,9 +136,10 @@ func (d *damage) put(t *testing.T, at column, value any) {
 		must(t, err)
 	}
 	if _, err = tx.Exec("UPDATE "+at.table+" SET "+at.column+" = ? WHERE rowid = (SELECT min(rowid) FROM "+at.table+")", value); err != nil {
-		t.Skip("two rows of one key") // of an index that is unique
+		return false // of an index that is unique
 	}
 	must(t, tx.Commit())
+	return true
 }
 
 // readAll reads by every way there is, and writes what is written all the time.

@@ -157,13 +157,16 @@ const (
 	portTry = 100
 )
 
-// FreePort finds a loopback port that nobody listens on.
-func FreePort() (int, error) {
+// FreePort finds a port of 127.0.0.1 that nobody listens on.
+func FreePort() (int, error) { return FreePortAt("127.0.0.1") }
+
+// FreePortAt finds a port that nobody listens on at an address.
+func FreePortAt(address string) (int, error) {
 	var err error
 	for range portTry {
 		port := portMin + rand.IntN(portEnd-portMin)
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+		if l, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port))); err == nil {
 			return port, l.Close()
 		}
 	}

@@ -38,8 +38,9 @@ func FuzzRows(f *testing.F) {
 	f.Fuzz(func(t *testing.T, column uint16, kind uint8, number int64, text []byte) {
 		at := d.columns[int(column)%len(d.columns)]
 		value := [...]any{number, string(text), text, nil, float64(number) / 3}[int(kind)%5]
-		d.put(t, at, value)
-		d.read(t, fmt.Sprintf("%s.%s = %.80q", at.table, at.column, fmt.Sprint(value)))
+		if d.put(t, at, value) {
+			d.read(t, fmt.Sprintf("%s.%s = %.80q", at.table, at.column, fmt.Sprint(value)))
+		}
 	})
 }
 
@@ -148,8 +149,8 @@ func (d *damage) do(t testing.TB, text string, args ...any) {
 	}
 }
 
-// put makes all rows what they were, but for one value.
-func (d *damage) put(t *testing.T, at column, value any) {
+// put makes all rows what they were, but for one value. It says no to a key that cannot be, or is there twice.
+func (d *damage) put(t *testing.T, at column, value any) bool {
 	tx, err := d.raw.Begin()
 	if err != nil {
 		t.Fatal(err)
@@ -163,11 +164,12 @@ func (d *damage) put(t *testing.T, at column, value any) {
 		}
 	}
 	if _, err := tx.Exec("UPDATE "+at.table+" SET "+at.column+" = ?", value); err != nil {
-		t.Skip("a key that cannot be, or is there twice")
+		return false
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
+	return true
 }
 
 // read opens the database, and reads by every way there is.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
+	"mailreplica/internal/engine"
 	"mailreplica/internal/eventlog/broker"
 	"mailreplica/internal/eventlog/broker/brokertest"
 	"mailreplica/internal/node"
@@ -48,7 +50,7 @@ func Start(t testing.TB, n int) *Cluster {
 func StartWith(t testing.TB, n int, change func(i int, cfg *config.Config)) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, folder: t.TempDir(), Clock: &Clock{begun: time.Now()}}
-	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: loopback() + ":0"})
+	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: c.freeAddress()})
 	d, err := directory.Create(t.Context(), directory.Options{Path: filepath.Join(c.folder, "directory.db")})
 	if err != nil {
 		t.Fatal(err)
@@ -107,12 +109,12 @@ func loopback() string {
 
 func (c *Cluster) freeAddress() string {
 	c.t.Helper()
-	l, err := net.Listen("tcp", loopback()+":0")
+	own := loopback()
+	port, err := engine.FreePortAt(own) // none that an outgoing connection is given
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort(own, strconv.Itoa(port))
 }
 
 // Config is the configuration of the i-th mailstore.
