@@ -82,8 +82,7 @@ type conn struct {
 	link     link
 	dialect  dialect
 	prepared map[string]*statement
-	puts     map[putKey]*statement // rows of a table
-	removes  map[putKey]*statement
+	together map[together]*statement
 	args     []value // of the statement that is run
 
 	durability Durability // of the transaction begun last
@@ -98,11 +97,20 @@ type statement struct {
 	cursor cursor
 }
 
-type putKey struct {
+// together is what a statement does to so many rows of a table.
+type together struct {
+	does  doing
 	table *table
 	rows  int
-	add   bool // rows that are there already are not replaced
 }
+
+type doing uint8
+
+const (
+	putting doing = iota
+	adding
+	removing
+)
 
 // connectMax bounds how long a server may take to let us in.
 const connectMax = 5 * time.Second
@@ -121,7 +129,7 @@ func (s *Store) connect(ctx context.Context, p pool) (*conn, error) {
 		_, err = s.dialect.explain(err)
 		return nil, err
 	}
-	return &conn{link: l, dialect: s.dialect, prepared: map[string]*statement{}, puts: map[putKey]*statement{}, removes: map[putKey]*statement{}}, nil
+	return &conn{link: l, dialect: s.dialect, prepared: map[string]*statement{}, together: map[together]*statement{}}, nil
 }
 
 // close closes the connection itself: what it held of a transaction is rolled back.
@@ -132,10 +140,8 @@ func (c *conn) close() error {
 	for _, s := range c.prepared {
 		_ = s.close()
 	}
-	for _, some := range []map[putKey]*statement{c.puts, c.removes} {
-		for _, s := range some {
-			_ = s.close()
-		}
+	for _, s := range c.together {
+		_ = s.close()
 	}
 	return c.link.close()
 }
@@ -190,20 +196,27 @@ const putRowsMax = 64
 
 // put puts rows, all their values one after the other in the order key, columns. Those with the same key are replaced.
 func (c *conn) put(t *table, values []value) error {
-	return c.insert(t, values, false, c.dialect.upsert)
+	return c.inPortions(putting, t, values, t.width(), putRowsMax, c.dialect.upsert)
 }
 
 // add is put where a row with the same key is an error.
-func (c *conn) add(t *table, values []value) error { return c.insert(t, values, true, insertion) }
+func (c *conn) add(t *table, values []value) error {
+	return c.inPortions(adding, t, values, t.width(), putRowsMax, insertion)
+}
 
-func (c *conn) insert(t *table, values []value, add bool, text func(*table, int) string) error {
-	width := t.width()
-	for rows := putRowsMax; len(values) > 0; {
+// remove deletes rows by their keys, all their values one after the other.
+func (c *conn) remove(t *table, keys []value) error {
+	return c.inPortions(removing, t, keys, len(t.key), c.dialect.traits().removesRows, removal)
+}
+
+// inPortions does something to rows, width values each, as many with one statement as there are and the engine takes, and most at most.
+func (c *conn) inPortions(does doing, t *table, values []value, width, most int, text func(*table, int) string) error {
+	for rows := most; len(values) > 0; {
 		if len(values) < rows*width || rows > 1 && !c.fits(values[:rows*width]) {
 			rows /= 4
 			continue
 		}
-		s, err := c.together(c.puts, putKey{t, rows, add}, func() string { return text(t, rows) })
+		s, err := c.prepareTogether(together{does, t, rows}, text)
 		if err == nil {
 			_, err = s.exec(values[:rows*width])
 		}
@@ -211,26 +224,6 @@ func (c *conn) insert(t *table, values []value, add bool, text func(*table, int)
 			return c.fail(err)
 		}
 		values = values[rows*width:]
-	}
-	return nil
-}
-
-// remove deletes rows by their keys, all their values one after the other.
-func (c *conn) remove(t *table, keys []value) error {
-	width := len(t.key)
-	for rows := c.dialect.traits().removesRows; len(keys) > 0; {
-		if len(keys) < rows*width {
-			rows /= 4
-			continue
-		}
-		s, err := c.together(c.removes, putKey{table: t, rows: rows}, func() string { return removal(t, rows) })
-		if err == nil {
-			_, err = s.exec(keys[:rows*width])
-		}
-		if err != nil {
-			return c.fail(err)
-		}
-		keys = keys[rows*width:]
 	}
 	return nil
 }
@@ -244,17 +237,17 @@ func removal(t *table, rows int) string {
 	return "DELETE FROM " + t.name + " WHERE " + one
 }
 
-// together is a statement of so many rows of a table, prepared before or now.
-func (c *conn) together(known map[putKey]*statement, key putKey, text func() string) (*statement, error) {
-	if s := known[key]; s != nil {
+// prepareTogether gives a statement that was prepared before or is now.
+func (c *conn) prepareTogether(key together, text func(*table, int) string) (*statement, error) {
+	if s := c.together[key]; s != nil {
 		return s, nil
 	}
-	p, err := c.link.prepare(text())
+	p, err := c.link.prepare(text(key.table, key.rows))
 	if err != nil {
 		return nil, err
 	}
-	known[key] = &statement{prepared: p}
-	return known[key], nil
+	c.together[key] = &statement{prepared: p}
+	return c.together[key], nil
 }
 
 // fits reports whether the engine takes so many bytes in one statement.
