@@ -1,17 +1,9 @@
 package mailstore_test
 
 import (
-	"flag"
-	"os"
 	"testing"
 
-	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailbox/mailboxtest"
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if flag.Lookup("test.bench").Value.String() == "" {
-		mailbox.CheckMemory(true) // by every test of this package
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { mailboxtest.Main(m) }

@@ -13,6 +13,7 @@ import (
 	mariadbengine "mailreplica/internal/engine/mariadb"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/mailbox/mailboxtest"
 	"mailreplica/internal/mariadb"
 	"mailreplica/internal/metadata"
 	"mailreplica/internal/protocol"
@@ -41,10 +42,7 @@ var onDisk = flag.Bool("disk", false, "MariaDB's data on disk, for benchmarks")
 var server *mariadbengine.Server
 
 func runTests(m *testing.M) int {
-	flag.Parse()
-	if flag.Lookup("test.bench").Value.String() == "" {
-		mailbox.CheckMemory(true)
-	}
+	mailboxtest.CheckMemory()
 	memory := "/dev/shm" // where there is one: every commit is fsynced, and no test here cuts the power
 	if _, err := os.Stat(memory); err != nil || *onDisk {
 		memory = ""

@@ -1,33 +1,16 @@
 package cache_test
 
 import (
-	"os"
-	"os/exec"
-	"os/signal"
-	"syscall"
 	"testing"
 
 	"mailreplica/internal/blob/blobtest"
 )
 
-// fullVariable makes the test binary the process whose files cannot grow.
-const fullVariable = "CACHE_TEST_FULL"
-
-// A disk that is full in the middle of a file costs speed, and nothing else. The limit on the size of files stands for it: it
-// fails a write after some of its bytes, and needs neither root nor a filesystem of its own.
+// A disk that is full in the middle of a file costs speed, and nothing else.
 func TestFullDisk(t *testing.T) {
-	if os.Getenv(fullVariable) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
-		cmd.Env = append(os.Environ(), fullVariable+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	signal.Ignore(syscall.SIGXFSZ)
 	const limit = 150_000
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
-		t.Fatal(err)
+	if !blobtest.InFullProcess(t, limit) {
+		return
 	}
 	under := newVolume(t)
 	c := open(t, t.TempDir(), plenty)

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -402,23 +401,11 @@ func writeForEver(t *testing.T, path string) {
 	writers.Wait()
 }
 
-// fullVariable makes the test binary the process whose files cannot grow.
-const fullVariable = "DIR_TEST_FULL"
-
 // A file that takes no more in the middle of a batch says nothing about the size of a message, and the next pack takes it.
 func TestPackCannotGrow(t *testing.T) {
-	if os.Getenv(fullVariable) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestPackCannotGrow$", "-test.v")
-		cmd.Env = append(os.Environ(), fullVariable+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	signal.Ignore(syscall.SIGXFSZ)
 	const limit = 150_000
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
-		t.Fatal(err)
+	if !blobtest.InFullProcess(t, limit) {
+		return
 	}
 	v := open(t, filepath.Join(t.TempDir(), "volume"))
 	var names []string

@@ -40,19 +40,38 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
+// heldSyncs are a broker's syncs of segments, each of which waits while they are held.
+type heldSyncs struct {
+	holding       atomic.Bool
+	count         atomic.Int64
+	held, release chan struct{}
+}
+
+func holdSyncs(b *broker.Broker) *heldSyncs {
+	s := &heldSyncs{held: make(chan struct{}, 100), release: make(chan struct{})}
+	b.SetSync(func(path string, really func(string) error) error {
+		if strings.HasSuffix(path, ".dat") {
+			s.count.Add(1)
+			if s.holding.Load() {
+				s.held <- struct{}{}
+				<-s.release
+			}
+		}
+		return really(path)
+	})
+	return s
+}
+
+func (s *heldSyncs) letGo() {
+	s.holding.Store(false)
+	close(s.release)
+}
+
 // While a segment is being synced, neither the producer nor a reader hears of what is in it; what is appended meanwhile shares
 // the next sync.
 func TestNothingIsToldBeforeItIsSynced(t *testing.T) {
 	b := startSynced(t)
-	held, release := make(chan struct{}, 100), make(chan struct{})
-	var holding atomic.Bool
-	b.SetSync(func(path string, really func(string) error) error {
-		if holding.Load() && strings.HasSuffix(path, ".dat") {
-			held <- struct{}{}
-			<-release
-		}
-		return really(path)
-	})
+	syncs := holdSyncs(b)
 	l, other := openLog(t, b.Address()), openLog(t, b.Address())
 	given, r := follow(other)
 	defer r.Close()
@@ -60,17 +79,16 @@ func TestNothingIsToldBeforeItIsSynced(t *testing.T) {
 	appendAll(t, other, 0, 1, 2) // its producer has an id now
 	eventually(t, "the first records are read", func() bool { return given.Load() == 2 })
 
-	holding.Store(true)
+	syncs.holding.Store(true)
 	confirmed := make(chan error, 2)
 	l.Append(0, nil, []byte("a"), func(err error) { confirmed <- err })
-	<-held
+	<-syncs.held
 	other.Append(0, nil, []byte("b"), func(err error) { confirmed <- err })
 	eventually(t, "the second record is written", func() bool { return b.Cluster().PartitionInfo("mail", 0).HighWatermark == 4 })
 	if n, g := len(confirmed), given.Load(); n > 0 || g != 2 {
 		t.Errorf("before the sync ended, %d records were confirmed and %d were read", n, g-2)
 	}
-	holding.Store(false)
-	close(release)
+	syncs.letGo()
 	for range 2 {
 		if err := <-confirmed; err != nil {
 			t.Error(err)
@@ -82,26 +100,14 @@ func TestNothingIsToldBeforeItIsSynced(t *testing.T) {
 // Requests that one client sends ahead are worked at while the answer to the first waits for its sync, and share the next one.
 func TestRequestsOfOneClientShareASync(t *testing.T) {
 	b := startSynced(t)
-	held, release := make(chan struct{}, 100), make(chan struct{})
-	var holding atomic.Bool
-	var syncs atomic.Int64
-	b.SetSync(func(path string, really func(string) error) error {
-		if strings.HasSuffix(path, ".dat") {
-			syncs.Add(1)
-			if holding.Load() {
-				held <- struct{}{}
-				<-release
-			}
-		}
-		return really(path)
-	})
+	syncs := holdSyncs(b)
 	l := openLog(t, b.Address())
 	given, r := follow(l)
 	defer r.Close()
 	appendAll(t, l, 0, 0, 1)
 	eventually(t, "the first record is read", func() bool { return given.Load() == 1 })
 
-	holding.Store(true)
+	syncs.holding.Store(true)
 	confirmed := make(chan error, 4)
 	for i := range 4 {
 		l.Append(0, nil, []byte("ahead"), func(err error) { confirmed <- err })
@@ -109,21 +115,20 @@ func TestRequestsOfOneClientShareASync(t *testing.T) {
 			return b.Cluster().PartitionInfo("mail", 0).HighWatermark == int64(2+i)
 		})
 		if i == 0 {
-			<-held
+			<-syncs.held
 		}
 	}
 	if n, g := len(confirmed), given.Load(); n > 0 || g != 1 {
 		t.Errorf("before the sync ended, %d records were confirmed and %d were read", n, g-1)
 	}
-	before := syncs.Load()
-	holding.Store(false)
-	close(release)
+	before := syncs.count.Load()
+	syncs.letGo()
 	for range 4 {
 		if err := <-confirmed; err != nil {
 			t.Error(err)
 		}
 	}
-	if more := syncs.Load() - before; more > 1 {
+	if more := syncs.count.Load() - before; more > 1 {
 		t.Errorf("%d syncs for three requests that had been written", more)
 	}
 	eventually(t, "all are read", func() bool { return given.Load() == 5 })

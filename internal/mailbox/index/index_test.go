@@ -1,10 +1,8 @@
 package index_test
 
 import (
-	"flag"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -51,13 +49,7 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if flag.Lookup("test.bench").Value.String() == "" {
-		mailbox.CheckMemory(true)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { mailboxtest.Main(m) }
 
 // The tests of this package compare what memory says with the rows beneath; so they would see a difference.
 func TestCheckedMemory(t *testing.T) {
