@@ -14,35 +14,32 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
+	"mailreplica/internal/sqlite/sqlitetest"
 )
 
 // FuzzRows puts anything into any column of the directory's database, as a bad disk or a careless hand does. Whoever reads it gets
 // what can be told on, or an error that says what is damaged; nobody gets an account less without being told.
 func FuzzRows(f *testing.F) {
 	d := newDamage(f)
-	for i, c := range d.columns {
+	for i, c := range d.rows.Columns {
 		f.Add(uint16(i), uint8(i%5), int64(-1), []byte("\xff'\x00"))
-		if c.column == "version" || c.column == "value" {
+		if c.Name == "version" || c.Name == "value" {
 			f.Add(uint16(i), uint8(0), int64(1)<<62, []byte(nil))
 			f.Add(uint16(i), uint8(3), int64(0), []byte(nil))
 		}
 	}
 	f.Fuzz(func(t *testing.T, column uint16, kind uint8, number int64, text []byte) {
-		at := d.columns[int(column)%len(d.columns)]
+		at := d.rows.Columns[int(column)%len(d.rows.Columns)]
 		value := [...]any{number, string(text), text, nil, float64(number) / 3}[int(kind)%5]
-		if d.put(t, at, value) {
-			d.readAll(t, fmt.Sprintf("%s.%s = %.80q", at.table, at.column, fmt.Sprint(value)))
+		if d.rows.Put(t, at, value, "rowid = (SELECT min(rowid) FROM "+at.Table+")") {
+			d.readAll(t, fmt.Sprintf("%s.%s = %.80q", at.Table, at.Name, fmt.Sprint(value)))
 		}
 	})
 }
 
-type column struct{ table, column string }
-
 // damage is a directory whose rows are damaged, and mended again.
 type damage struct {
-	raw     *sql.DB
-	columns []column
-	tables  map[string]bool
+	rows *sqlitetest.Damage
 
 	path      string
 	directory *directory.Directory
@@ -52,10 +49,14 @@ type damage struct {
 }
 
 func newDamage(f *testing.F) *damage {
-	d := &damage{path: filepath.Join(f.TempDir(), "directory.db"), tables: map[string]bool{}}
+	d := &damage{path: filepath.Join(f.TempDir(), "directory.db")}
 	d.directory = sqlite.newDirectory(f, directory.Options{Path: d.path})
 	d.fill(f)
-	d.loosen(f)
+	raw, err := sql.Open("sqlite", "file:"+d.path+"?_pragma=busy_timeout(5000)")
+	must(f, err)
+	_, err = raw.Exec("INSERT INTO meta (name, value) VALUES ('confirmed_at', '1767323045000')")
+	must(f, errors.Join(err, raw.Close()))
+	d.rows = sqlitetest.NewDamage(f, d.path, []string{"STRICT", "NOT NULL"})
 	copied, err := directory.OpenCopy(f.Context(), filepath.Join(f.TempDir(), "copy.db"), directory.Options{})
 	must(f, err)
 	f.Cleanup(func() { copied.Close() })
@@ -87,59 +88,6 @@ func (d *damage) fill(f *testing.F) {
 	d.operation = op.ID
 	_, err = d.directory.AddNotification(ctx, directory.Notification{Server: mbox1, Type: directory.Warning, Subject: "s", Text: "t"})
 	must(f, err)
-}
-
-// loosen keeps the rows as they are beside the tables, and takes the types away that the engine would insist on.
-func (d *damage) loosen(f *testing.F) {
-	raw, err := sql.Open("sqlite", "file:"+d.path+"?_pragma=busy_timeout(5000)")
-	must(f, err)
-	f.Cleanup(func() { raw.Close() })
-	raw.SetMaxOpenConns(1)
-	d.raw = raw
-	d.do(f, "INSERT INTO meta (name, value) VALUES ('confirmed_at', '1767323045000')")
-	var version int
-	must(f, raw.QueryRow("PRAGMA schema_version").Scan(&version))
-	d.do(f, "PRAGMA writable_schema = ON")
-	d.do(f, "UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT', ''), 'NOT NULL', '') WHERE type = 'table' AND name <> 'schema_version'")
-	d.do(f, fmt.Sprintf("PRAGMA schema_version = %d", version+1))
-	d.do(f, "PRAGMA writable_schema = OFF")
-	found, err := raw.Query("SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY 1, 2")
-	must(f, err)
-	for found.Next() {
-		var c column
-		must(f, found.Scan(&c.table, &c.column))
-		d.columns = append(d.columns, c)
-		d.tables[c.table] = true
-	}
-	must(f, found.Err())
-	for table := range d.tables {
-		d.do(f, "CREATE TABLE kept_"+table+" AS SELECT * FROM "+table)
-	}
-}
-
-func (d *damage) do(t testing.TB, text string, args ...any) {
-	t.Helper()
-	if _, err := d.raw.Exec(text, args...); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-}
-
-// put makes all rows what they were, but for one value. It says no to a second row of one key.
-func (d *damage) put(t *testing.T, at column, value any) bool {
-	tx, err := d.raw.Begin()
-	must(t, err)
-	defer tx.Rollback()
-	for table := range d.tables {
-		_, err := tx.Exec("DELETE FROM " + table)
-		must(t, err)
-		_, err = tx.Exec("INSERT INTO " + table + " SELECT * FROM kept_" + table)
-		must(t, err)
-	}
-	if _, err = tx.Exec("UPDATE "+at.table+" SET "+at.column+" = ? WHERE rowid = (SELECT min(rowid) FROM "+at.table+")", value); err != nil {
-		return false // of an index that is unique
-	}
-	must(t, tx.Commit())
-	return true
 }
 
 // readAll reads by every way there is, and writes what is written all the time.

@@ -2,7 +2,6 @@ package metadata_test
 
 import (
 	"bytes"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,38 +19,35 @@ import (
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
 	"mailreplica/internal/metadata"
+	"mailreplica/internal/sqlite/sqlitetest"
 )
 
 // FuzzRows puts anything into any column of a mailstore's database, as a bad disk or a careless hand does. Whoever reads gets what can
 // have been written, or an error that says what is damaged.
 func FuzzRows(f *testing.F) {
 	d := newDamage(f)
-	for i, c := range d.columns {
+	for i, c := range d.damaged.Columns {
 		f.Add(uint16(i), uint8(i%5), int64(-1), []byte("\xff'\x00"))
-		if c.column == "uid" || c.column == "date_zone" || strings.HasSuffix(c.column, "_code") {
+		if c.Name == "uid" || c.Name == "date_zone" || strings.HasSuffix(c.Name, "_code") {
 			f.Add(uint16(i), uint8(0), int64(1)<<32+1, []byte(nil))
 		}
-		if c.column == "keywords" || c.column == "members" || c.column == "account_id" || c.column == "delivery_key" {
+		if c.Name == "keywords" || c.Name == "members" || c.Name == "account_id" || c.Name == "delivery_key" {
 			f.Add(uint16(i), uint8(2), int64(0), bytes.Repeat([]byte{0x11}, 40))
 		}
 	}
 	f.Fuzz(func(t *testing.T, column uint16, kind uint8, number int64, text []byte) {
-		at := d.columns[int(column)%len(d.columns)]
+		at := d.damaged.Columns[int(column)%len(d.damaged.Columns)]
 		value := [...]any{number, string(text), text, nil, float64(number) / 3}[int(kind)%5]
-		if d.put(t, at, value) {
-			d.read(t, fmt.Sprintf("%s.%s = %.80q", at.table, at.column, fmt.Sprint(value)))
+		if d.damaged.Put(t, at, value, "true") {
+			d.read(t, fmt.Sprintf("%s.%s = %.80q", at.Table, at.Name, fmt.Sprint(value)))
 		}
 	})
 }
 
-type column struct{ table, column string }
-
 // damage is a database whose rows are damaged, and mended again.
 type damage struct {
 	folder  string
-	raw     *sql.DB
-	columns []column
-	tables  map[string]bool
+	damaged *sqlitetest.Damage
 	mailbox int64
 	account account.ID
 }
@@ -66,9 +62,9 @@ func newDamage(f *testing.F) *damage {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = os.RemoveAll(folder) })
-	d := &damage{folder: folder, tables: map[string]bool{}}
+	d := &damage{folder: folder}
 	d.fill(f)
-	d.loosen(f)
+	d.damaged = sqlitetest.NewDamage(f, filepath.Join(folder, "metadata.db"), []string{"STRICT, ", "STRICT"}, "schema_version")
 	return d
 }
 
@@ -102,74 +98,6 @@ func (d *damage) fill(f *testing.F) {
 	if err := s.Close(); err != nil {
 		f.Fatal(err)
 	}
-}
-
-// loosen keeps the rows as they are beside the tables, and takes the types away that the engine would insist on.
-func (d *damage) loosen(f *testing.F) {
-	raw, err := sql.Open("sqlite", "file:"+filepath.Join(d.folder, "metadata.db"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { raw.Close() })
-	raw.SetMaxOpenConns(1)
-	d.raw = raw
-	var version int
-	if err := raw.QueryRow("PRAGMA schema_version").Scan(&version); err != nil {
-		f.Fatal(err)
-	}
-	d.do(f, "PRAGMA writable_schema = ON")
-	d.do(f, "UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT, ', ''), 'STRICT', '') WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'schema_version'")
-	d.do(f, fmt.Sprintf("PRAGMA schema_version = %d", version+1))
-	d.do(f, "PRAGMA writable_schema = OFF")
-	found, err := raw.Query(`SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c
-		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name <> 'schema_version' ORDER BY 1, 2`)
-	if err != nil {
-		f.Fatal(err)
-	}
-	for found.Next() {
-		var c column
-		if err := found.Scan(&c.table, &c.column); err != nil {
-			f.Fatal(err)
-		}
-		d.columns = append(d.columns, c)
-		d.tables[c.table] = true
-	}
-	if found.Err() != nil {
-		f.Fatal(found.Err())
-	}
-	for table := range d.tables {
-		d.do(f, "CREATE TABLE kept_"+table+" AS SELECT * FROM "+table)
-	}
-}
-
-func (d *damage) do(t testing.TB, text string, args ...any) {
-	t.Helper()
-	if _, err := d.raw.Exec(text, args...); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-}
-
-// put makes all rows what they were, but for one value. It says no to a key that cannot be, or is there twice.
-func (d *damage) put(t *testing.T, at column, value any) bool {
-	tx, err := d.raw.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback()
-	for table := range d.tables {
-		for _, text := range []string{"DELETE FROM " + table, "INSERT INTO " + table + " SELECT * FROM kept_" + table} {
-			if _, err := tx.Exec(text); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if _, err := tx.Exec("UPDATE "+at.table+" SET "+at.column+" = ?", value); err != nil {
-		return false
-	}
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	return true
 }
 
 // read opens the database, and reads by every way there is.
