@@ -97,4 +97,8 @@ type Delta struct {
 	Subscriptions  map[string]bool // true: present
 	Deliveries     map[DeliveryKey]*Delivery
 	RemovedFolders []ItemID // their messages and tombstones go too and are not listed one by one
+
+	// Was is the HighestSeq that each of Folders had before, 0 for a new one. It is no row: who remembers what transactions did
+	// to a folder knows by it which of them this one follows.
+	Was map[ItemID]Sequence
 }

@@ -57,7 +57,8 @@ type Overlay struct {
 // folderState is a folder that the overlay has touched.
 type folderState struct {
 	inBase   bool
-	isPut    bool // an effect gave the row
+	was      Sequence // HighestSeq of base
+	isPut    bool     // an effect gave the row
 	removed  bool
 	row      Folder // as in base, or as an effect gave it
 	now      Folder // row with the counters that the effects so far lead to; the row must say the same in the end
@@ -104,7 +105,7 @@ func (o *Overlay) state(id ItemID) (*folderState, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	s := &folderState{inBase: true, row: f, now: f}
+	s := &folderState{inBase: true, was: f.HighestSeq, row: f, now: f}
 	o.folders[id] = s
 	return s, nil
 }
@@ -172,7 +173,7 @@ func (o *Overlay) Delta() Delta {
 		Header:  o.header,
 		Folders: map[ItemID]*Folder{}, Contents: o.contents, Deliveries: o.deliveries,
 		Messages: map[MessageKey]*Message{}, Tombstones: map[MessageKey]*Tombstone{}, Subscriptions: map[string]bool{},
-		Discarded: o.discarded.rows,
+		Discarded: o.discarded.rows, Was: map[ItemID]Sequence{},
 	}
 	d.Header.Digest = o.tally.digest
 	for id, s := range o.folders {
@@ -183,7 +184,7 @@ func (o *Overlay) Delta() Delta {
 		case !s.removed:
 			if s.isPut {
 				row := s.row
-				d.Folders[id] = &row
+				d.Folders[id], d.Was[id] = &row, s.was
 			}
 			for uid, m := range s.messages.rows {
 				d.Messages[MessageKey{id, uid}] = m

@@ -20,6 +20,7 @@ type judged struct {
 	account  *Account
 	copy     *protocol.Copy // its working copy, published when the batch is committed
 	verdicts []protocol.Verdict
+	deltas   []*mailbox.Delta // what was written to its rows
 	removed  bool
 }
 
@@ -151,7 +152,7 @@ func (b *batch) mayDecideMode(entries []eventlog.Entry) bool {
 // write judges the records and writes rows, copies and position. It may run more than once, from the beginning.
 func (b *batch) write(tx *metadata.Tx, entries []eventlog.Entry, position *metadata.Position) error {
 	for _, share := range b.order {
-		share.copy, share.verdicts, share.removed = share.account.Copy().Clone(), nil, false
+		share.copy, share.verdicts, share.deltas, share.removed = share.account.Copy().Clone(), nil, nil, false
 	}
 	for _, e := range entries {
 		id, _ := event.ParseKey(e.Key)
@@ -297,6 +298,7 @@ func (b *batch) writeRows(tx *metadata.Tx, share *judged, v protocol.Verdict) (d
 	case delta == nil:
 		return "", nil
 	}
+	share.deltas = append(share.deltas, delta)
 	return "", tx.Write(share.account.mailboxID, *delta)
 }
 
@@ -332,6 +334,11 @@ func (b *batch) publish() {
 		a, before := share.account, share.account.Copy()
 		if len(share.verdicts) == 0 && share.copy.Condition == before.Condition {
 			continue
+		}
+		if share.copy.IsPrimary() { // nobody reads the rows of others
+			for _, delta := range share.deltas {
+				a.m.index.Changed(a.mailboxID, delta)
+			}
 		}
 		a.show(share.copy, share.verdicts)
 		switch {

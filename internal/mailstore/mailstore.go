@@ -27,6 +27,7 @@ const (
 	foldedRequestsMax = 256                    // requests of one transaction
 	indexBytesMax     = 256 << 20              // of large folders' messages that are kept in memory, those read last
 	contentsBytesMax  = 256 << 20              // of contents that are kept in memory
+	pastBytesMax      = 16 << 20               // of what the last transactions did to folders, which is kept in memory
 	headersBytesMax   = 64 << 20               // of headers' fields that are kept in memory, those asked for last
 	foldedBytesMax    = 4 << 20                // after which no further request is folded in; one request may be larger
 	updateWait        = 10 * time.Second       // how long a client waits for the log before a temporary failure
@@ -103,7 +104,8 @@ type Config struct {
 // Open loads the copies that the database holds. Nothing is served before Start.
 func Open(ctx context.Context, c Config) (*Mailstore, error) {
 	m := &Mailstore{
-		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger, index: index.New(index.Config{BytesMax: indexBytesMax, ContentsBytesMax: contentsBytesMax}), headers: newHeaders(headersBytesMax),
+		self: c.Self, store: c.Store, volumes: c.Volumes, logger: c.Logger, headers: newHeaders(headersBytesMax),
+		index:    index.New(index.Config{BytesMax: indexBytesMax, ContentsBytesMax: contentsBytesMax, PastBytesMax: pastBytesMax}),
 		accounts: map[account.ID]*Account{}, holds: func(protocol.Stream) bool { return true },
 		confirm: func(context.Context, protocol.Stream) error { return nil },
 	}

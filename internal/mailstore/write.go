@@ -206,6 +206,7 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 	if err != nil {
 		return batch, err
 	}
+	a.m.index.Changed(a.mailboxID, &t.delta)
 	a.show(c, nil)
 	a.wakeSessions()
 	return batch, nil

@@ -111,7 +111,7 @@ type Mailbox struct {
 
 func newMailbox() *Mailbox {
 	m := &Mailbox{
-		rows: mailbox.NewMemory(), index: index.New(index.Config{BytesMax: keptBytesMax, ContentsBytesMax: keptBytesMax, MessagesMin: 1}),
+		rows: mailbox.NewMemory(), index: index.New(index.Config{BytesMax: keptBytesMax, ContentsBytesMax: keptBytesMax, PastBytesMax: keptBytesMax, MessagesMin: 1}),
 		blobs: map[string][]byte{}, claimed: map[mailbox.ItemID]mailbox.UID{},
 		watches: map[*watch]struct{}{},
 	}
@@ -170,9 +170,11 @@ func (m *Mailbox) Update(_ context.Context, fn func(*mailbox.Draft) error) error
 	if _, err := d.Change(); err != nil {
 		return err
 	}
-	if err := m.rows.Write(d.Delta()); err != nil {
+	delta := d.Delta()
+	if err := m.rows.Write(delta); err != nil {
 		return err
 	}
+	m.index.Changed(0, &delta)
 	for w := range m.watches {
 		w.wake()
 	}

@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"iter"
 
 	"mailreplica/internal/mailbox"
 )
@@ -13,10 +14,14 @@ func (r *reader) check(f *folder, from, to mailbox.UID) error {
 		func(yield func(mailbox.Message) bool) error { return r.Scanner.Messages(f.id, from, to, yield) })
 }
 
-func (r *reader) checkChanged(f *folder, since mailbox.Sequence) error {
-	return compare(fmt.Sprintf("messages of folder %d that changed since %d", f.id, since),
-		func(yield func(mailbox.Message) bool) { f.changedSince(since, yield) },
-		func(yield func(mailbox.Message) bool) error { return r.Scanner.ChangedSince(f.id, since, yield) })
+func (r *reader) checkChanged(id mailbox.ItemID, since mailbox.Sequence, known iter.Seq[mailbox.Message]) error {
+	return compare(fmt.Sprintf("messages of folder %d that changed since %d", id, since), known,
+		func(yield func(mailbox.Message) bool) error { return r.Scanner.ChangedSince(id, since, yield) })
+}
+
+func (r *reader) checkTombstones(id mailbox.ItemID, since mailbox.Sequence, known iter.Seq[mailbox.Tombstone]) error {
+	return compare(fmt.Sprintf("tombstones of folder %d since %d", id, since), known,
+		func(yield func(mailbox.Tombstone) bool) error { return r.Scanner.Tombstones(id, since, yield) })
 }
 
 // checkContent has the rows beneath asked for a content. One that they do not have was removed, so that nothing may refer to it.
@@ -47,22 +52,22 @@ func (r *reader) checkOutline(f *folder, known mailbox.Outline) error {
 	return err
 }
 
-func compare(what string, memory func(func(mailbox.Message) bool), rows func(func(mailbox.Message) bool) error) error {
+func compare[R any](what string, memory iter.Seq[R], rows func(func(R) bool) error) error {
 	if !mailbox.MemoryChecked() {
 		return nil
 	}
 	var known, read []string
-	memory(into(&known))
-	if err := rows(into(&read)); err != nil {
+	memory(into[R](&known))
+	if err := rows(into[R](&read)); err != nil {
 		return err
 	}
 	mailbox.MustAgree(what, known, read)
 	return nil
 }
 
-func into(all *[]string) func(mailbox.Message) bool {
-	return func(m mailbox.Message) bool {
-		*all = append(*all, fmt.Sprintf("%+v", m)) // as text keywords that are nil and that are none are alike
+func into[R any](all *[]string) func(R) bool {
+	return func(r R) bool {
+		*all = append(*all, fmt.Sprintf("%+v", r)) // as text keywords that are nil and that are none are alike
 		return true
 	}
 }

@@ -74,6 +74,7 @@ func (c *chunk) message(folder mailbox.ItemID, i int) mailbox.Message {
 type builder struct {
 	done []*chunk
 	now  chunk
+	room int // of a chunk at first: as many messages as may come
 }
 
 func (b *builder) add(m mailbox.Message) {
@@ -83,7 +84,7 @@ func (b *builder) add(m mailbox.Message) {
 		set, _ = b.now.setOf(m.Flags.Keywords)
 	}
 	if b.now.rows == nil {
-		b.now.rows = make([]row, 0, chunkRowsMax)
+		b.now.rows = make([]row, 0, min(chunkRowsMax, b.room))
 	}
 	if n := len(b.now.rows); n > 0 && b.now.rows[n-1].uid+1 != m.UID {
 		b.now.gaps = true

@@ -95,7 +95,7 @@ func (f *folder) outline() (o mailbox.Outline) {
 
 // read reads a folder whole.
 func read(rows mailbox.Reader, f mailbox.Folder) (*folder, error) {
-	var b builder
+	b := builder{room: chunkRowsMax}
 	b.done = make([]*chunk, 0, f.Messages/chunkRowsMax+1)
 	err := rows.Messages(f.ID, 0, uidMax, func(m mailbox.Message) bool {
 		b.add(m)
@@ -114,25 +114,19 @@ func (b *builder) folder(f mailbox.Folder) *folder {
 }
 
 // after is the folder as it has become, by what has changed since; nil where that is not known, or would be a lot.
-func (f *folder) after(rows mailbox.Reader, now mailbox.Folder) (*folder, error) {
-	if now.PrunedUpTo > f.highest || now.HighestSeq < f.highest {
+func (r *reader) after(f *folder, now mailbox.Folder) (*folder, error) {
+	if now.HighestSeq < f.highest {
 		return nil, nil
 	}
-	var put []mailbox.Message
-	err := rows.ChangedSince(f.id, f.highest, func(m mailbox.Message) bool {
-		put = append(put, m)
-		return true
-	})
-	if err != nil {
-		return nil, err
-	}
-	var gone []mailbox.UID
-	err = rows.Tombstones(f.id, f.highest, func(t mailbox.Tombstone) bool {
-		gone = append(gone, t.UID)
-		return true
-	})
-	if err != nil {
-		return nil, err
+	put, gone, known := r.happened(now, f.highest)
+	if !known {
+		if now.PrunedUpTo > f.highest {
+			return nil, nil
+		}
+		var err error
+		if put, gone, err = readChanged(r.Scanner, f.id, f.highest); err != nil {
+			return nil, err
+		}
 	}
 	made := f.with(now, put, gone)
 	if made.count != now.Messages {
@@ -141,9 +135,23 @@ func (f *folder) after(rows mailbox.Reader, now mailbox.Folder) (*folder, error)
 	return made, nil
 }
 
+func readChanged(rows mailbox.Reader, id mailbox.ItemID, since mailbox.Sequence) (put []mailbox.Message, gone []mailbox.Tombstone, err error) {
+	err = rows.ChangedSince(id, since, func(m mailbox.Message) bool {
+		put = append(put, m)
+		return true
+	})
+	if err == nil {
+		err = rows.Tombstones(id, since, func(t mailbox.Tombstone) bool {
+			gone = append(gone, t)
+			return true
+		})
+	}
+	return put, gone, err
+}
+
 // with puts and removes messages, both ascending by UID and none in both.
-func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.UID) *folder {
-	var b builder
+func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.Tombstone) *folder {
+	b := builder{room: chunkRowsMax}
 	b.done = make([]*chunk, 0, len(f.chunks)+len(put)/chunkRowsMax+1)
 	for n, c := range f.chunks {
 		last := c.last()
@@ -151,7 +159,7 @@ func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.
 			last = uidMax
 		}
 		puts := sort.Search(len(put), func(i int) bool { return put[i].UID > last })
-		goes := sort.Search(len(gone), func(i int) bool { return gone[i] > last })
+		goes := sort.Search(len(gone), func(i int) bool { return gone[i].UID > last })
 		b.merge(f.id, c, put[:puts], gone[:goes])
 		put, gone = put[puts:], gone[goes:]
 	}
@@ -161,7 +169,7 @@ func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.
 	return b.folder(now)
 }
 
-func (b *builder) merge(id mailbox.ItemID, c *chunk, put []mailbox.Message, gone []mailbox.UID) {
+func (b *builder) merge(id mailbox.ItemID, c *chunk, put []mailbox.Message, gone []mailbox.Tombstone) {
 	if len(put) == 0 && len(gone) == 0 {
 		b.keep(c)
 		return
@@ -173,14 +181,14 @@ func (b *builder) merge(id mailbox.ItemID, c *chunk, put []mailbox.Message, gone
 			b.add(put[0])
 			put = put[1:]
 		}
-		for len(gone) > 0 && gone[0] < uid {
+		for len(gone) > 0 && gone[0].UID < uid {
 			gone = gone[1:]
 		}
 		switch {
 		case len(put) > 0 && put[0].UID == uid:
 			b.add(put[0])
 			put = put[1:]
-		case len(gone) > 0 && gone[0] == uid:
+		case len(gone) > 0 && gone[0].UID == uid:
 		default:
 			b.add(c.message(id, i))
 		}

@@ -2,8 +2,8 @@
 // envelopes, need not ask the database for each of its rows.
 //
 // A Reader of a mailbox that a Cache lies over answers what it answered before, from memory where it can: the rows of a folder stay
-// what they are as long as its HighestSeq does. What has changed is read of the Reader beneath, and nobody has to tell the Cache. It
-// knows no engine, no protocol, and not who reads.
+// what they are as long as its HighestSeq does. What has changed the Cache knows of transactions that it is told of; of others it is read
+// of the Reader beneath. It knows no engine, no protocol, and not who reads.
 package index
 
 import (
@@ -25,6 +25,7 @@ const (
 type Config struct {
 	BytesMax         int64  // of all folders together
 	ContentsBytesMax int64  // of all contents together, beside that
+	PastBytesMax     int64  // of what transactions did, beside both
 	MessagesMin      uint32 // smaller folders are not kept; 0 is the default
 }
 
@@ -32,6 +33,7 @@ type Config struct {
 type Cache struct {
 	config   Config
 	contents contents
+	past     past
 
 	mu      sync.Mutex
 	bytes   int64
@@ -64,6 +66,7 @@ func New(c Config) *Cache {
 	return &Cache{
 		config: c, folders: map[key]*kept{}, order: list.New(),
 		contents: contents{bytesMax: c.ContentsBytesMax, blocks: map[blockKey]*block{}},
+		past:     past{bytesMax: c.PastBytesMax, folders: map[key][]*step{}, order: list.New()},
 	}
 }
 
@@ -83,6 +86,7 @@ func (c *Cache) Forget(mailboxID int64) {
 		}
 	}
 	c.contents.forget(mailboxID)
+	c.past.forget(mailboxID)
 }
 
 // ContentsBytes is how much is kept of contents.
@@ -97,6 +101,13 @@ func (c *Cache) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes
+}
+
+// PastBytes is how much is kept of what transactions did.
+func (c *Cache) PastBytes() int64 {
+	c.past.mu.Lock()
+	defer c.past.mu.Unlock()
+	return c.past.bytes
 }
 
 // drop is called with mu held.

@@ -25,27 +25,45 @@ type indexed struct {
 	reader
 	rows  *mailbox.Memory
 	cache *index.Cache
+	tells func(written int) bool // whether the cache is told of a transaction
+	count int                    // of transactions
 }
 
+func never(int) bool  { return false }
+func always(int) bool { return true }
+
 func newIndexed(c index.Config) *indexed {
-	s := &indexed{rows: mailbox.NewMemory(), cache: index.New(c)}
+	s := &indexed{rows: mailbox.NewMemory(), cache: index.New(c), tells: never}
 	s.reader = s.cache.Over(1, s.rows).(reader)
 	return s
 }
 
 func (s *indexed) Write(d mailbox.Delta) error {
 	err := s.rows.Write(d)
+	if s.count++; err == nil && s.tells(s.count) {
+		s.cache.Changed(1, &d)
+	}
 	s.reader = s.cache.Over(1, s.rows).(reader)
 	return err
 }
 
 // TestSuite drives an index with the suite of all engines, with folders of any size and with room for some.
 func TestSuite(t *testing.T) {
-	for name, c := range map[string]index.Config{
-		"roomy":  {BytesMax: 64 << 20, ContentsBytesMax: 64 << 20, MessagesMin: 1},
-		"narrow": {BytesMax: 2000, ContentsBytesMax: 4000, MessagesMin: 1}, "large folders": {BytesMax: 1 << 20},
+	roomy := index.Config{BytesMax: 64 << 20, ContentsBytesMax: 64 << 20, PastBytesMax: 64 << 20, MessagesMin: 1}
+	narrow := index.Config{BytesMax: 2000, ContentsBytesMax: 4000, PastBytesMax: 8000, MessagesMin: 1}
+	for name, c := range map[string]struct {
+		index.Config
+		tells func(int) bool
+	}{
+		"roomy, told of nothing": {roomy, never}, "roomy, told of all": {roomy, always},
+		"narrow, told of most": {narrow, func(written int) bool { return written%5 > 0 }},
+		"large folders":        {index.Config{BytesMax: 1 << 20, PastBytesMax: 1 << 20}, always},
 	} {
-		mailboxtest.Run(t, name, func(testing.TB) mailboxtest.Store { return newIndexed(c) })
+		mailboxtest.Run(t, name, func(testing.TB) mailboxtest.Store {
+			s := newIndexed(c.Config)
+			s.tells = c.tells
+			return s
+		})
 	}
 }
 
@@ -135,12 +153,18 @@ func uidsOf(t testing.TB, r mailbox.Reader, folder mailbox.ItemID) (uids []mailb
 	return uids
 }
 
-// TestRowsAreReadOnce makes sure that what is kept is used, and that of what has changed only that is read.
+// TestRowsAreReadOnce makes sure that what is kept is used, and that of what has changed only that is read, or nothing by who is told.
 func TestRowsAreReadOnce(t *testing.T) {
 	mailbox.CheckMemory(false) // it would read them again
 	defer mailbox.CheckMemory(true)
+	t.Run("not told", func(t *testing.T) { testRowsAreReadOnce(t, never, 2) })
+	t.Run("told", func(t *testing.T) { testRowsAreReadOnce(t, always, 0) })
+}
+
+func testRowsAreReadOnce(t *testing.T, tells func(int) bool, changed int) {
 	const n = 5000
-	s := newIndexed(index.Config{BytesMax: 64 << 20})
+	s := newIndexed(index.Config{BytesMax: 64 << 20, PastBytesMax: 64 << 20})
+	s.tells = tells
 	inbox := fill(t, s, n)
 	read := func(want int) {
 		t.Helper()
@@ -159,7 +183,7 @@ func TestRowsAreReadOnce(t *testing.T) {
 		_, _, err := d.SetFlags(inbox, []mailbox.UID{5, 2000}, mailbox.AddFlags, mailbox.Flags{Keywords: []string{"$New"}}, nil)
 		return err
 	})
-	read(2)
+	read(changed)
 	update(t, s, func(d *mailbox.Draft) error {
 		_, err := d.Expunge(inbox, []mailbox.UID{1, 1024, 1025, n})
 		return err
@@ -169,8 +193,8 @@ func TestRowsAreReadOnce(t *testing.T) {
 	read(0)
 	s.cache.Forget(2)
 	read(0)
-	if s.cache.Forget(1); s.cache.Bytes() != 0 {
-		t.Errorf("%d bytes are kept of what was forgotten", s.cache.Bytes())
+	if s.cache.Forget(1); s.cache.Bytes()+s.cache.PastBytes() != 0 {
+		t.Errorf("%d bytes are kept of what was forgotten", s.cache.Bytes()+s.cache.PastBytes())
 	}
 	read(n - 4)
 }
@@ -211,10 +235,11 @@ func TestManyKeywords(t *testing.T) {
 // TestSnapshots reads old and new snapshots in any order, by several goroutines at once.
 func TestSnapshots(t *testing.T) {
 	const snapshots, readers, reads = 40, 4, 30
-	s := newIndexed(index.Config{BytesMax: 1 << 20, ContentsBytesMax: 1 << 20, MessagesMin: 1})
+	s := newIndexed(index.Config{BytesMax: 1 << 20, ContentsBytesMax: 1 << 20, PastBytesMax: 1 << 20, MessagesMin: 1})
 	fill(t, s, 2000)
 	rng := rand.New(rand.NewPCG(1, 5))
 	all := []*mailbox.Memory{s.rows.Clone()}
+	var deltas []mailbox.Delta
 	for len(all) < snapshots {
 		d, _, err := mailboxtest.RandomDraft(rng, s.rows)
 		if err != nil {
@@ -226,12 +251,18 @@ func TestSnapshots(t *testing.T) {
 		if _, err := d.Change(); err != nil {
 			t.Fatal(err)
 		}
+		deltas = append(deltas, d.Delta())
 		if err := s.rows.Write(d.Delta()); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, s.rows.Clone())
 	}
 	var done sync.WaitGroup
+	done.Go(func() { // while snapshots are read from before and from behind
+		for i := range deltas {
+			s.cache.Changed(1, &deltas[i])
+		}
+	})
 	for reader := range readers {
 		done.Go(func() {
 			rng := rand.New(rand.NewPCG(6, uint64(reader)))

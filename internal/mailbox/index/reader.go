@@ -1,6 +1,10 @@
 package index
 
-import "mailreplica/internal/mailbox"
+import (
+	"slices"
+
+	"mailreplica/internal/mailbox"
+)
 
 // reader is a snapshot's rows with the Cache over them.
 type reader struct {
@@ -56,8 +60,25 @@ func (r *reader) Outline(id mailbox.ItemID) (mailbox.Outline, error) {
 	return o, r.checkOutline(f, o)
 }
 
+// happened is what has become of a folder after a sequence, if transactions are remembered that tell it all: messages that were put, as
+// they are now, and those that are gone. Both ascend.
+func (r *reader) happened(now mailbox.Folder, since mailbox.Sequence) (put []mailbox.Message, gone []mailbox.Tombstone, known bool) {
+	steps, known := r.cache.past.between(key{r.mailboxID, now.ID}, since, now.HighestSeq)
+	if known {
+		put, gone = outcome(now.ID, steps)
+	}
+	return put, gone, known
+}
+
 // ChangedSince implements mailbox.Reader.
 func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Message) bool) error {
+	now, exists, err := r.Folder(id)
+	if err != nil || !exists {
+		return err
+	}
+	if put, _, known := r.happened(now, since); known {
+		return r.yieldPut(now.ID, since, put, yield)
+	}
 	f, err := r.folder(id, upToDate)
 	if err != nil {
 		return err
@@ -65,10 +86,38 @@ func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield f
 	if f == nil {
 		return r.Scanner.ChangedSince(id, since, yield)
 	}
-	if err := r.checkChanged(f, since); err != nil {
+	all := func(yield func(mailbox.Message) bool) { f.changedSince(since, yield) }
+	if err := r.checkChanged(id, since, all); err != nil {
 		return err
 	}
-	f.changedSince(since, yield)
+	all(yield)
+	return nil
+}
+
+func (r *reader) yieldPut(id mailbox.ItemID, since mailbox.Sequence, put []mailbox.Message, yield func(mailbox.Message) bool) error {
+	all := slices.Values(put)
+	if err := r.checkChanged(id, since, all); err != nil {
+		return err
+	}
+	all(yield)
+	return nil
+}
+
+// Tombstones implements mailbox.Reader.
+func (r *reader) Tombstones(id mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {
+	now, exists, err := r.Folder(id)
+	if err != nil || !exists {
+		return err
+	}
+	_, gone, known := r.happened(now, since)
+	if !known || now.PrunedUpTo > since {
+		return r.Scanner.Tombstones(id, since, yield)
+	}
+	all := slices.Values(gone)
+	if err := r.checkTombstones(id, since, all); err != nil {
+		return err
+	}
+	all(yield)
 	return nil
 }
 
@@ -119,7 +168,7 @@ func (r *reader) bring(k key, now mailbox.Folder, how effort) (*folder, error) {
 	var f *folder
 	var err error
 	if old := r.cache.newest(held); old != nil {
-		f, err = old.after(r.Scanner, now)
+		f, err = r.after(old, now)
 	}
 	if f == nil && err == nil && how == whole {
 		f, err = read(r.Scanner, now)

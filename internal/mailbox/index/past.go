@@ -1,0 +1,171 @@
+package index
+
+import (
+	"cmp"
+	"container/list"
+	"slices"
+	"sync"
+	"unsafe"
+
+	"mailreplica/internal/mailbox"
+)
+
+// past is what the last transactions did to folders, so that who wants to know what has changed need not ask the rows.
+//
+// A transaction says which one it followed in its folder. So what happened since some sequence is known if the transactions
+// that are remembered lead there without a hole, and nobody has to tell of all of them.
+type past struct {
+	bytesMax int64
+
+	mu      sync.Mutex
+	bytes   int64
+	folders map[key][]*step // ascending by sequence
+	order   *list.List      // of *step; the one told of last is in front
+}
+
+// step is what one transaction did to a folder, never altered.
+type step struct {
+	key      key
+	place    *list.Element
+	sequence mailbox.Sequence // of the transaction: the folder's HighestSeq behind it
+	was      mailbox.Sequence // its HighestSeq before
+	put      []*chunk
+	gone     []mailbox.UID // ascending
+}
+
+func (s *step) bytes() int64 {
+	const fixed = int64(unsafe.Sizeof(step{})+unsafe.Sizeof(list.Element{})) + 64 // the map's share
+	n := fixed + int64(len(s.gone))*int64(unsafe.Sizeof(mailbox.UID(0)))
+	for _, c := range s.put {
+		n += c.bytes()
+	}
+	return n
+}
+
+// Changed tells what a transaction has done to a mailbox, when it is committed. Transactions of a mailbox are told of one after the
+// other; one may be left out, but none may be told of that is not in the rows.
+func (c *Cache) Changed(mailboxID int64, d *mailbox.Delta) {
+	steps := map[mailbox.ItemID]*step{}
+	for id, f := range d.Folders {
+		if was, told := d.Was[id]; f != nil && told && f.HighestSeq == d.Header.Sequence {
+			steps[id] = &step{key: key{mailboxID, id}, sequence: f.HighestSeq, was: was}
+		}
+	}
+	if len(steps) == 0 {
+		return
+	}
+	put := map[mailbox.ItemID][]mailbox.Message{}
+	for at, m := range d.Messages {
+		if m != nil {
+			put[at.FolderID] = append(put[at.FolderID], *m)
+		}
+	}
+	for at, t := range d.Tombstones {
+		if s := steps[at.FolderID]; s != nil && t != nil {
+			s.gone = append(s.gone, at.UID)
+		}
+	}
+	for id, s := range steps {
+		slices.Sort(s.gone)
+		slices.SortFunc(put[id], func(a, b mailbox.Message) int { return cmp.Compare(a.UID, b.UID) })
+		b := builder{room: len(put[id])}
+		for _, m := range put[id] {
+			b.add(m)
+		}
+		b.end()
+		s.put = b.done
+		c.past.remember(s)
+	}
+}
+
+func (p *past) remember(s *step) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	steps := p.folders[s.key]
+	if n := len(steps); n > 0 && steps[n-1].sequence >= s.sequence {
+		return
+	}
+	s.place = p.order.PushFront(s)
+	p.folders[s.key] = append(steps, s)
+	p.bytes += s.bytes()
+	for p.bytes > p.bytesMax {
+		p.drop(p.order.Back().Value.(*step))
+	}
+}
+
+// drop forgets a step that is the first of its folder. It is called with mu held.
+func (p *past) drop(s *step) {
+	p.order.Remove(s.place)
+	p.bytes -= s.bytes()
+	if rest := p.folders[s.key][1:]; len(rest) > 0 {
+		p.folders[s.key] = rest
+	} else {
+		delete(p.folders, s.key)
+	}
+}
+
+// forget drops what is remembered of a mailbox.
+func (p *past) forget(mailboxID int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, steps := range p.folders {
+		if k.mailboxID == mailboxID {
+			for _, s := range steps {
+				p.drop(s)
+			}
+		}
+	}
+}
+
+// between gives the steps that lead a folder from its state at since, a sequence of the mailbox, to the state at its HighestSeq now.
+func (p *past) between(k key, since, now mailbox.Sequence) (steps []*step, known bool) {
+	if now <= since {
+		return nil, true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.folders[k]
+	end, found := slices.BinarySearchFunc(all, now, func(s *step, now mailbox.Sequence) int { return cmp.Compare(s.sequence, now) })
+	if !found {
+		return nil, false
+	}
+	for first := end; ; first-- {
+		switch {
+		case all[first].was <= since:
+			return all[first : end+1 : end+1], true
+		case first == 0 || all[first-1].sequence != all[first].was:
+			return nil, false
+		}
+	}
+}
+
+// outcome is what steps put in the end, as it is now, and what they removed, both ascending by UID.
+func outcome(folder mailbox.ItemID, steps []*step) (put []mailbox.Message, gone []mailbox.Tombstone) {
+	for _, s := range slices.Backward(steps) { // of a message that was put twice the last comes first
+		for _, c := range s.put {
+			for i := range c.rows {
+				put = append(put, c.message(folder, i))
+			}
+		}
+		for _, uid := range s.gone {
+			gone = append(gone, mailbox.Tombstone{FolderID: folder, UID: uid, Sequence: s.sequence})
+		}
+	}
+	if len(steps) < 2 {
+		return put, gone
+	}
+	slices.SortFunc(gone, func(a, b mailbox.Tombstone) int { return cmp.Compare(a.UID, b.UID) })
+	slices.SortStableFunc(put, func(a, b mailbox.Message) int { return cmp.Compare(a.UID, b.UID) })
+	put = slices.CompactFunc(put, func(a, b mailbox.Message) bool { return a.UID == b.UID })
+	return slices.DeleteFunc(put, goneFrom(gone)), gone
+}
+
+// goneFrom asks ascending tombstones for messages that ascend.
+func goneFrom(gone []mailbox.Tombstone) func(mailbox.Message) bool {
+	return func(m mailbox.Message) bool {
+		for len(gone) > 0 && gone[0].UID < m.UID {
+			gone = gone[1:]
+		}
+		return len(gone) > 0 && gone[0].UID == m.UID
+	}
+}
