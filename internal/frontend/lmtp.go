@@ -86,7 +86,7 @@ func (l *LMTP) Deliver(ctx context.Context, m *lmtp.Mail) []lmtp.Outcome {
 	d.attempt(ctx, todo, false)
 	// A client that has left may have sent the mail again by another way by now, and have been answered: then this one would be a second
 	// mail at the home that is tried next.
-	if again := d.elsewhere(todo); len(again) > 0 && !m.Relayed && !m.ClientGone() {
+	if again := d.elsewhere(todo); len(again) > 0 && !m.Relayed && ctx.Err() == nil {
 		l.router.refresh(ctx)
 		d.attempt(ctx, again, true)
 	}

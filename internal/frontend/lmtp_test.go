@@ -2,6 +2,7 @@ package frontend_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -233,17 +234,17 @@ func TestClientLeft(t *testing.T) {
 	p.poll()
 	p.hosts[1].stop()
 	p.move(id, 1, 2)
-	gone := true
 	m := &lmtp.Mail{
-		ID: "0123", Sender: "sender@example.net", Body: lmtp.NewBody([]byte(text)), Received: time.Now(), Gone: func() bool { return gone },
+		ID: "0123", Sender: "sender@example.net", Body: lmtp.NewBody([]byte(text)), Received: time.Now(),
 		Client:     lmtp.Client{HELO: "mta.example.net", Addr: "192.0.2.7:25"},
 		Recipients: []lmtp.Recipient{{Address: "user@example.com", Account: id, Name: "user@example.com"}},
 	}
-	if err := p.hosts[0].lmtp.Deliver(t.Context(), m)[0].Err; !fault.Is(err, fault.HomeUnreachable) {
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if err := p.hosts[0].lmtp.Deliver(ctx, m)[0].Err; !fault.Is(err, fault.HomeUnreachable) {
 		t.Errorf("of a client that is gone: got %v, want HomeUnreachable", err)
 	}
 	p.hosts[2].hasMessages(t, id)
-	gone = false
 	if err := p.hosts[0].lmtp.Deliver(t.Context(), m)[0].Err; err != nil {
 		t.Errorf("of a client that is there: %v", err)
 	}

@@ -169,31 +169,33 @@ func TestRepeats(t *testing.T) {
 	b.hasOnly(mail, mail)
 }
 
-// leaving is a backend that takes until its client is known to have left.
+// leaving is a backend that takes until it is known that its client has left.
 type leaving struct {
 	*memory
-	left chan bool
+	left chan struct{}
 }
 
 func (l leaving) Deliver(ctx context.Context, m *lmtp.Mail) []lmtp.Outcome {
-	before := m.ClientGone()
-	l.left <- before
-	eventually(l.t, "the client to be gone", m.ClientGone)
-	l.left <- true
-	return l.memory.Deliver(ctx, m)
+	if err := ctx.Err(); err != nil {
+		l.t.Errorf("of a client that is there: %v", err)
+	}
+	l.left <- struct{}{}
+	<-ctx.Done()
+	l.left <- struct{}{}
+	return make([]lmtp.Outcome, len(m.Recipients))
 }
 
-// TestClientGone: whoever delivers can see that the client has left before it was answered.
-func TestClientGone(t *testing.T) {
-	b := leaving{newMemory(t, bob), make(chan bool, 2)}
+// TestClientLeaves: a delivery is told when its client has left before it was answered, in order or not.
+func TestClientLeaves(t *testing.T) {
+	b := leaving{newMemory(t, bob), make(chan struct{})}
 	_, addr := start(t, lmtp.Config{Backend: b})
-	client := open(t, addr)
-	client.begin(bob)
-	client.ask("DATA", "354 ")
-	client.say(mail + ".\r\n")
-	if <-b.left {
-		t.Error("a client that is there counts as gone")
+	for _, leave := range []func(*client){(*client).close, (*client).closeHard} {
+		client := open(t, addr)
+		client.begin(bob)
+		client.ask("DATA", "354 ")
+		client.say(mail + ".\r\n")
+		<-b.left
+		leave(client)
+		<-b.left
 	}
-	client.close()
-	<-b.left
 }

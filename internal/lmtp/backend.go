@@ -16,7 +16,8 @@ type Backend interface {
 	// mailstore sent the mail here: an account whose home is elsewhere is then NotHome.
 	Recipient(ctx context.Context, address string, relayed bool) (Recipient, error)
 	// Deliver stores the mail for each of its recipients and gives their outcomes, in their order. It returns after all
-	// is decided; no error means that the mail survives the loss of this mailstore.
+	// is decided; no error means that the mail survives the loss of this mailstore. ctx ends when the client has ended its
+	// connection: it was told nothing, and sends the mail again, if it has not done so yet. What has not begun by then is not begun.
 	Deliver(ctx context.Context, m *Mail) []Outcome
 	// Answered says that the client is known to have been told of these deliveries. relayed: another mailstore says so,
 	// and it is passed on no further.
@@ -39,14 +40,7 @@ type Mail struct {
 	Client     Client
 	Relayed    bool // by another mailstore: it is never relayed again
 	Received   time.Time
-
-	// Gone reports whether the client is known to have ended its connection: it was told nothing, and sends the mail again, if it
-	// has not done so yet. What has not begun by then is not begun. nil: it is not known.
-	Gone func() bool
 }
-
-// ClientGone is Gone, where that is known.
-func (m *Mail) ClientGone() bool { return m.Gone != nil && m.Gone() }
 
 // Client is who sent a mail, for its Received field. Of a relayed mail it is the client of the mailstore that relayed.
 type Client struct {

@@ -114,7 +114,7 @@ func (r *Relay) with(ctx context.Context, home Home, fn func(*relayConn) error) 
 			r.keep(home, c)
 			return nil
 		}
-		c.close()
+		abandon(c.raw)
 		if !kept || ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			return fault.Wrap(fault.HomeUnreachable, err, "the mailstore %s does not answer", home.FQDN)
 		}

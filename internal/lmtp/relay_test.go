@@ -1,6 +1,7 @@
 package lmtp_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -256,6 +258,41 @@ func TestRelayGivesUp(t *testing.T) {
 		t.Errorf("got %v, want HomeUnreachable", got[0].Err)
 	}
 	close(b.hold)
+}
+
+// TestRelayAbandons: of a mail that was given up, the home gets no more than it has. An orderly end would send the rest on.
+func TestRelayAbandons(t *testing.T) {
+	b := newMemory(t, bob)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "220 x\r\n250 XMAILREPLICA\r\n250 marked\r\n250 mail\r\n250 rcpt\r\n")
+		for in := bufio.NewReader(conn); err == nil; {
+			var line string
+			if line, err = in.ReadString('\n'); strings.HasPrefix(line, "BDAT") {
+				cancel()
+			}
+		}
+		ended <- err
+	}()
+	home := lmtp.Home{FQDN: there, Addr: l.Addr().String()}
+	if got := relay(t, peerToken, nil).Deliver(ctx, home, mailTo(b, "text\r\n", bob), nil); !fault.Is(got[0].Err, fault.HomeUnreachable) {
+		t.Errorf("got %v, want HomeUnreachable", got[0].Err)
+	}
+	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection ended with %v, want %v", err, syscall.ECONNRESET)
+	}
 }
 
 // TestRelayToAStoppedHome: the kernel of a stopped process still accepts connections and data.

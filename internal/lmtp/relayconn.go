@@ -25,6 +25,7 @@ const (
 // longer be used; what the other side refuses is an outcome.
 type relayConn struct {
 	config RelayConfig
+	raw    net.Conn // the TCP connection, also under TLS
 	conn   net.Conn
 	in     *bufio.Reader
 	out    *bufio.Writer
@@ -35,11 +36,20 @@ type relayConn struct {
 
 func newRelayConn(conn net.Conn, config RelayConfig) *relayConn {
 	return &relayConn{
-		config: config, conn: conn, in: bufio.NewReaderSize(conn, relayLineBytesMax), out: bufio.NewWriterSize(conn, readBufferBytes),
+		config: config, raw: conn, conn: conn, in: bufio.NewReaderSize(conn, relayLineBytesMax), out: bufio.NewWriterSize(conn, readBufferBytes),
 	}
 }
 
 func (c *relayConn) close() { _ = c.conn.Close() }
+
+// abandon ends a connection on which a mail may be under way. What has not reached the other side by then never does: in an orderly
+// end it would be sent on for minutes, and the mail delivered when its client may long have sent it by another way and been answered.
+func abandon(raw net.Conn) {
+	if tcp, ok := raw.(interface{ SetLinger(int) error }); ok {
+		_ = tcp.SetLinger(0) // fails where it has ended already
+	}
+	_ = raw.Close()
+}
 
 // within bounds fn by the context and by transferWait. A connection whose context ended cannot be used any more.
 func (c *relayConn) within(ctx context.Context, fn func() error) error {
@@ -50,8 +60,7 @@ func (c *relayConn) within(ctx context.Context, fn func() error) error {
 	if err := c.conn.SetDeadline(c.deadline); err != nil {
 		return err
 	}
-	conn := c.conn // fn may put TLS over it meanwhile
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	stop := context.AfterFunc(ctx, func() { abandon(c.raw) })
 	defer stop()
 	return fn()
 }

@@ -100,9 +100,12 @@ func (s *source) interrupt() {
 	}
 }
 
-// watch reads ahead until unwatch, so that what the client sends, or its end, before it is answered is known as such. It
-// follows a read that was not idle; nothing else reads meanwhile.
-func (s *source) watch() error {
+// watch reads ahead until unwatch, so that what the client sends, or its end, before it is answered is known as such. left is called when
+// the client ends the connection. It follows a read that was not idle; nothing else reads meanwhile.
+func (s *source) watch(left func()) error {
+	if s.aheadErr != nil {
+		left()
+	}
 	if s.aheadErr != nil || len(s.ahead) > 0 {
 		return nil
 	}
@@ -119,26 +122,17 @@ func (s *source) watch() error {
 			more, err := s.conn.Read(s.buffer[n:])
 			n += more
 			s.ahead = s.buffer[:n]
-			if err != nil {
-				s.aheadErr = err
-				return
+			if err == nil {
+				continue
 			}
+			s.aheadErr = err
+			if !errors.Is(err, os.ErrDeadlineExceeded) { // of unwatch
+				left()
+			}
+			return
 		}
 	}()
 	return nil
-}
-
-// gone reports whether the client is known to have ended the connection, between watch and unwatch, and to whoever called watch.
-func (s *source) gone() bool {
-	if s.watching == nil {
-		return s.aheadErr != nil
-	}
-	select {
-	case <-s.watching:
-		return s.aheadErr != nil
-	default:
-		return false
-	}
 }
 
 // unwatch ends watch and says whether the client sent something in that time, and whether it ended the connection.

@@ -258,11 +258,11 @@ func (s *session) deliver() (outcomes []Outcome, early, ended bool) {
 	defer body.Close()
 	mail := &Mail{
 		ID: newID(), Sender: s.mail.sender, Recipients: s.mail.recipients, Body: body, Client: s.sender(),
-		Relayed: s.relayed, Received: time.Now(), Gone: s.source.gone,
+		Relayed: s.relayed, Received: time.Now(),
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, deliveryWaitMax)
 	defer cancel()
-	watching := s.source.watch()
+	watching := s.source.watch(cancel)
 	outcomes = s.server.config.Backend.Deliver(ctx, mail)
 	sent, ended := s.source.unwatch()
 	return outcomes, sent || s.in.Buffered() > 0, ended || watching != nil

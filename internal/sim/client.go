@@ -46,6 +46,7 @@ type client struct {
 type mail struct {
 	number int
 	key    mailbox.DeliveryKey
+	again  time.Time // before which it is not sent
 }
 
 func (m *mail) body() string {

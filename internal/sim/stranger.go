@@ -87,6 +87,10 @@ func (c *caller) record(o *check.Op) {
 	c.cluster.trace.add(c.name, "%s made %v takes %v", o, uidsOf(o.Made), o.Takes)
 }
 
+// againAfter is how long an MTA that had no answer waits before it sends a mail again. Real ones wait for minutes. Sent at once by another
+// way, it could overtake the first attempt on a slow line: that is a limit of relaying (lmtp's DESIGN.md).
+const againAfter = 10 * time.Second
+
 // mta is a mail server that delivers to an account through any mailstore, each mail until it is told OK. At times it does not hear the answer.
 type mta struct {
 	caller
@@ -100,7 +104,9 @@ func (m *mta) run(ctx context.Context) {
 		if len(m.unsent) == 0 || m.random.IntN(2) == 0 {
 			m.unsent = append(m.unsent, &mail{number: m.cluster.nextMail()})
 		}
-		m.deliver(ctx, m.unsent[m.random.IntN(len(m.unsent))], m.random.IntN(12) == 0)
+		if one := m.unsent[m.random.IntN(len(m.unsent))]; !time.Now().Before(one.again) {
+			m.deliver(ctx, one, m.random.IntN(12) == 0)
+		}
 		if m.random.IntN(6) == 0 {
 			m.leave()
 		}
@@ -144,6 +150,9 @@ func (m *mta) deliver(ctx context.Context, one *mail, deaf bool) {
 	}
 	if err != nil {
 		o.Why = err.Error()
+		if reply == nil {
+			one.again = time.Now().Add(againAfter)
+		}
 		m.breakOff()
 	} else {
 		o.Outcome = check.Done

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -80,6 +81,13 @@ func (p *pipe) delay(by time.Duration) {
 	}
 }
 
+// discard loses all that is under way.
+func (p *pipe) discard() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.chunks, p.bytes = nil, 0
+}
+
 func (p *pipe) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,6 +145,7 @@ type half struct {
 	reading, writing deadline
 	once             sync.Once
 	closed           chan struct{}
+	unlingering      atomic.Bool // Close resets
 }
 
 func (c *half) init() {
@@ -245,10 +254,27 @@ func (c *half) push(b []byte, held *Hold) (int, error) {
 }
 
 // Close implements net.Conn: the other end reads what is under way, then the end.
-func (c *half) Close() error { return c.end(io.EOF) }
+func (c *half) Close() error {
+	if c.unlingering.Load() {
+		return c.Abort()
+	}
+	return c.end(io.EOF)
+}
 
-// Abort closes the connection as a process does that dies with something unread: the other end finds it reset.
-func (c *half) Abort() error { return c.end(syscall.ECONNRESET) }
+// SetLinger is that of net.TCPConn, for 0 alone: Close is Abort from now on.
+func (c *half) SetLinger(int) error {
+	c.unlingering.Store(true)
+	return nil
+}
+
+// Abort closes the connection as a process does that dies with something unread: the other end finds it reset. What a cut link keeps back
+// would have to be sent again, and is lost.
+func (c *half) Abort() error {
+	if c.network.isCut(c.out.link) {
+		c.out.discard()
+	}
+	return c.end(syscall.ECONNRESET)
+}
 
 func (c *half) end(how error) error {
 	c.once.Do(func() {
