@@ -12,9 +12,15 @@ import (
 
 // contact keeps when brokers last answered and last failed to. It is a hook of every client of a Log.
 type contact struct {
+	begun        time.Time // from which the others are counted: the machine's clock may be set meanwhile
 	answeredNano atomic.Int64
 	failedNano   atomic.Int64
 }
+
+func newContact() *contact { return &contact{begun: time.Now()} }
+
+// nano is now, and never 0.
+func (c *contact) nano() int64 { return max(1, time.Since(c.begun).Nanoseconds()) }
 
 var (
 	_ kgo.HookBrokerConnect = (*contact)(nil)
@@ -25,17 +31,17 @@ var (
 // still accepts.
 func (c *contact) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	if err != nil {
-		c.failedNano.Store(time.Now().UnixNano())
+		c.failedNano.Store(c.nano())
 	}
 }
 
 // OnBrokerE2E notes the end of a request.
 func (c *contact) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E) {
 	if e2e.Err() != nil {
-		c.failedNano.Store(time.Now().UnixNano())
+		c.failedNano.Store(c.nano())
 		return
 	}
-	c.answeredNano.Store(time.Now().UnixNano())
+	c.answeredNano.Store(c.nano())
 }
 
 // Reachable says whether the last thing heard of the brokers was an answer. A reader makes it current within a second
@@ -44,13 +50,13 @@ func (l *Log) Reachable() bool {
 	return l.contact.answeredNano.Load() > l.contact.failedNano.Load()
 }
 
-// LastContact is when a broker last answered; zero if none ever did.
+// LastContact is when a broker last answered; zero if none ever did. How long ago that is does not depend on the machine's clock.
 func (l *Log) LastContact() time.Time {
 	nano := l.contact.answeredNano.Load()
 	if nano == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, nano)
+	return l.contact.begun.Add(time.Duration(nano))
 }
 
 // clientLogger carries the client's log lines to slog.

@@ -58,7 +58,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 
 // connect makes the client, which connects when it is first used.
 func connect(config Config) (*Log, error) {
-	l := &Log{config: config, contact: new(contact)}
+	l := &Log{config: config, contact: newContact()}
 	options, err := config.options(l.contact)
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func TestBrokers(ctx context.Context, config Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	options, err := config.options(new(contact))
+	options, err := config.options(newContact())
 	if err != nil {
 		return Report{}, err
 	}

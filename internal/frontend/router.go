@@ -41,7 +41,7 @@ type RouterConfig struct {
 type Router struct {
 	config  RouterConfig
 	self    string
-	contact atomic.Int64 // the latest LogContact seen, in nanoseconds
+	contact atomic.Pointer[time.Time] // the latest LogContact seen
 	answers *answers
 	moves   *moves
 }
@@ -195,12 +195,13 @@ func (r *Router) fresh(a *mailstore.Account) error {
 	if a.Copy().Mode != protocol.Log || r.config.LogContact == nil {
 		return nil
 	}
-	latest := r.contact.Load()
-	if at := r.config.LogContact(); !at.IsZero() && at.UnixNano() > latest {
-		latest = at.UnixNano()
-		r.contact.Store(latest) // of two at once either is late enough
+	latest := r.config.LogContact()
+	if seen := r.contact.Load(); seen != nil && seen.After(latest) {
+		latest = *seen
+	} else {
+		r.contact.Store(&latest) // of two at once either is late enough
 	}
-	if silence := time.Since(time.Unix(0, latest)); silence > logSilenceMax {
+	if time.Since(latest) > logSilenceMax {
 		return fault.New(fault.LogUnavailable, "the event log has not answered for more than %s", logSilenceMax)
 	}
 	return nil
