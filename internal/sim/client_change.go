@@ -90,8 +90,18 @@ func (c *client) copy(ctx context.Context, move bool) {
 				Place: check.Place{Folder: to.ID, UID: destination[i]}, Blob: blobs[source[i]], From: check.Place{Folder: rows[0].Folder, UID: source[i]},
 			})
 		}
+		if move && len(source) > 0 {
+			o.Took(placesOf(rows[0].Folder, source))
+		}
 		return err
 	})
+}
+
+func placesOf(folder mailbox.ItemID, uids []mailbox.UID) (all []check.Place) {
+	for _, uid := range uids {
+		all = append(all, check.Place{Folder: folder, UID: uid})
+	}
+	return all
 }
 
 func (c *client) expunge(ctx context.Context) {
@@ -100,8 +110,11 @@ func (c *client) expunge(ctx context.Context) {
 		return
 	}
 	uids, all := places(rows)
-	c.attempt(ctx, &check.Op{Kind: "expunges", Takes: all}, func(d *mailbox.Draft, _ *check.Op) error {
-		_, err := d.Expunge(all[0].Folder, uids)
+	c.attempt(ctx, &check.Op{Kind: "expunges", Takes: all}, func(d *mailbox.Draft, o *check.Op) error {
+		gone, err := d.Expunge(all[0].Folder, uids)
+		if len(gone) > 0 {
+			o.Took(placesOf(all[0].Folder, gone))
+		}
 		return err
 	})
 }

@@ -266,7 +266,7 @@ func (c *checker) ledger(v *View) {
 				c.fail("UID %d of folder %d is another message:\n\t%s\n\t%s", m.UID, m.Folder, o, v)
 			}
 		}
-		for _, p := range o.Takes {
+		for _, p := range slices.Concat(o.Takes, o.Missing) {
 			if _, there := v.Rows[p]; there {
 				c.fail("a message whose removal was acknowledged is there, UID %d of folder %d:\n\t%s\n\t%s", p.UID, p.Folder, o, v)
 			}

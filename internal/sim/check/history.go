@@ -55,6 +55,7 @@ type Op struct {
 	Copies   []Made // messages that it makes another of
 	Made     []Made
 	Takes    []Place        // messages that it removes
+	Missing  []Place        // others that it was to remove, which were gone
 	Mails    []int          // that these are, as far as whoever asked saw that
 	Drops    mailbox.ItemID // folder that it removes, with its messages
 	Marks    []Place        // messages that it gives a keyword
@@ -75,6 +76,12 @@ type Op struct {
 func (o *Op) String() string {
 	return fmt.Sprintf("client %d %s on %s [%s, %s] outcome %d seq %d epoch %d: %s", o.Client, o.Kind, o.Mailstore,
 		clock(o.Begun), clock(o.Ended), o.Outcome, o.Sequence, o.Epoch, o.Why)
+}
+
+// Took says which of the messages that an operation was to remove it has removed.
+func (o *Op) Took(taken []Place) {
+	o.Missing = slices.DeleteFunc(slices.Clone(o.Takes), func(p Place) bool { return slices.Contains(taken, p) })
+	o.Takes = taken
 }
 
 func clock(t time.Time) string { return t.Format("04:05.000000") }

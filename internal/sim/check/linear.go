@@ -305,11 +305,14 @@ func (u *unanswered) losses(by func(*effect, time.Time, func(*Op) bool)) {
 		}
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(since), func(a, b Place) int { return cmp.Or(cmp.Compare(a.Folder, b.Folder), cmp.Compare(a.UID, b.UID)) }) {
-		s := since[p]
-		if v := u.firstWithout(s, func(v *View) bool { _, there := v.Rows[p]; return there }, func(o *Op) bool {
-			return o.Drops == p.Folder || slices.Contains(o.Takes, p)
-		}); v != nil {
-			by(&effect{vanishes: &p}, v.Ended, func(o *Op) bool { return o.Drops == p.Folder || slices.Contains(o.Takes, p) })
+		takes := func(o *Op) bool { return o.Drops == p.Folder || slices.Contains(o.Takes, p) }
+		until := u.toldGone(p, takes)
+		v := u.firstWithout(since[p], func(v *View) bool { _, there := v.Rows[p]; return there }, takes)
+		if v != nil && (until.IsZero() || v.Ended.Before(until)) {
+			until = v.Ended
+		}
+		if !until.IsZero() {
+			by(&effect{vanishes: &p}, until, takes)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(folders)) {
@@ -318,6 +321,22 @@ func (u *unanswered) losses(by func(*effect, time.Time, func(*Op) bool)) {
 			by(&effect{folder: id}, v.Ended, func(o *Op) bool { return o.Drops == id })
 		}
 	}
+}
+
+// toldGone is when somebody was first told that a message is not there, though no operation with an answer took it by then; zero if nobody was.
+func (u *unanswered) toldGone(p Place, takes func(*Op) bool) (until time.Time) {
+	for _, o := range u.ops {
+		says := slices.Contains(o.Missing, p) || o.Sequence == 0 && slices.Contains(slices.Concat(o.Takes, o.Marks), p)
+		if o.Outcome != Done || o.Timed || !says || !until.IsZero() && !o.Ended.Before(until) {
+			continue
+		}
+		if !slices.ContainsFunc(u.ops, func(other *Op) bool {
+			return other.Outcome == Done && other.Sequence > 0 && takes(other) && other.Begun.Before(o.Ended)
+		}) {
+			until = o.Ended
+		}
+	}
+	return until
 }
 
 // firstWithout is the first view of a sequence or later in which something is not, though no operation with an answer took it by

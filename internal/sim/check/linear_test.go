@@ -78,6 +78,15 @@ func TestLinearize(t *testing.T) {
 		{"a keyword is not there", []*check.Op{first, mark}, []*check.View{view(3, "a", 6, 1)}, nil, "no order explains"},
 		{"a keyword on a copy", []*check.Op{first, mark, copies}, []*check.View{view(4, "a", 9, 1, 1)}, nil, "keywords"},
 		{"a folder that was never made is renamed", []*check.Op{op("renames", 2, 1, func(o *check.Op) { o.Folder, o.Name = 9, "n" })}, nil, nil, "not there to be renamed"},
+		{"expunged without an answer, and told to be gone", []*check.Op{first, timed(expunge), op("marks", 0, 5, func(o *check.Op) { o.Marks = []check.Place{place(1)} })}, nil, nil, ""},
+		{"expunged without an answer, and moved with another", []*check.Op{first, second, timed(expunge), op("moves", 4, 6, func(o *check.Op) {
+			o.Takes = []check.Place{place(1), place(2)}
+			o.Took([]check.Place{place(2)})
+		})}, nil, nil, ""},
+		{"called missing, and it is there", []*check.Op{first, second, op("moves", 4, 6, func(o *check.Op) {
+			o.Takes = []check.Place{place(1), place(2)}
+			o.Took([]check.Place{place(2)})
+		})}, nil, nil, "was not removed"},
 		{"nothing to expunge, and it is there", []*check.Op{first, op("expunges", 0, 3, func(o *check.Op) { o.Takes = []check.Place{place(1)} })}, nil, nil, "was not removed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

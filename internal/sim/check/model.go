@@ -120,6 +120,11 @@ func (b *box) change(o *Op, mail func(string) int) (*box, error) {
 		}
 	}
 	c.remove(o.Takes)
+	for _, p := range o.Missing {
+		if b.has(p) {
+			return nil, fmt.Errorf("UID %d of folder %d is there, and was not removed", p.UID, p.Folder)
+		}
+	}
 	for _, p := range o.Marks {
 		c.mark(p, o.Keyword)
 	}
