@@ -53,6 +53,7 @@ type cluster struct {
 	trace    *trace
 	network  *network.Network
 	broker   *broker.Broker
+	doubtful *doubtful            // the broker's host
 	dir      *directory.Directory // as administrators reach it
 	stores   []*mailstore
 	accounts []account.ID // that are not to be deleted
@@ -97,8 +98,10 @@ func newCluster(ctx context.Context, o Options) (*cluster, error) {
 	if c.dir, err = directory.Create(ctx, directory.Options{Path: filepath.Join(c.folder, "directory", directoryName)}); err != nil {
 		return nil, err
 	}
-	host := c.network.Host(brokerName, netip.MustParseAddrPort(brokerAddress).Addr())
-	if c.broker, err = broker.Start(broker.Config{Listen: brokerAddress, Network: host}); err != nil {
+	c.doubtful = &doubtful{
+		Host: c.network.Host(brokerName, netip.MustParseAddrPort(brokerAddress).Addr()), random: o.of("doubts"), chance: map[netip.Addr]float64{},
+	}
+	if c.broker, err = broker.Start(broker.Config{Listen: brokerAddress, Network: c.doubtful}); err != nil {
 		return nil, err
 	}
 	return c, c.dir.SetConfig(ctx, "brokers", brokerAddress)

@@ -56,8 +56,10 @@ func newNemesis(c *cluster) *nemesis {
 		{"cuts links", 6, func(context.Context) { n.cutLinks() }},
 		{"cuts off", 4, func(context.Context) { n.cutOff() }},
 		{"slows links", 3, func(context.Context) { n.slow() }},
+		{"has the broker answer errors", 3, func(context.Context) { n.doubt() }},
 		{"breaks the volume", 2, func(context.Context) { n.breakVolume() }},
 		{"fills the disk", 1, func(context.Context) { n.fill() }},
+		{"slows the disk", 2, func(context.Context) { n.slowDisk() }},
 		{"takes the directory away", 2, func(context.Context) { n.loseDirectory() }},
 		{"promotes", 6, n.promote},
 		{"races promotions", 4, n.race},
@@ -293,11 +295,32 @@ func (n *nemesis) breakVolume() {
 	n.later(func() { m.volume.set(false, 0) })
 }
 
+// doubt has the broker answer some of a mailstore's appends, or all of them, with errors, though it writes the records.
+func (n *nemesis) doubt() {
+	m, chance := n.aStore(), float64(1+n.random.IntN(4))/4
+	n.trace.add("nemesis", "leaves appends of %s in doubt, %v of them", m.name, chance)
+	n.doubtful.doubt(m.ip, chance)
+	n.later(func() { n.doubtful.doubt(m.ip, 0) })
+}
+
 func (n *nemesis) fill() {
 	if l := n.aLiving().life.Load(); l != nil {
 		l.disk.Fill(true)
 		n.later(func() { l.disk.Fill(false) })
 	}
+}
+
+// slowDisk has every sync of a mailstore's database take a while. The database is written under mutexes, so that only an altered runtime lets
+// time pass meanwhile.
+func (n *nemesis) slowDisk() {
+	by := time.Duration(n.random.ExpFloat64() * float64(400*time.Millisecond))
+	l := n.aLiving().life.Load()
+	if l == nil || !patiently() {
+		return
+	}
+	n.trace.add("nemesis", "syncs of %s take %s", l, by)
+	l.disk.Slow(by)
+	n.later(func() { l.disk.Slow(0) })
 }
 
 func (n *nemesis) loseDirectory() {
@@ -364,6 +387,7 @@ func (n *nemesis) remove(ctx context.Context) {
 	n.trace.add("nemesis", "removal: %v", err)
 }
 
+// stopAgent stops a mailstore's agent for a while: at times while it hears nothing of the broker, so that there are appends in doubt.
 func (n *nemesis) stopAgent(ctx context.Context) {
 	l := n.aLiving().life.Load()
 	if l == nil || l.node.Load() == nil {
@@ -373,9 +397,14 @@ func (n *nemesis) stopAgent(ctx context.Context) {
 		return // one at a time: a wait for a mutex would keep virtual time from passing
 	}
 	again := time.Duration(n.random.ExpFloat64() * float64(5*time.Second))
+	if n.random.IntN(2) == 0 {
+		n.network.Cut(brokerName, l.store.name)
+		n.sleep(time.Duration(n.random.IntN(1_000)) * time.Millisecond)
+	}
 	n.background.Go(func() {
 		service := l.node.Load().Service()
 		_ = service.SetService(ctx, "agent", false)
+		n.network.Heal(brokerName, l.store.name)
 		time.Sleep(again)
 		_ = service.SetService(ctx, "agent", true)
 		l.turning.Store(false)

@@ -9,15 +9,15 @@ import (
 	"mailreplica/internal/event"
 )
 
-// produced gives the records that a request to the broker appends, none for any other request: what a hold looks for.
-func produced(request []byte) (all []event.Record) {
+// produceRequest reads a request to the broker, nil if it is none that appends. correlation is what its answer names it by.
+func produceRequest(request []byte) (produce *kmsg.ProduceRequest, correlation uint32) {
 	const header = 4 + 2 + 2 + 4 // size, key, version, correlation
 	if len(request) < header+2 {
-		return nil
+		return nil, 0
 	}
-	produce := kmsg.NewPtrProduceRequest()
+	produce = kmsg.NewPtrProduceRequest()
 	if int16(binary.BigEndian.Uint16(request[4:])) != produce.Key() {
-		return nil
+		return nil, 0
 	}
 	produce.SetVersion(int16(binary.BigEndian.Uint16(request[6:])))
 	client := max(0, int(int16(binary.BigEndian.Uint16(request[header:])))) // its name is no compact one
@@ -26,6 +26,15 @@ func produced(request []byte) (all []event.Record) {
 		at++ // no tags
 	}
 	if at > len(request) || produce.ReadFrom(request[at:]) != nil {
+		return nil, 0
+	}
+	return produce, binary.BigEndian.Uint32(request[8:])
+}
+
+// produced gives the records that a request to the broker appends, none for any other request: what a hold looks for.
+func produced(request []byte) (all []event.Record) {
+	produce, _ := produceRequest(request)
+	if produce == nil {
 		return nil
 	}
 	for _, topic := range produce.Topics {

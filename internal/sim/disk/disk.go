@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -23,6 +24,7 @@ type Disk struct {
 	files    map[string]*file // by name
 	dead     bool
 	full     bool
+	slow     time.Duration
 	left     int // writes and syncs until the disk fails for good; negative: never
 	whenOver func()
 }
@@ -80,6 +82,19 @@ func (d *Disk) Fill(full bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.full = full
+}
+
+// Slow makes every sync take so much longer, in the time of whoever syncs.
+func (d *Disk) Slow(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slow = by
+}
+
+func (d *Disk) slowness() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.slow
 }
 
 // Leave writes the files into another folder as they are found afterwards: after a kill all that was written, after a power loss
@@ -218,6 +233,7 @@ func (f *file) cut(size int64) int32 {
 }
 
 func (f *file) sync() int32 {
+	time.Sleep(f.disk.slowness())
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if !f.disk.alive() {

@@ -61,7 +61,9 @@ var breaks = []break_{
 		{append_, "v.Outcome == Accepted && v.Record.ID == r.ID:", "v.Outcome == Accepted && v.Record.Sequence >= r.Sequence:"}}},
 	{"write the waiter's own rows for whatever record took its sequence", "3", []edit{{ride, "a.pending != nil && a.pending.Records[0].ID == id", "a.pending != nil && a.pending.delta != nil"}}},
 	{"answer when the brokers have confirmed, without reading back", "4", []edit{{ride, "				continue // it is in the log: now it is up to the reader\n", "				return true, nil\n"}}},
-	{"take an error of the brokers for a refusal", "4", []edit{{ride, "			if time.Since(warned) > warnEvery {", "			if true {\n				return false, nil\n			}\n			if time.Since(warned) > warnEvery {"}}},
+	{"take an error of the brokers for a refusal", "4", []edit{{ride, "			if time.Since(warned) > warnEvery {", "			if true {\n				return false, notWritten{failure}\n			}\n			if time.Since(warned) > warnEvery {"}}},
+	{"compute a change anew when the brokers answer an error", "4", []edit{
+		{ride, "			if time.Since(warned) > warnEvery {", "			if a.m.streams.Follow(ctx, c.Stream.Partition) == nil {\n				return false, nil\n			}\n			if time.Since(warned) > warnEvery {"}}},
 	{"forget a delivery that was not answered", "4", []edit{{delivery, "		if err != nil || known {\n			return Message{}, known, err\n		}\n", "		if err != nil {\n			return Message{}, known, err\n		}\n		known = false\n"}}},
 	{"store the position before the rows it speaks of", "5", []edit{{apply, "	durability := metadata.Lazy\n", "	if position != nil {\n		_ = m.store.Update(ctx, metadata.Lazy, func(tx *metadata.Tx) error { return tx.SetPosition(*position) })\n	}\n	durability := metadata.Lazy\n"}}},
 	{"begin to open without noting it", "6", []edit{{opening, "	if err := a.save(ctx, c); err != nil {\n		return record, c, err\n	}\n	a.live = true", "	a.show(c, nil)\n	a.live = true"}}},

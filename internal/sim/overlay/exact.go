@@ -28,14 +28,18 @@ var Exact = []Edit{
 	{File: sema, Old: "	s.ticket = cheaprand() | 1\n", New: "	s.ticket = simulationCheap() | 1\n"},
 	{File: timers, Old: "			t.rand = cheaprand()\n", New: "			t.rand = simulationCheap()\n"},
 
+	// Time passes while a goroutine waits for a mutex, where that is wanted: whoever has it may wait for a slow disk.
+	{File: runtime2, Old: "	return isIdleInSynctest[w]\n", New: "	return isIdleInSynctest[w] || simulationPatient && w >= waitReasonSyncMutexLock && w <= waitReasonSyncRWMutexLock\n"},
+
 	// The clock of the machine decides nothing.
 	{File: sema, Old: "func internal_sync_nanotime() int64 {\n", New: "func internal_sync_nanotime() int64 {\n	if simulating {\n		return 0\n	}\n"},
 	{File: proc, Old: "func retake(now int64) uint32 {\n", New: "func retake(now int64) uint32 {\n	if simulating {\n		return 0\n	}\n"},
 	{File: scavenge, Old: "func (s *scavengerState) wake() {\n", New: "func (s *scavengerState) wake() {\n	if simulating {\n		return // it would take its turns by the clock, and whoever was next would be last\n	}\n"},
 	{File: proc, Old: "	if pp.schedtick%61 == 0 && !sched.runq.empty() {\n", New: "	if !simulating && pp.schedtick%61 == 0 && !sched.runq.empty() {\n"},
 
-	{File: ours, Old: "package sim\n", New: "package sim\n\nimport (\n	\"runtime\"\n	\"runtime/debug\"\n	_ \"unsafe\" // for the name of a function of the runtime\n)\n\n//go:linkname seedRuntime runtime.simulationSeed\nfunc seedRuntime(seed uint64)\n"},
-	{File: ours, Old: "func exactly(uint64) bool { return false }\n", New: "func exactly(seed uint64) bool {\n	runtime.MemProfileRate = 0\n	debug.SetGCPercent(-1)\n	seedRuntime(seed)\n	return true\n}\n"},
+	{File: ours, Old: "package sim\n", New: "package sim\n\nimport (\n	\"runtime\"\n	\"runtime/debug\"\n	_ \"unsafe\" // for the name of a function of the runtime\n)\n\n//go:linkname seedRuntime runtime.simulationSeed\nfunc seedRuntime(seed uint64)\n\n//go:linkname setPatient runtime.simulationSetPatient\nfunc setPatient(bool)\n"},
+	{File: ours, Old: "func exactly(uint64) bool { return false }\n", New: "func exactly(seed uint64) bool {\n	runtime.MemProfileRate = 0\n	debug.SetGCPercent(-1)\n	seedRuntime(seed)\n	setPatient(false)\n	return true\n}\n"},
+	{File: ours, Old: "func patiently() bool { return false }\n", New: "func patiently() bool {\n	setPatient(true)\n	return true\n}\n"},
 }
 
 // source is the source of numbers: a goroutine that a simulated one begins has one that follows from its own. Timers run outside
@@ -43,6 +47,10 @@ var Exact = []Edit{
 const source = `
 var simulating bool
 var simulationTimers uint64
+var simulationPatient bool
+
+//go:linkname simulationSetPatient
+func simulationSetPatient(patient bool) { simulationPatient = patient }
 
 //go:linkname simulationSeed
 func simulationSeed(seed uint64) {
