@@ -3,6 +3,7 @@ package metadata
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // SQLite's write-ahead log is copied into the database by checkpoints. Left to itself, SQLite does that inside commits. Here
@@ -21,6 +22,8 @@ type checkpointer struct {
 	mu    sync.Mutex    // one checkpoint at a time: another would fail, not wait
 
 	pages, restartPages int64 // walPages and walRestartPages, but for tests
+
+	copied atomic.Int64 // how many pages of the log the last copy in the background found in the database, or brought there
 
 	// Owned by the commit loop: how many pages the log had when a copy was last asked for, and when it was last to begin
 	// anew. Until it has grown by as much again, asking again would only cost.
@@ -52,9 +55,11 @@ func (k *checkpointer) loop() {
 		select {
 		case <-k.due:
 			k.mu.Lock()
-			_, _, err := k.c.checkpoint("passive")
+			_, copied, err := k.c.checkpoint("passive")
 			k.mu.Unlock()
-			if err != nil {
+			if err == nil {
+				k.copied.Store(copied)
+			} else {
 				k.store.logger.Error("the write-ahead log could not be copied into the mailstore's database", "error", err)
 				k.store.noteLoss(k.c)
 			}
@@ -69,18 +74,15 @@ func (k *checkpointer) afterCommit(writer *conn) {
 	if k == nil || writer == nil {
 		return
 	}
-	pages, copied, err := writer.checkpoint("noop")
-	if err != nil {
-		k.store.logger.Error("the write-ahead log of the mailstore's database cannot be measured", "error", err)
-		return
-	}
+	pages := writer.link.(sqliteLink).c.LogPages()
 	if pages < k.asked || pages < k.restarted { // it has begun anew
 		k.asked, k.restarted = 0, 0
+		k.copied.Store(0)
 	}
 	switch {
 	case pages-k.restarted >= k.restartPages:
 		k.restart(writer, pages-k.restarted)
-	case pages-copied >= k.pages && pages-k.asked >= k.pages:
+	case pages-k.copied.Load() >= k.pages && pages-k.asked >= k.pages:
 		k.asked = pages
 		select {
 		case k.due <- struct{}{}:

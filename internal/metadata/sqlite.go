@@ -59,7 +59,7 @@ func (d *sqlite) open(a access) (pool, error) {
 	} else {
 		pragmas += fmt.Sprintf("PRAGMA query_only = 1; PRAGMA cache_size = -%d;", readerCacheBytes>>10)
 	}
-	return sqlitePool{path, pragmas}, nil
+	return sqlitePool{path, pragmas, a != reading}, nil
 }
 
 func (*sqlite) migrations() string { return "migrations/sqlite" }

@@ -14,6 +14,7 @@ import (
 type sqlitePool struct {
 	path    string
 	pragmas string // run first
+	writes  bool
 }
 
 func (p sqlitePool) connect(context.Context) (link, error) {
@@ -22,7 +23,11 @@ func (p sqlitePool) connect(context.Context) (link, error) {
 		return nil, err
 	}
 	l := sqliteLink{c}
-	if err := l.script(p.pragmas); err != nil {
+	err = l.script(p.pragmas)
+	if err == nil && p.writes {
+		err = c.GatherWrites()
+	}
+	if err != nil {
 		return nil, firstOf(err, l.close())
 	}
 	return l, nil

@@ -26,6 +26,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s (%d)", e.message, e.Code
 type Conn struct {
 	tls *libc.TLS // the engine's stack: a connection has its own, whichever goroutine uses it
 	db  uintptr
+
+	gather *gather // nil: the engine writes as it does
 }
 
 // Open opens the database in a file, which is made if it is missing.
@@ -75,6 +77,9 @@ func (c *Conn) Close() error {
 	}
 	if rc := lib.Xsqlite3_close(c.tls, c.db); rc != lib.SQLITE_OK {
 		return c.failed(rc)
+	}
+	if c.gather != nil {
+		libc.Xfree(c.tls, c.gather.memory)
 	}
 	c.tls.Close()
 	c.db = 0

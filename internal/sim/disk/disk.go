@@ -36,6 +36,8 @@ type file struct {
 	pending []write
 }
 
+const sectorBytes = 512 // what is written as a whole
+
 // write is a write, or the cutting to a size where data is nil.
 type write struct {
 	offset int64
@@ -70,7 +72,7 @@ func (d *Disk) Kill() {
 }
 
 // KillAfter makes the disk fail for good at the n-th write or sync from now, from 1, and calls over then, on the goroutine that
-// wrote: over must not wait for it.
+// wrote: over must not wait for it. Of that write half is done.
 func (d *Disk) KillAfter(n int, over func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -212,8 +214,12 @@ func (d *Disk) alive() bool {
 func (f *file) wrote(data []byte, offset int64) int32 {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
+	dead := f.disk.dead
 	switch {
 	case !f.disk.alive():
+		if !dead {
+			f.pending = append(f.pending, write{offset, append([]byte{}, data[:len(data)/2/sectorBytes*sectorBytes]...)})
+		}
 		return sqlite3.SQLITE_IOERR_WRITE
 	case f.disk.full:
 		return sqlite3.SQLITE_FULL

@@ -26,16 +26,20 @@ var engine struct {
 	err     error
 	open    openFunc
 	mu      sync.Mutex
-	disks   map[string]*Disk               // by folder
-	files   map[uintptr]*file              // by the engine's handle
-	methods map[uintptr]*functions         // by the engine's table
-	tables  map[uintptr]*functions         // by our table
-	keep    []*sqlite3.Tsqlite3_io_methods // our tables, so that they stay
+	disks   map[string]*Disk       // by folder
+	opened  map[uintptr]opened     // by the engine's handle
+	methods map[uintptr]*functions // by the engine's table
+}
+
+// opened is an open file: its functions, and what of it the disk has; nil if no disk watches it.
+type opened struct {
+	*functions
+	file *file
 }
 
 // functions are those of a table that are put in front of.
 type functions struct {
-	table    *sqlite3.Tsqlite3_io_methods
+	table    uintptr // ours, which is of the engine's memory
 	close    closeFunc
 	write    writeFunc
 	truncate truncateFunc
@@ -49,8 +53,7 @@ func Install() error {
 }
 
 func install() error {
-	engine.disks, engine.files = map[string]*Disk{}, map[uintptr]*file{}
-	engine.methods, engine.tables = map[uintptr]*functions{}, map[uintptr]*functions{}
+	engine.disks, engine.opened, engine.methods = map[string]*Disk{}, map[uintptr]opened{}, map[uintptr]*functions{}
 	tls := libc.NewTLS()
 	found := sqlite3.Xsqlite3_vfs_find(tls, 0)
 	if found == 0 {
@@ -92,7 +95,7 @@ func xOpen(tls *libc.TLS, vfs, name, f uintptr, flags int32, outFlags uintptr) i
 	if name != 0 {
 		path = libc.GoString(name)
 	}
-	opened, rc := before(path)
+	watched, rc := before(path)
 	if rc != sqlite3.SQLITE_OK {
 		return rc
 	}
@@ -104,21 +107,20 @@ func xOpen(tls *libc.TLS, vfs, name, f uintptr, flags int32, outFlags uintptr) i
 	defer engine.mu.Unlock()
 	own := engine.methods[h.methods]
 	if own == nil {
-		own = front(h.methods)
+		own = front(tls, h.methods)
 	}
-	h.methods = uintptr(unsafe.Pointer(own.table))
-	if opened != nil {
-		engine.files[f] = opened
-	}
+	h.methods = own.table
+	engine.opened[f] = opened{own, watched}
 	return sqlite3.SQLITE_OK
 }
 
 // front makes a table like the engine's, with our functions in front. The caller holds mu.
-func front(methods uintptr) *functions {
-	table := new(sqlite3.Tsqlite3_io_methods)
+func front(tls *libc.TLS, methods uintptr) *functions {
+	memory := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(sqlite3.Tsqlite3_io_methods{})))
+	table := at[sqlite3.Tsqlite3_io_methods](memory)
 	*table = *at[sqlite3.Tsqlite3_io_methods](methods)
 	own := &functions{
-		table:    table,
+		table:    memory,
 		close:    *(*closeFunc)(unsafe.Pointer(&table.FxClose)),
 		write:    *(*writeFunc)(unsafe.Pointer(&table.FxWrite)),
 		truncate: *(*truncateFunc)(unsafe.Pointer(&table.FxTruncate)),
@@ -128,48 +130,47 @@ func front(methods uintptr) *functions {
 	table.FxWrite = *(*uintptr)(unsafe.Pointer(&ownWrite))
 	table.FxTruncate = *(*uintptr)(unsafe.Pointer(&ownTruncate))
 	table.FxSync = *(*uintptr)(unsafe.Pointer(&ownSync))
-	engine.methods[methods], engine.tables[uintptr(unsafe.Pointer(table))] = own, own
-	engine.keep = append(engine.keep, table)
+	engine.methods[methods] = own
 	return own
 }
 
-func lookup(f uintptr) (*functions, *file) {
+func lookup(f uintptr) opened {
 	engine.mu.Lock()
 	defer engine.mu.Unlock()
-	return engine.tables[at[handle](f).methods], engine.files[f]
+	return engine.opened[f]
 }
 
 func xClose(tls *libc.TLS, f uintptr) int32 {
-	own, _ := lookup(f)
+	o := lookup(f)
 	engine.mu.Lock()
-	delete(engine.files, f)
+	delete(engine.opened, f)
 	engine.mu.Unlock()
-	return own.close(tls, f)
+	return o.close(tls, f)
 }
 
 func xWrite(tls *libc.TLS, f, data uintptr, size int32, offset int64) int32 {
-	own, opened := lookup(f)
-	if opened != nil {
-		if rc := opened.wrote(unsafe.Slice(at[byte](data), size), offset); rc != sqlite3.SQLITE_OK {
+	o := lookup(f)
+	if o.file != nil {
+		if rc := o.file.wrote(unsafe.Slice(at[byte](data), size), offset); rc != sqlite3.SQLITE_OK {
 			return rc
 		}
 	}
-	return own.write(tls, f, data, size, offset)
+	return o.write(tls, f, data, size, offset)
 }
 
 func xTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
-	own, opened := lookup(f)
-	if opened != nil {
-		if rc := opened.cut(size); rc != sqlite3.SQLITE_OK {
+	o := lookup(f)
+	if o.file != nil {
+		if rc := o.file.cut(size); rc != sqlite3.SQLITE_OK {
 			return rc
 		}
 	}
-	return own.truncate(tls, f, size)
+	return o.truncate(tls, f, size)
 }
 
 func xSync(_ *libc.TLS, f uintptr, _ int32) int32 {
-	if _, opened := lookup(f); opened != nil {
-		return opened.sync()
+	if o := lookup(f); o.file != nil {
+		return o.file.sync()
 	}
 	return sqlite3.SQLITE_OK
 }
