@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -134,6 +135,7 @@ func (a *Account) withdraw(r *request) (waiting bool) {
 
 // run decides what waits on the account, one transaction at a time, until nothing waits.
 func (a *Account) run() {
+	growStack()
 	for {
 		batch := a.take()
 		if len(batch) == 0 {
@@ -149,6 +151,16 @@ func (a *Account) run() {
 			a.guard(batch, func() { r.finish(r.control(r.ctx)) })
 		}
 	}
+}
+
+// growStack makes the goroutine's stack as large at once as a database needs, instead of by three copies on the way there: most
+// runs decide one change.
+//
+//go:noinline
+func growStack() {
+	var room [8 << 10]byte
+	room[0] = 1
+	runtime.KeepAlive(&room)
 }
 
 // guard runs a turn. A panic is a defect, which fails the requests of that turn, and neither the account's queue nor the process.

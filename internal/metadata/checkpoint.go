@@ -10,8 +10,11 @@ import (
 // a goroutine of its own does, beside writers and readers. Under load it never quite catches up, so the log would grow for
 // ever; when it is long, the commit loop finishes the rest between two groups and has the log begin anew. Views older than
 // the log's end prevent that: then it goes on growing and the store says so.
+//
+// A copy competes for the disk with what mail waits for, and pages that change often are copied once each time: so copies are
+// rare. The last one before the log is to begin anew leaves little to the commit loop.
 const (
-	walPages        = 2_000  // 8 MiB: copy in the background
+	walPages        = 5_000  // 20 MiB: copy in the background
 	walRestartPages = 16_000 // 64 MiB: begin anew
 )
 
