@@ -202,8 +202,7 @@ func (c Config) producerOptions() ([]kgo.Opt, error) {
 		// record of its stream, would wait for as long as the brokers are away. The price is that a record
 		// reported as in doubt may land later, which every reader judges anyway (design section 4, rule 4).
 		kgo.AllowIdempotentProduceCancellation(),
-		kgo.MaxBufferedRecords(bufferedRecordsMax),
-		kgo.MaxBufferedBytes(bufferedBytesMax),
+		kgo.MaxBufferedRecords(bufferedRecordsMax + 1), // Append counts, and refuses before
 	}, nil
 }
 

@@ -9,6 +9,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,10 @@ type Log struct {
 	admin   *kadm.Client
 	streams atomic.Int32           // as last described
 	opened  atomic.Pointer[string] // the id of the cluster on which the log was opened
+
+	room  room
+	mu    sync.Mutex
+	turns map[int32]*turns // by stream
 }
 
 // Open connects to the log and makes its topic if it is missing and Config.Expect is zero. It fails with
@@ -58,7 +63,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 
 // connect makes the client, which connects when it is first used.
 func connect(config Config) (*Log, error) {
-	l := &Log{config: config, contact: newContact()}
+	l := &Log{config: config, contact: newContact(), turns: make(map[int32]*turns)}
 	options, err := config.options(l.contact)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 )
 
 // ChooseStream picks the stream of an account that gets its first replica: accounts with the same set of mailstores share
-// a few, so that agents read little that is not theirs.
+// one, so that agents read little that is not theirs, and changes of many accounts share a request and a transaction.
 func (r *Manager) ChooseStream(_ context.Context, id account.ID, destination string) (protocol.Stream, error) {
 	identity, ok := r.agent.Identity()
 	if !ok {
@@ -28,9 +28,8 @@ func (r *Manager) ChooseStream(_ context.Context, id account.ID, destination str
 	for _, fqdn := range set {
 		_, _ = h.Write([]byte(fqdn + "\n")) // a hash never fails
 	}
-	spread := uint32(id[0]) % streamsPerSet
 	return protocol.Stream{
 		ClusterID: identity.ClusterID, TopicID: identity.TopicID, LeaderEpoch: -1,
-		Partition: int32((h.Sum32() + spread) % uint32(identity.Streams)),
+		Partition: int32(h.Sum32() % uint32(identity.Streams)),
 	}, nil
 }

@@ -21,7 +21,6 @@ const (
 	retryPauseMin     = 200 * time.Millisecond // before an account that could not be brought in order is looked at again
 	retryPauseMax     = 15 * time.Second
 	sweepEvery        = 15 * time.Second // every account is looked at as often, whatever was or was not told
-	streamsPerSet     = 4                // streams over which accounts with the same mailstores are spread
 	primaryTellsWait  = 10 * time.Second // after which a replica tells the directory of a primary that does not
 )
 
