@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type Cluster struct {
 	Clock     *Clock // by which blobs are reclaimed
 
 	t       testing.TB
+	address string // of all listeners
 	folder  string
 	configs []config.Config
 }
@@ -49,7 +51,7 @@ func Start(t testing.TB, n int) *Cluster {
 // StartWith is Start with configurations that the test changes; i counts from 0.
 func StartWith(t testing.TB, n int, change func(i int, cfg *config.Config)) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, folder: t.TempDir(), Clock: &Clock{begun: time.Now()}}
+	c := &Cluster{t: t, address: loopback(), folder: t.TempDir(), Clock: &Clock{begun: time.Now()}}
 	c.Broker = brokertest.StartBroker(t, broker.Config{DataDir: filepath.Join(c.folder, "broker"), Listen: c.freeAddress()})
 	d, err := directory.Create(t.Context(), directory.Options{Path: filepath.Join(c.folder, "directory.db")})
 	if err != nil {
@@ -94,11 +96,14 @@ func (c *Cluster) configure(i int) config.Config {
 	return cfg
 }
 
-// loopback is an address of this process alone where the system lets one use all of 127/8, as Linux does. A mailstore that is started
-// again needs its ports; on an address that all share, another program's outgoing connection may have one meanwhile.
+var clusters atomic.Uint32 // started by this process
+
+// loopback is an address of this cluster alone where the system lets one use all of 127/8, as Linux does. A mailstore that is started
+// again needs its ports; on an address that all share, another program's outgoing connection, or another test's mailstore, may have one
+// meanwhile.
 func loopback() string {
 	pid := os.Getpid()
-	own := fmt.Sprintf("127.%d.%d.%d", 64+pid>>16&63, pid>>8&255, 1+pid&127)
+	own := fmt.Sprintf("127.%d.%d.%d", 64+pid&63, pid>>6&255, 1+clusters.Add(1)%254)
 	l, err := net.Listen("tcp", own+":0")
 	if err != nil {
 		return "127.0.0.1"
@@ -109,12 +114,11 @@ func loopback() string {
 
 func (c *Cluster) freeAddress() string {
 	c.t.Helper()
-	own := loopback()
-	port, err := engine.FreePortAt(own) // none that an outgoing connection is given
+	port, err := engine.FreePortAt(c.address) // none that an outgoing connection is given
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return net.JoinHostPort(own, strconv.Itoa(port))
+	return net.JoinHostPort(c.address, strconv.Itoa(port))
 }
 
 // Config is the configuration of the i-th mailstore.
