@@ -33,6 +33,9 @@ type Login struct {
 type Mailbox interface {
 	// View gives fn one consistent snapshot. fn must not keep the reader.
 	View(ctx context.Context, fn func(mailbox.Reader) error) error
+	// Glance is View for a few questions about what happened lately, which may be answered from memory. What fn is given is at
+	// sequence since or later, and holds every change that was acknowledged before. fn may be run again, from its beginning.
+	Glance(ctx context.Context, since mailbox.Sequence, fn func(mailbox.Reader) error) error
 	// Update runs one transaction and returns after it is decided. fn may be called more than once, when the transaction
 	// has to be computed anew: it resets its own results at its start.
 	Update(ctx context.Context, fn func(*mailbox.Draft) error) error

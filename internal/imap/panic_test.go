@@ -43,6 +43,10 @@ func (m fragileMailbox) View(ctx context.Context, fn func(mailbox.Reader) error)
 	})
 }
 
+func (m fragileMailbox) Glance(ctx context.Context, _ mailbox.Sequence, fn func(mailbox.Reader) error) error {
+	return m.View(ctx, fn)
+}
+
 func (m fragileMailbox) Update(ctx context.Context, fn func(*mailbox.Draft) error) error {
 	return m.Mailbox.Update(ctx, func(d *mailbox.Draft) error {
 		m.backend.reach("Update")

@@ -50,7 +50,7 @@ func (s *session) sync(ctx context.Context, expunges bool, own *stored) error {
 	after, upTo := mailbox.UID(0), mailbox.Sequence(0)
 	for {
 		var n news
-		err := s.mailbox.View(ctx, func(r mailbox.Reader) (err error) {
+		err := s.mailbox.Glance(ctx, max(s.view.seen, upTo), func(r mailbox.Reader) (err error) {
 			n, err = s.view.since(r, after)
 			return err
 		})

@@ -12,10 +12,10 @@ import (
 	"mailreplica/internal/mailbox"
 )
 
-// stirred is a backend in whose mailboxes something happens after every snapshot.
+// stirred is a backend in whose mailboxes something happens after every look for news.
 type stirred struct {
 	*memory.Backend
-	afterView func()
+	afterGlance func()
 }
 
 func (b *stirred) Open(ctx context.Context, id account.ID) (imap.Mailbox, error) {
@@ -28,10 +28,10 @@ type stirredMailbox struct {
 	backend *stirred
 }
 
-func (m stirredMailbox) View(ctx context.Context, fn func(mailbox.Reader) error) error {
-	err := m.Mailbox.View(ctx, fn)
-	if m.backend.afterView != nil {
-		m.backend.afterView()
+func (m stirredMailbox) Glance(ctx context.Context, since mailbox.Sequence, fn func(mailbox.Reader) error) error {
+	err := m.Mailbox.Glance(ctx, since, fn)
+	if m.backend.afterGlance != nil {
+		m.backend.afterGlance()
 	}
 	return err
 }
@@ -64,8 +64,8 @@ func TestChangeBetweenRoundsOfNews(t *testing.T) {
 		all[i] = mailbox.UID(i + 1)
 	}
 	flag(mailbox.Seen, all...)
-	s.afterView = func() {
-		s.afterView = nil
+	s.afterGlance = func() {
+		s.afterGlance = nil
 		flag(mailbox.Flagged, 5)
 	}
 	told := append(c.ok("NOOP"), c.ok("NOOP")...)

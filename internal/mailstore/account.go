@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -90,6 +91,25 @@ func (a *Account) View(ctx context.Context, fn func(mailbox.Reader) error) error
 		return err
 	}
 	return a.m.store.View(ctx, func(v *metadata.View) error { return fn(a.rows(v)) })
+}
+
+// Glance is View for a few questions about what happened lately: a snapshot begins only if memory does not answer them. What fn is
+// given is at sequence since or later, and has all that was acknowledged before. fn may be run again, from its beginning.
+//
+// A View may have shown a commit that is published only now; since keeps its reader from going back to what was before.
+func (a *Account) Glance(ctx context.Context, since mailbox.Sequence, fn func(mailbox.Reader) error) error {
+	at := a.Copy().Committed
+	if at < since {
+		return a.View(ctx, fn)
+	}
+	if err := a.MayServe(); err != nil {
+		return err
+	}
+	err := a.m.store.ViewAt(ctx, a.mailboxID, at, func(v *metadata.View) error { return fn(a.rows(v)) })
+	if errors.Is(err, metadata.ErrMoved) {
+		return a.View(ctx, fn)
+	}
+	return err
 }
 
 // rows are the copy's rows, those of large folders from memory.

@@ -138,6 +138,11 @@ func (m *Mailbox) View(_ context.Context, fn func(mailbox.Reader) error) error {
 	return fn(m.reader())
 }
 
+// Glance implements imap.Mailbox.
+func (m *Mailbox) Glance(ctx context.Context, _ mailbox.Sequence, fn func(mailbox.Reader) error) error {
+	return m.View(ctx, fn)
+}
+
 // keptBytesMax bounds what the index keeps of folders, and of contents.
 const keptBytesMax = 1 << 20
 
