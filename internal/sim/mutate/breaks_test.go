@@ -37,10 +37,10 @@ func TestBreaksAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(breaks, func(b break_) bool { return b.name == name })
-			if found, err := try(breaks[i], seeds, 10*time.Minute, false); err != nil || found == "" {
-				t.Errorf("not found within %d seeds: %v", seeds, err)
+			if r := try(breaks[i], seeds, 10*time.Minute, false); r.err != nil || r.found == "" {
+				t.Errorf("not found in %d seeds: %v", r.seeds, r.err)
 			} else {
-				t.Log(found)
+				t.Log(r.found)
 			}
 		})
 	}

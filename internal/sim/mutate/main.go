@@ -36,16 +36,19 @@ func main() {
 		}
 	}
 	results := make([]chan result, len(wanted))
-	slots := make(chan struct{}, *jobs)
-	for i, b := range wanted {
+	for i := range results {
 		results[i] = make(chan result, 1)
-		go func() {
-			slots <- struct{}{}
-			found, err := try(b, *seeds, *wait, true)
-			<-slots
-			results[i] <- result{found, err}
-		}()
 	}
+	go func() {
+		slots := make(chan struct{}, *jobs)
+		for i, b := range wanted {
+			slots <- struct{}{}
+			go func() {
+				results[i] <- try(b, *seeds, *wait, true)
+				<-slots
+			}()
+		}
+	}()
 	missed := 0
 	for i, b := range wanted {
 		r := <-results[i]
@@ -57,7 +60,7 @@ func main() {
 			r.found = "not found: " + behind[b.name]
 		case r.found == "":
 			missed++
-			r.found = "**not found**"
+			r.found = fmt.Sprintf("**not found** in %d seeds", r.seeds)
 		}
 		fmt.Printf("| %s | %s | %s |\n", b.rule, b.name, r.found)
 	}
@@ -70,17 +73,17 @@ func main() {
 // result is by what a break was found; empty: by nothing.
 type result struct {
 	found string
+	seeds int // that were run, the one that found it included
 	err   error
 }
 
 var seedOf = regexp.MustCompile(`seed(\d+)`)
 
-// try builds the simulation with a break and runs it until it fails. found says by what; empty: it did not fail. Of an exact run the seed
-// comes again; its first build takes minutes.
-func try(b break_, seeds int, wait time.Duration, exact bool) (found string, err error) {
+// try builds the simulation with a break and runs it until it fails. Of an exact run the seed comes again; its first build takes minutes.
+func try(b break_, seeds int, wait time.Duration, exact bool) result {
 	folder, err := os.MkdirTemp("", "mutate")
 	if err != nil {
-		return "", err
+		return result{err: err}
 	}
 	defer os.RemoveAll(folder)
 	edits, args := b.overlay(), []string{"-test.run", "TestSimulation$", "-test.v", "-test.timeout", "0", "-seeds", fmt.Sprint(seeds)}
@@ -89,7 +92,7 @@ func try(b break_, seeds int, wait time.Duration, exact bool) (found string, err
 	}
 	binary, err := overlay.Test("mailreplica/internal/sim", folder, edits)
 	if err != nil {
-		return "", err
+		return result{err: err}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
@@ -99,21 +102,21 @@ func try(b break_, seeds int, wait time.Duration, exact bool) (found string, err
 	run.Stdout, run.Stderr = &out, &out
 	begun := time.Now()
 	err = run.Run()
+	r := result{seeds: strings.Count(out.String(), "simulated in")}
 	var exit *exec.ExitError
-	if err == nil {
-		return "", nil
-	}
-	if !errors.As(err, &exit) {
-		return "", err
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return r
+	case !errors.As(err, &exit):
+		r.err = err
+		return r
 	}
 	seed := "?"
 	if all := seedOf.FindAllStringSubmatch(out.String(), -1); len(all) > 0 {
 		seed = all[len(all)-1][1]
 	}
-	if ctx.Err() != nil {
-		return "", nil
-	}
-	return fmt.Sprintf("seed %s, %s: %s", seed, time.Since(begun).Round(time.Second), firstProblem(out.String())), nil
+	r.found = fmt.Sprintf("seed %s, %s: %s", seed, time.Since(begun).Round(time.Second), firstProblem(out.String()))
+	return r
 }
 
 // firstProblem is the first line of a failure.
