@@ -18,6 +18,7 @@ const (
 	password      = "secret"                                                                                        // of every account
 	passwordHash  = "$argon2id$v=19$m=8,t=1,p=1$c2ltdWxhdGlvbiBzYWx0Lg$tReCKCA6/8VvW1Mbr680h8Q4Dl6KsZ0CJyMc/EJNE5Y" // cheap to check
 	cachedKeysMax = 60
+	selectQuick   = 50 * time.Millisecond
 )
 
 // program is a mail program that keeps its inbox as it was told of it, over sessions on any mailstore: what it resynchronises to, by
@@ -221,6 +222,7 @@ func (p *program) enter(ctx context.Context) {
 	if before.validity != 0 && before.modseq != 0 {
 		choose = fmt.Sprintf("SELECT INBOX (QRESYNC (%d %d))", before.validity, before.modseq)
 	}
+	asked := time.Now()
 	if _, err := p.session.do(choose, ""); p.told(err) != check.Done {
 		if p.kept.modseq = min(p.kept.modseq, before.modseq); p.kept.validity != before.validity { // what follows it may not have come
 			p.kept.modseq = 0
@@ -235,11 +237,12 @@ func (p *program) enter(ctx context.Context) {
 		}
 		return
 	}
-	p.resynchronised(begun, before)
+	p.resynchronised(begun, asked, before)
 }
 
-// resynchronised checks what the program came to.
-func (p *program) resynchronised(begun time.Time, before inbox) {
+// resynchronised checks what the program came to. A SELECT that takes long, as while a disk is slow, does not tell of a message that was there at its
+// HIGHESTMODSEQ and is gone when it comes to it: what it tells is of no one sequence.
+func (p *program) resynchronised(begun, asked time.Time, before inbox) {
 	v := &check.View{
 		Account: p.id, Only: inboxID, Sequence: mailbox.Sequence(p.kept.modseq), Begun: begun, Ended: time.Now(), Rows: map[check.Place]check.Row{},
 		Folders: map[mailbox.ItemID]check.Folder{inboxID: {ID: inboxID, Name: mailbox.Inbox, UIDValidity: uint32(p.kept.validity), UIDNext: mailbox.UID(p.kept.next)}},
@@ -248,7 +251,9 @@ func (p *program) resynchronised(begun time.Time, before inbox) {
 		place := check.Place{Folder: inboxID, UID: uid}
 		v.Rows[place] = check.Row{Place: place, Keywords: keywordsIn(row.flags)}
 	}
-	p.cluster.history.Saw(v)
+	if time.Since(asked) < selectQuick {
+		p.cluster.history.Saw(v)
+	}
 	p.cluster.trace.add(p.name, "resynchronised from %d: %s", before.modseq, v)
 	p.full, p.fresh = true, inbox{rows: map[mailbox.UID]cached{}}
 	_, err := p.session.do("UID FETCH 1:* (FLAGS MODSEQ)", "")
