@@ -15,11 +15,9 @@ const (
 
 // What reads many rows, and in which order.
 var (
-	changedMessages = changes{columns: messageColumns, table: "message", sequence: "modseq", index: "message_modseq"}
-
-	selectMessages = ordered{query: selectMessage + " AND folder_id = ? AND uid <= ?", key: []string{"uid"}, index: "PRIMARY"}
-	manyChanged    = ordered{query: selectMessage + " AND folder_id = ? AND modseq + 0 > ?", key: []string{"uid"}, index: "PRIMARY"}
-	scanMessages   = ordered{query: selectMessage, key: []string{"folder_id", "uid"}, index: "PRIMARY"}
+	selectMessages  = ordered{query: selectMessage + " AND folder_id = ? AND uid <= ?", key: []string{"uid"}, index: "PRIMARY"}
+	changedMessages = ordered{query: selectMessage + " AND folder_id = ? AND modseq > ?", key: []string{"uid"}, index: "PRIMARY"}
+	scanMessages    = ordered{query: selectMessage, key: []string{"folder_id", "uid"}, index: "PRIMARY"}
 )
 
 func (r *rows) Message(folder mailbox.ItemID, uid mailbox.UID) (m mailbox.Message, found bool, err error) {
@@ -43,14 +41,7 @@ func (r *rows) ChangedSince(folder mailbox.ItemID, since mailbox.Sequence, yield
 	if err != nil {
 		return err
 	}
-	many, err := r.changedMany(changedMessages, args)
-	if err != nil {
-		return err
-	}
-	if !many {
-		return few(r.v, changedMessages.few(r.v.store.dialect), args, newMessageScan(r.id).scan, yield)
-	}
-	return walk(r.v, manyChanged, args, []any{int64(0)}, newMessageScan(r.id).scan, uidOf, yield)
+	return walk(r.v, changedMessages, args, []any{int64(0)}, newMessageScan(r.id).scan, uidOf, yield)
 }
 
 func (r *rows) ScanMessages(after mailbox.MessageKey, yield func(mailbox.Message) bool) error {

@@ -183,28 +183,6 @@ func (r *rows) ReferencesIn(from, to mailbox.ItemID, yield func(mailbox.ItemID, 
 	})
 }
 
-// changedMany is how many rows are worth sorting by UID when an index finds them by sequence. Beyond, all rows of the folder
-// are read by UID, and those that have not changed are left out. An expression instead of a bare column keeps the engine, which
-// knows nothing of how many rows there are, to the one or the other.
-const changedMany = 5_000
-
-// changes are the rows of a folder that changed since a sequence, found by the index over sequences.
-type changes struct{ columns, table, sequence, index string }
-
-func (c changes) from(d dialect) string {
-	return " FROM " + c.table + d.by(c.index) + " WHERE mailbox_id = ? AND folder_id = ? AND " + c.sequence + " > ?"
-}
-
-// few is for rows that are worth sorting.
-func (c changes) few(d dialect) string {
-	return "SELECT " + c.columns + c.from(d) + " ORDER BY uid + 0"
-}
-
-// count counts up to a limit.
-func (c changes) count(d dialect) string {
-	return "SELECT count(*) FROM (SELECT 1" + c.from(d) + " LIMIT ?) AS found"
-}
-
 const (
 	tombstoneColumns = "folder_id, uid, seq"
 	selectTombstone  = "SELECT " + tombstoneColumns + " FROM tombstone WHERE mailbox_id = ?"
@@ -212,10 +190,8 @@ const (
 
 // What reads many rows, and in which order.
 var (
-	changedTombstones = changes{columns: tombstoneColumns, table: "tombstone", sequence: "seq", index: "tombstone_seq"}
-
-	manyTombstones = ordered{query: selectTombstone + " AND folder_id = ? AND seq + 0 > ?", key: []string{"uid"}, index: "PRIMARY"}
-	scanTombstones = ordered{query: selectTombstone, key: []string{"folder_id", "uid"}, index: "PRIMARY"}
+	selectTombstones = ordered{query: selectTombstone + " AND folder_id = ? AND seq > ?", key: []string{"uid"}, index: "PRIMARY"}
+	scanTombstones   = ordered{query: selectTombstone, key: []string{"folder_id", "uid"}, index: "PRIMARY"}
 )
 
 func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield func(mailbox.Tombstone) bool) error {
@@ -223,22 +199,8 @@ func (r *rows) Tombstones(folder mailbox.ItemID, since mailbox.Sequence, yield f
 	if err != nil {
 		return err
 	}
-	many, err := r.changedMany(changedTombstones, args)
-	if err != nil {
-		return err
-	}
-	if !many {
-		return few(r.v, changedTombstones.few(r.v.store.dialect), args, scanTombstone, yield)
-	}
 	keyOf := func(t *mailbox.Tombstone) []any { return []any{int64(t.UID)} }
-	return walk(r.v, manyTombstones, args, []any{int64(0)}, scanTombstone, keyOf, yield)
-}
-
-// changedMany reports whether more rows of a folder changed since a sequence than are worth sorting.
-func (r *rows) changedMany(c changes, args []any) (bool, error) {
-	var n int64
-	_, err := r.v.one(c.count(r.v.store.dialect), append(args[:len(args):len(args)], int64(changedMany)), &n)
-	return n >= changedMany, err
+	return walk(r.v, selectTombstones, args, []any{int64(0)}, scanTombstone, keyOf, yield)
 }
 
 func (r *rows) ScanTombstones(after mailbox.MessageKey, yield func(mailbox.Tombstone) bool) error {

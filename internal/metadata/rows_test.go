@@ -321,7 +321,7 @@ func testIterators(t *testing.T, p place) {
 	})
 }
 
-// TestChangedSince reads across the line between few changes and many.
+// TestChangedSince reads what has changed since each sequence, in the order of UIDs.
 func TestChangedSince(t *testing.T) { onEach(t, testChangedSince) }
 
 func testChangedSince(t *testing.T, p place) {

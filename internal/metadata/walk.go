@@ -86,20 +86,6 @@ func collect[R any](v *View, query string, args []any, scan func(*cursor) (R, er
 	return all, err
 }
 
-// few yields all rows of a query that has few.
-func few[R any](v *View, query string, args []any, scan func(*cursor) (R, error), yield func(R) bool) error {
-	all, err := collect(v, query, args, scan)
-	if err != nil {
-		return err
-	}
-	for _, row := range all {
-		if !yield(row) {
-			break
-		}
-	}
-	return nil
-}
-
 // first is the first row of a query.
 func first[R any](v *View, query string, args []any, scan func(*cursor) (R, error)) (row R, found bool, err error) {
 	err = v.each(query, args, func(cur *cursor) (bool, error) {

@@ -78,25 +78,40 @@ type builder struct {
 }
 
 func (b *builder) add(m mailbox.Message) {
-	set, room := b.now.setOf(m.Flags.Keywords)
+	b.addRow(row{
+		id: m.ID, content: m.ContentID, modSeq: m.ModSeq, size: m.Size, date: m.InternalDate, uid: m.UID, zone: m.DateZone,
+		system: m.Flags.System,
+	}, m.Flags.Keywords)
+}
+
+// addFrom adds a row of another chunk.
+func (b *builder) addFrom(c *chunk, i int) {
+	r := c.rows[i]
+	var keywords []string
+	if r.set > 0 {
+		keywords = c.sets[r.set-1]
+	}
+	b.addRow(r, keywords)
+}
+
+func (b *builder) addRow(r row, keywords []string) {
+	set, room := b.now.setOf(keywords)
 	if !room || len(b.now.rows) == chunkRowsMax {
 		b.end()
-		set, _ = b.now.setOf(m.Flags.Keywords)
+		set, _ = b.now.setOf(keywords)
 	}
+	r.set = set
 	if b.now.rows == nil {
 		b.now.rows = make([]row, 0, min(chunkRowsMax, b.room))
 	}
-	if n := len(b.now.rows); n > 0 && b.now.rows[n-1].uid+1 != m.UID {
+	if n := len(b.now.rows); n > 0 && b.now.rows[n-1].uid+1 != r.uid {
 		b.now.gaps = true
 	}
-	if b.now.unseen == len(b.now.rows) && m.Flags.Has(mailbox.Seen) {
+	if b.now.unseen == len(b.now.rows) && r.system&mailbox.Seen != 0 {
 		b.now.unseen++
 	}
-	b.now.rows = append(b.now.rows, row{
-		id: m.ID, content: m.ContentID, modSeq: m.ModSeq, size: m.Size, date: m.InternalDate, uid: m.UID, zone: m.DateZone,
-		system: m.Flags.System, set: set,
-	})
-	b.now.highest = max(b.now.highest, m.ModSeq)
+	b.now.rows = append(b.now.rows, r)
+	b.now.highest = max(b.now.highest, r.modSeq)
 }
 
 // end completes a chunk.

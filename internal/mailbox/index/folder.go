@@ -128,11 +128,7 @@ func (r *reader) after(f *folder, now mailbox.Folder) (*folder, error) {
 			return nil, err
 		}
 	}
-	made := f.with(now, put, gone)
-	if made.count != now.Messages {
-		return nil, nil
-	}
-	return made, nil
+	return f.with(now, put, gone), nil
 }
 
 func readChanged(rows mailbox.Reader, id mailbox.ItemID, since mailbox.Sequence) (put []mailbox.Message, gone []mailbox.Tombstone, err error) {
@@ -149,7 +145,7 @@ func readChanged(rows mailbox.Reader, id mailbox.ItemID, since mailbox.Sequence)
 	return put, gone, err
 }
 
-// with puts and removes messages, both ascending by UID and none in both.
+// with puts and removes messages, both ascending by UID and none in both; nil if that does not lead to what the folder is now.
 func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.Tombstone) *folder {
 	b := builder{room: chunkRowsMax}
 	b.done = make([]*chunk, 0, len(f.chunks)+len(put)/chunkRowsMax+1)
@@ -160,16 +156,19 @@ func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.
 		}
 		puts := sort.Search(len(put), func(i int) bool { return put[i].UID > last })
 		goes := sort.Search(len(gone), func(i int) bool { return gone[i].UID > last })
-		b.merge(f.id, c, put[:puts], gone[:goes])
+		b.merge(c, put[:puts], gone[:goes])
 		put, gone = put[puts:], gone[goes:]
 	}
 	for _, m := range put { // there was no chunk
 		b.add(m)
 	}
-	return b.folder(now)
+	if made := b.folder(now); made.count == now.Messages {
+		return made
+	}
+	return nil
 }
 
-func (b *builder) merge(id mailbox.ItemID, c *chunk, put []mailbox.Message, gone []mailbox.Tombstone) {
+func (b *builder) merge(c *chunk, put []mailbox.Message, gone []mailbox.Tombstone) {
 	if len(put) == 0 && len(gone) == 0 {
 		b.keep(c)
 		return
@@ -190,7 +189,7 @@ func (b *builder) merge(id mailbox.ItemID, c *chunk, put []mailbox.Message, gone
 			put = put[1:]
 		case len(gone) > 0 && gone[0].UID == uid:
 		default:
-			b.add(c.message(id, i))
+			b.addFrom(c, i)
 		}
 	}
 	for _, m := range put {

@@ -75,6 +75,31 @@ func (c *Cache) Changed(mailboxID int64, d *mailbox.Delta) {
 		b.end()
 		s.put = b.done
 		c.past.remember(s)
+		c.moveOn(s, *d.Folders[id])
+	}
+}
+
+// moveOn brings what is kept of a folder to where a transaction led, unless somebody is reading its rows.
+func (c *Cache) moveOn(s *step, now mailbox.Folder) {
+	held := c.holding(s.key, false)
+	if held == nil || !held.reading.TryLock() {
+		return
+	}
+	defer held.reading.Unlock()
+	old := c.newest(held)
+	if old == nil || old.highest >= s.sequence {
+		return
+	}
+	steps, known := []*step{s}, old.highest == s.was
+	if !known {
+		steps, known = c.past.between(s.key, old.highest, s.sequence)
+	}
+	if !known {
+		return
+	}
+	put, gone := outcome(now.ID, steps)
+	if made := old.with(now, put, gone); made != nil {
+		c.put(held, made)
 	}
 }
 

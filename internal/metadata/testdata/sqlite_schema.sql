@@ -133,5 +133,3 @@ CREATE INDEX delivery_seq ON delivery (mailbox_id, seq);
 CREATE INDEX discarded_time ON discarded (discarded_at);
 CREATE UNIQUE INDEX folder_name ON folder (mailbox_id, name);
 CREATE INDEX message_content ON message (mailbox_id, content_id);
-CREATE INDEX message_modseq ON message (mailbox_id, folder_id, modseq);
-CREATE INDEX tombstone_seq ON tombstone (mailbox_id, folder_id, seq);
