@@ -65,6 +65,7 @@ func (o *Overlay) setFlags(s *folderState, messages []Message, flags Flags) erro
 		return contradiction("the flags for folder %d are not as flags must be", s.row.ID)
 	}
 	rows := slices.Clone(messages) // the delta keeps them
+	s.messages.room(len(rows))
 	for i := range rows {
 		m := &rows[i]
 		o.tally.remove(m)
@@ -74,6 +75,7 @@ func (o *Overlay) setFlags(s *folderState, messages []Message, flags Flags) erro
 		s.alter(m, o.sequence)
 		o.tally.put(m)
 	}
+	s.flagged = append(s.flagged, flagged{was: messages, now: rows})
 	return nil
 }
 

@@ -93,6 +93,7 @@ type Delta struct {
 	Contents       map[ItemID]*Content
 	Discarded      map[ItemID]*Discarded
 	Messages       map[MessageKey]*Message
+	Marked         []Marking // what was done to some of Messages that were there: nobody need look at it
 	Tombstones     map[MessageKey]*Tombstone
 	Subscriptions  map[string]bool // true: present
 	Deliveries     map[DeliveryKey]*Delivery

@@ -72,6 +72,9 @@ func (d *Draft) Change() (Change, error) {
 	return Change{Effects: d.effects, Digest: d.overlay.tally.digest}, nil
 }
 
+// DeletedUIDs is what the function of that name asks for.
+func (d *Draft) DeletedUIDs(folder ItemID) ([]UID, error) { return d.overlay.DeletedUIDs(folder) }
+
 // Delta is what the change does to the rows. It is valid after Change.
 func (d *Draft) Delta() Delta { return d.overlay.Delta() }
 

@@ -1,8 +1,10 @@
 package mailbox
 
 import (
+	"cmp"
 	"errors"
 	"math"
+	"slices"
 
 	"mailreplica/internal/fault"
 )
@@ -63,6 +65,7 @@ type folderState struct {
 	row      Folder // as in base, or as an effect gave it
 	now      Folder // row with the counters that the effects so far lead to; the row must say the same in the end
 	messages touched[UID, Message]
+	flagged  []flagged // of messages, those that got flags
 	expunged touched[UID, Tombstone]
 }
 
@@ -172,10 +175,15 @@ func (o *Overlay) Delta() Delta {
 	d := Delta{
 		Header:  o.header,
 		Folders: map[ItemID]*Folder{}, Contents: o.contents, Deliveries: o.deliveries,
-		Messages: map[MessageKey]*Message{}, Tombstones: map[MessageKey]*Tombstone{}, Subscriptions: map[string]bool{},
+		Tombstones: map[MessageKey]*Tombstone{}, Subscriptions: map[string]bool{},
 		Discarded: o.discarded.rows, Was: map[ItemID]Sequence{},
 	}
 	d.Header.Digest = o.tally.digest
+	messages := 0
+	for _, s := range o.folders {
+		messages += len(s.messages.rows)
+	}
+	d.Messages = make(map[MessageKey]*Message, messages)
 	for id, s := range o.folders {
 		switch {
 		case s.removed && s.inBase:
@@ -192,11 +200,13 @@ func (o *Overlay) Delta() Delta {
 			for uid, t := range s.expunged.rows {
 				d.Tombstones[MessageKey{id, uid}] = t
 			}
+			d.Marked = append(d.Marked, s.markings(o.sequence)...)
 		}
 	}
 	for name, row := range o.subscriptions.rows {
 		d.Subscriptions[name] = row != nil
 	}
 	sortItemIDs(d.RemovedFolders)
+	slices.SortStableFunc(d.Marked, func(a, b Marking) int { return cmp.Compare(a.FolderID, b.FolderID) })
 	return d
 }

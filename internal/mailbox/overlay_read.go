@@ -104,6 +104,14 @@ func (o *Overlay) Messages(folder ItemID, from, to UID, yield func(Message) bool
 	return s.messages.over(from, to, messageUID, base, yield)
 }
 
+// DeletedUIDs is what the function of that name asks for.
+func (o *Overlay) DeletedUIDs(folder ItemID) ([]UID, error) {
+	if s := o.folders[folder]; s != nil && (s.removed || !s.inBase || len(s.messages.rows) > 0) {
+		return ReadDeletedUIDs(o, folder)
+	}
+	return DeletedUIDs(o.base, folder)
+}
+
 // ChangedSince implements Reader. Every message that the overlay has put has its sequence.
 func (o *Overlay) ChangedSince(folder ItemID, since Sequence, yield func(Message) bool) error {
 	base := func(yield func(Message) bool) error { return o.base.ChangedSince(folder, since, yield) }

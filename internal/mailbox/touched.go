@@ -13,6 +13,14 @@ type touched[K cmp.Ordered, R any] struct {
 	loose  []K // keys since the last sort
 }
 
+// room is for so many rows that are about to be set.
+func (t *touched[K, R]) room(n int) {
+	if t.rows == nil {
+		t.rows = make(map[K]*R, n)
+	}
+	t.sorted = slices.Grow(t.sorted, n)
+}
+
 func (t *touched[K, R]) set(key K, row *R) {
 	if t.rows == nil {
 		t.rows = make(map[K]*R)

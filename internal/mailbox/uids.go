@@ -90,8 +90,21 @@ func eachMessage(r Reader, folder ItemID, uids []UID, yield func(Message)) error
 	return nil
 }
 
+// deletedFinder is the ability of a Reader that need not look at each message.
+type deletedFinder interface {
+	DeletedUIDs(folder ItemID) ([]UID, error)
+}
+
 // DeletedUIDs are the UIDs of a folder's messages that carry \Deleted, ascending.
 func DeletedUIDs(r Reader, folder ItemID) ([]UID, error) {
+	if f, ok := r.(deletedFinder); ok {
+		return f.DeletedUIDs(folder)
+	}
+	return ReadDeletedUIDs(r, folder)
+}
+
+// ReadDeletedUIDs is DeletedUIDs with nothing but the Reader's rows.
+func ReadDeletedUIDs(r Reader, folder ItemID) ([]UID, error) {
 	var uids []UID
 	err := r.Messages(folder, 1, uidMax, func(m Message) bool {
 		if m.Flags.System&Deleted != 0 {

@@ -286,6 +286,16 @@ func TestFlagsOfMany(t *testing.T) {
 			d.header.Sequence++
 			delta := mailbox.Delta{Header: d.header, Messages: map[mailbox.MessageKey]*mailbox.Message{}}
 			for _, uid := range uids {
+				if n := len(delta.Marked); n > 0 && delta.Marked[n-1].To+1 == uid {
+					delta.Marked[n-1].To = uid
+					continue
+				}
+				delta.Marked = append(delta.Marked, mailbox.Marking{ // as if all were there
+					FolderID: inbox, From: uid, To: uid, Set: flags.System, Clear: mailbox.AllSystemFlags &^ flags.System,
+					Reworded: true, Keywords: flags.Keywords,
+				})
+			}
+			for _, uid := range uids {
 				m, known := want[uid]
 				if !known {
 					m = mailbox.Message{FolderID: inbox, UID: uid, ID: 5_000 + mailbox.ItemID(uid), ContentID: 4, Size: 9}

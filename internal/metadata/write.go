@@ -219,46 +219,57 @@ func sortedKeys[R any](rows map[mailbox.MessageKey]*R) []mailbox.MessageKey {
 func (w *writer) messages(d *mailbox.Delta) {
 	keys := sortedKeys(d.Messages)
 	w.removeByUID("message", keys, func(key mailbox.MessageKey) bool { return d.Messages[key] == nil })
-	for len(keys) > 0 {
-		alike := 1
-		for first := d.Messages[keys[0]]; alike < len(keys) && markedAlike(first, d.Messages[keys[alike]]); {
-			alike++
+	var marked []mailbox.Marking
+	for _, m := range d.Marked {
+		if m.To-m.From >= markAtOnceMin-1 && w.mark(m, d.Header.Sequence) {
+			marked = append(marked, m)
 		}
-		if alike < markAtOnceMin || !w.mark(d, keys[:alike]) {
-			for _, key := range keys[:alike] {
-				if m := d.Messages[key]; m != nil {
-					w.values = messageValues(w.values, w.id, m)
-				}
-			}
+	}
+	isMarked := among(marked)
+	for _, key := range keys {
+		if m := d.Messages[key]; m != nil && !isMarked(key) {
+			w.values = messageValues(w.values, w.id, m)
 		}
-		keys = keys[alike:]
 	}
 }
 
-// markAtOnceMin is how many messages of a folder that get the same flags are worth a statement of their own.
+// markAtOnceMin is how many messages are worth a statement of their own.
 const markAtOnceMin = 8
 
-// markedAlike reports whether two messages of a folder have the same in those columns that can be altered.
-func markedAlike(a, b *mailbox.Message) bool {
-	return a != nil && b != nil && a.FolderID == b.FolderID && a.ModSeq == b.ModSeq && a.Flags.Equal(b.Flags)
+const (
+	markMessages   = "UPDATE message SET modseq = ?, system_flags = (system_flags | ?) & ?" + markedMessages
+	rewordMessages = "UPDATE message SET modseq = ?, system_flags = (system_flags | ?) & ?, keywords = ?" + markedMessages
+	markedMessages = " WHERE mailbox_id = ? AND folder_id = ? AND uid BETWEEN ? AND ?"
+)
+
+// mark alters the flags of a run of messages where they lie, and reports whether all of them were there. Where they were not they are to be
+// put, whatever this has altered.
+func (w *writer) mark(m mailbox.Marking, sequence mailbox.Sequence) bool {
+	found, first, last := int64(0), int64(m.From), int64(m.To)
+	for from := first; from <= last; from += removeRunMax {
+		query, args := markMessages, []any{int64(sequence), int64(m.Set), int64(mailbox.AllSystemFlags &^ m.Clear)}
+		if m.Reworded {
+			query, args = rewordMessages, append(args, encodeKeywords(m.Keywords))
+		}
+		found += w.exec(query, append(args, w.id, int64(m.FolderID), from, min(last, from+removeRunMax-1))...)
+	}
+	return found == last-first+1
 }
 
-const markMessages = `UPDATE message SET modseq = ?, system_flags = ?, keywords = ?
-	WHERE mailbox_id = ? AND folder_id = ? AND uid`
-
-// mark writes the flags and the sequence of messages that are marked alike, if all of them are there already. It says no if they
-// are not; then they are to be put, whatever this has altered.
-func (w *writer) mark(d *mailbox.Delta, keys []mailbox.MessageKey) bool {
-	m := d.Messages[keys[0]]
-	if d.Contents[m.ContentID] != nil { // they have just arrived
-		return false
+// among asks runs, by folder and ascending, for keys in the order of rows.
+func among(runs []mailbox.Marking) func(mailbox.MessageKey) bool {
+	byFolder := map[mailbox.ItemID][]mailbox.Marking{}
+	for _, m := range runs {
+		byFolder[m.FolderID] = append(byFolder[m.FolderID], m)
 	}
-	uids := make([]any, len(keys))
-	for i, key := range keys {
-		uids[i] = int64(key.UID)
+	return func(key mailbox.MessageKey) bool {
+		left := byFolder[key.FolderID]
+		for len(left) > 0 && left[0].To < key.UID {
+			left = left[1:]
+		}
+		byFolder[key.FolderID] = left
+		return len(left) > 0 && left[0].From <= key.UID
 	}
-	args := []any{int64(m.ModSeq), int64(m.Flags.System), encodeKeywords(m.Flags.Keywords), w.id, int64(m.FolderID)}
-	return w.some(markMessages, args, uids) == int64(len(keys))
 }
 
 func (w *writer) tombstones(rows map[mailbox.MessageKey]*mailbox.Tombstone) {

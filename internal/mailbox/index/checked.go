@@ -52,6 +52,17 @@ func (r *reader) checkOutline(f *folder, known mailbox.Outline) error {
 	return err
 }
 
+func (r *reader) checkDeleted(f *folder, known []mailbox.UID) error {
+	if !mailbox.MemoryChecked() {
+		return nil
+	}
+	read, err := mailbox.ReadDeletedUIDs(r.Scanner, f.id)
+	if err == nil {
+		mailbox.MustAgree(fmt.Sprintf("the messages marked \\Deleted of folder %d", f.id), known, read)
+	}
+	return err
+}
+
 func compare[R any](what string, memory iter.Seq[R], rows func(func(R) bool) error) error {
 	if !mailbox.MemoryChecked() {
 		return nil

@@ -39,6 +39,7 @@ type chunk struct {
 	highest mailbox.Sequence // of their mod-sequences
 	unseen  int              // index of the first without \Seen, len(rows) if there is none
 	gaps    bool             // between the UIDs
+	deleted bool             // some have \Deleted
 }
 
 func (c *chunk) bytes() int64 {
@@ -110,6 +111,7 @@ func (b *builder) addRow(r row, keywords []string) {
 	if b.now.unseen == len(b.now.rows) && r.system&mailbox.Seen != 0 {
 		b.now.unseen++
 	}
+	b.now.deleted = b.now.deleted || r.system&mailbox.Deleted != 0
 	b.now.rows = append(b.now.rows, r)
 	b.now.highest = max(b.now.highest, r.modSeq)
 }

@@ -73,6 +73,21 @@ func (f *folder) changedSince(since mailbox.Sequence, yield func(mailbox.Message
 	}
 }
 
+// deletedUIDs looks at messages of chunks where some are marked \Deleted.
+func (f *folder) deletedUIDs() (uids []mailbox.UID) {
+	for _, c := range f.chunks {
+		if !c.deleted {
+			continue
+		}
+		for i := range c.rows {
+			if c.rows[i].system&mailbox.Deleted != 0 {
+				uids = append(uids, c.rows[i].uid)
+			}
+		}
+	}
+	return uids
+}
+
 // outline looks at chunks, and at messages only where their UIDs have gaps.
 func (f *folder) outline() (o mailbox.Outline) {
 	for _, c := range f.chunks {
@@ -118,15 +133,15 @@ func (r *reader) after(f *folder, now mailbox.Folder) (*folder, error) {
 	if now.HighestSeq < f.highest {
 		return nil, nil
 	}
-	put, gone, known := r.happened(now, f.highest)
-	if !known {
-		if now.PrunedUpTo > f.highest {
-			return nil, nil
-		}
-		var err error
-		if put, gone, err = readChanged(r.Scanner, f.id, f.highest); err != nil {
-			return nil, err
-		}
+	if steps, known := r.happened(now, f.highest); known {
+		return f.with(now, putBy(steps, f.id), removedBy(steps, f.id)), nil
+	}
+	if now.PrunedUpTo > f.highest {
+		return nil, nil
+	}
+	put, gone, err := readChanged(r.Scanner, f.id, f.highest)
+	if err != nil {
+		return nil, err
 	}
 	return f.with(now, put, gone), nil
 }

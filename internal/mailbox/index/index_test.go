@@ -17,6 +17,7 @@ import (
 type reader interface {
 	mailbox.Scanner
 	Outline(folder mailbox.ItemID) (mailbox.Outline, error)
+	DeletedUIDs(folder mailbox.ItemID) ([]mailbox.UID, error)
 	ContentsOf(ids []mailbox.ItemID, yield func(mailbox.Content) bool) error
 }
 

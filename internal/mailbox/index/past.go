@@ -54,10 +54,10 @@ func (c *Cache) Changed(mailboxID int64, d *mailbox.Delta) {
 	if len(steps) == 0 {
 		return
 	}
-	put := map[mailbox.ItemID][]mailbox.Message{}
+	put := map[mailbox.ItemID][]*mailbox.Message{}
 	for at, m := range d.Messages {
 		if m != nil {
-			put[at.FolderID] = append(put[at.FolderID], *m)
+			put[at.FolderID] = append(put[at.FolderID], m)
 		}
 	}
 	for at, t := range d.Tombstones {
@@ -67,10 +67,10 @@ func (c *Cache) Changed(mailboxID int64, d *mailbox.Delta) {
 	}
 	for id, s := range steps {
 		slices.Sort(s.gone)
-		slices.SortFunc(put[id], func(a, b mailbox.Message) int { return cmp.Compare(a.UID, b.UID) })
+		slices.SortFunc(put[id], func(a, b *mailbox.Message) int { return cmp.Compare(a.UID, b.UID) })
 		b := builder{room: len(put[id])}
 		for _, m := range put[id] {
-			b.add(m)
+			b.add(*m)
 		}
 		b.end()
 		s.put = b.done
@@ -97,8 +97,7 @@ func (c *Cache) moveOn(s *step, now mailbox.Folder) {
 	if !known {
 		return
 	}
-	put, gone := outcome(now.ID, steps)
-	if made := old.with(now, put, gone); made != nil {
+	if made := old.with(now, putBy(steps, now.ID), removedBy(steps, now.ID)); made != nil {
 		c.put(held, made)
 	}
 }
@@ -164,25 +163,44 @@ func (p *past) between(k key, since, now mailbox.Sequence) (steps []*step, known
 	}
 }
 
-// outcome is what steps put in the end, as it is now, and what they removed, both ascending by UID.
-func outcome(folder mailbox.ItemID, steps []*step) (put []mailbox.Message, gone []mailbox.Tombstone) {
+// removedBy are the tombstones that steps left, ascending by UID.
+func removedBy(steps []*step, folder mailbox.ItemID) (gone []mailbox.Tombstone) {
+	for _, s := range steps {
+		for _, uid := range s.gone {
+			gone = append(gone, mailbox.Tombstone{FolderID: folder, UID: uid, Sequence: s.sequence})
+		}
+	}
+	slices.SortFunc(gone, func(a, b mailbox.Tombstone) int { return cmp.Compare(a.UID, b.UID) })
+	return gone
+}
+
+// putBy are the messages that steps put and did not remove, as they are after all of them, ascending by UID.
+func putBy(steps []*step, folder mailbox.ItemID) []mailbox.Message {
+	n := 0
+	for _, s := range steps {
+		n += s.messages()
+	}
+	put := make([]mailbox.Message, 0, n)
 	for _, s := range slices.Backward(steps) { // of a message that was put twice the last comes first
 		for _, c := range s.put {
 			for i := range c.rows {
 				put = append(put, c.message(folder, i))
 			}
 		}
-		for _, uid := range s.gone {
-			gone = append(gone, mailbox.Tombstone{FolderID: folder, UID: uid, Sequence: s.sequence})
-		}
 	}
 	if len(steps) < 2 {
-		return put, gone
+		return put
 	}
-	slices.SortFunc(gone, func(a, b mailbox.Tombstone) int { return cmp.Compare(a.UID, b.UID) })
 	slices.SortStableFunc(put, func(a, b mailbox.Message) int { return cmp.Compare(a.UID, b.UID) })
 	put = slices.CompactFunc(put, func(a, b mailbox.Message) bool { return a.UID == b.UID })
-	return slices.DeleteFunc(put, goneFrom(gone)), gone
+	return slices.DeleteFunc(put, goneFrom(removedBy(steps, folder)))
+}
+
+func (s *step) messages() (n int) {
+	for _, c := range s.put {
+		n += len(c.rows)
+	}
+	return n
 }
 
 // goneFrom asks ascending tombstones for messages that ascend.

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"iter"
 	"slices"
 
 	"mailreplica/internal/mailbox"
@@ -60,14 +61,22 @@ func (r *reader) Outline(id mailbox.ItemID) (mailbox.Outline, error) {
 	return o, r.checkOutline(f, o)
 }
 
-// happened is what has become of a folder after a sequence, if transactions are remembered that tell it all: messages that were put, as
-// they are now, and those that are gone. Both ascend.
-func (r *reader) happened(now mailbox.Folder, since mailbox.Sequence) (put []mailbox.Message, gone []mailbox.Tombstone, known bool) {
-	steps, known := r.cache.past.between(key{r.mailboxID, now.ID}, since, now.HighestSeq)
-	if known {
-		put, gone = outcome(now.ID, steps)
+// DeletedUIDs is what mailbox.DeletedUIDs asks for.
+func (r *reader) DeletedUIDs(id mailbox.ItemID) ([]mailbox.UID, error) {
+	f, err := r.folder(id, whole)
+	if err != nil {
+		return nil, err
 	}
-	return put, gone, known
+	if f == nil {
+		return mailbox.ReadDeletedUIDs(r.Scanner, id)
+	}
+	uids := f.deletedUIDs()
+	return uids, r.checkDeleted(f, uids)
+}
+
+// happened is what was done to a folder after a sequence, if transactions are remembered that tell it all.
+func (r *reader) happened(now mailbox.Folder, since mailbox.Sequence) (steps []*step, known bool) {
+	return r.cache.past.between(key{r.mailboxID, now.ID}, since, now.HighestSeq)
 }
 
 // ChangedSince implements mailbox.Reader.
@@ -76,8 +85,8 @@ func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield f
 	if err != nil || !exists {
 		return err
 	}
-	if put, _, known := r.happened(now, since); known {
-		return r.yieldPut(now.ID, since, put, yield)
+	if steps, known := r.happened(now, since); known {
+		return r.yieldChanged(id, since, slices.Values(putBy(steps, id)), yield)
 	}
 	f, err := r.folder(id, upToDate)
 	if err != nil {
@@ -86,16 +95,10 @@ func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield f
 	if f == nil {
 		return r.Scanner.ChangedSince(id, since, yield)
 	}
-	all := func(yield func(mailbox.Message) bool) { f.changedSince(since, yield) }
-	if err := r.checkChanged(id, since, all); err != nil {
-		return err
-	}
-	all(yield)
-	return nil
+	return r.yieldChanged(id, since, func(yield func(mailbox.Message) bool) { f.changedSince(since, yield) }, yield)
 }
 
-func (r *reader) yieldPut(id mailbox.ItemID, since mailbox.Sequence, put []mailbox.Message, yield func(mailbox.Message) bool) error {
-	all := slices.Values(put)
+func (r *reader) yieldChanged(id mailbox.ItemID, since mailbox.Sequence, all iter.Seq[mailbox.Message], yield func(mailbox.Message) bool) error {
 	if err := r.checkChanged(id, since, all); err != nil {
 		return err
 	}
@@ -109,11 +112,11 @@ func (r *reader) Tombstones(id mailbox.ItemID, since mailbox.Sequence, yield fun
 	if err != nil || !exists {
 		return err
 	}
-	_, gone, known := r.happened(now, since)
+	steps, known := r.happened(now, since)
 	if !known || now.PrunedUpTo > since {
 		return r.Scanner.Tombstones(id, since, yield)
 	}
-	all := slices.Values(gone)
+	all := slices.Values(removedBy(steps, id))
 	if err := r.checkTombstones(id, since, all); err != nil {
 		return err
 	}

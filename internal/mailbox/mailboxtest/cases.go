@@ -30,6 +30,28 @@ func runMany(t *testing.T, open func(t testing.TB) Store) {
 		_, _, err := d.SetFlags(inbox.ID, all, mailbox.AddFlags, mailbox.Flags{System: mailbox.Seen, Keywords: []string{"$Many"}}, nil)
 		return err
 	})
+	for _, mark := range []struct {
+		op    mailbox.FlagOp
+		flags mailbox.Flags
+		from  int // of all
+	}{
+		{mailbox.AddFlags, mailbox.Flags{System: mailbox.Flagged | mailbox.Answered}, 7}, {mailbox.RemoveFlags, mailbox.Flags{System: mailbox.Answered | mailbox.DraftFlag}, 3},
+		{mailbox.AddFlags, mailbox.Flags{Keywords: []string{"$More"}}, 0}, {mailbox.RemoveFlags, mailbox.Flags{System: mailbox.Flagged, Keywords: []string{"$More", "$Many"}}, 20},
+		{mailbox.ReplaceFlags, mailbox.Flags{System: mailbox.Deleted, Keywords: []string{"$Last"}}, manyMessages / 2}, {mailbox.AddFlags, mailbox.Flags{System: mailbox.Seen}, 0},
+	} {
+		p.commit(func(d *mailbox.Draft) error {
+			_, _, err := d.SetFlags(inbox.ID, all[mark.from:], mark.op, mark.flags, nil)
+			return err
+		})
+		p.commit(func(d *mailbox.Draft) error { // some of them twice in one transaction
+			_, _, err := d.SetFlags(inbox.ID, all[:50], mailbox.AddFlags, mailbox.Flags{System: mailbox.Answered}, nil)
+			if err == nil {
+				_, _, err = d.SetFlags(inbox.ID, all[20:90], mailbox.RemoveFlags, mailbox.Flags{System: mailbox.Answered}, nil)
+			}
+			return err
+		})
+	}
+	p.compare()
 	p.commit(func(d *mailbox.Draft) error {
 		_, _, err := d.Copy(inbox.ID, all, p.folder("Sent").ID)
 		return err

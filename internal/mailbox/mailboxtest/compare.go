@@ -31,6 +31,7 @@ func Compare(t testing.TB, rng *rand.Rand, got mailbox.Reader, want mailbox.Scan
 	for _, id := range c.folders() {
 		c.messages(id)
 		c.outline(id)
+		c.deleted(id)
 		c.tombstones(id)
 	}
 	c.contents()
@@ -171,6 +172,13 @@ func (c *comparison) outline(folder mailbox.ItemID) {
 	got, err := mailbox.OutlineOf(c.got, folder)
 	want, wantErr := mailbox.ReadOutline(c.want, folder)
 	c.same(fmt.Sprintf("OutlineOf %d", folder), got, err, want, wantErr)
+}
+
+func (c *comparison) deleted(folder mailbox.ItemID) {
+	c.t.Helper()
+	got, err := mailbox.DeletedUIDs(c.got, folder)
+	want, wantErr := mailbox.ReadDeletedUIDs(c.want, folder)
+	c.same(fmt.Sprintf("DeletedUIDs %d", folder), got, err, want, wantErr)
 }
 
 // contentsOf asks for the contents of all messages of a folder, of a run of them, and of some here and there.
