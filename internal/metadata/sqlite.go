@@ -172,7 +172,7 @@ func (*sqlite) after(key []string) string {
 
 func (*sqlite) afterValues(key []any) []any { return key }
 
-// by is not needed: expressions instead of bare columns keep SQLite to an index.
+// by is not needed: no condition leaves SQLite a choice.
 func (*sqlite) by(string) string { return "" }
 
 func (*sqlite) explain(err error) (harm, error) {
