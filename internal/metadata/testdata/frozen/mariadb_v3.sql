@@ -1,4 +1,4 @@
--- A database of schema 2, as the release that made it left it.
+-- A database of schema 3, as the release that made it left it.
 CREATE TABLE owner (
     id          INT             NOT NULL PRIMARY KEY,
     incarnation BINARY(16)      NOT NULL,
