@@ -178,6 +178,34 @@ func (n *nemesis) fenceComesLate(ctx context.Context) {
 	}
 }
 
+// fenceComesSecond has a mailstore die with its Fence under way, and its next life take over in that epoch, before the first arrives, and
+// a change after it.
+func (n *nemesis) fenceComesSecond(ctx context.Context) {
+	id, home, m := n.aimAt(ctx, protocol.Log)
+	if home == nil {
+		return
+	}
+	asks := func() { n.fence(ctx, home.life.Load().host, m, peer.FenceAccount{Account: id}) }
+	first := n.network.Hold(m.name, brokerName, once(appends(id, event.Fence)))
+	defer first.Release()
+	if asks(); !n.until(isCaught(first)) {
+		n.missed("nothing was appended")
+		return
+	}
+	n.dieAndReturn(m, n.random.IntN(2) == 0)
+	if home.life.Load() == nil || !n.until(func() bool { c := n.copyOf(m, id); return c != nil && c.Condition == protocol.Complete }) {
+		return
+	}
+	asks()
+	took := n.until(func() bool { return n.serves(m, id) })
+	change := n.network.Hold(m.name, brokerName, once(appends(id, event.Change)))
+	defer change.Release()
+	changes := took && n.until(isCaught(change))
+	n.trace.add("nemesis", "a Fence of %s is under way, which took over since: %v, and makes a change: %v", m.name, took, changes)
+	first.Release()
+	n.sleep(20 * time.Millisecond)
+}
+
 // joinOf is the Join of a member as the home knows it.
 func (n *nemesis) joinOf(home *mailstore, id account.ID, m *mailstore) (join event.ID, member bool) {
 	if c := n.copyOf(home, id); c != nil {

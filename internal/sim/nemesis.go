@@ -65,6 +65,7 @@ func newNemesis(c *cluster) *nemesis {
 		{"races promotions", 4, n.race},
 		{"has a promotion planned", 5, n.plan},
 		{"has a Fence come late", 3, n.fenceComesLate},
+		{"has a Fence come second", 3, n.fenceComesSecond},
 		{"has an Open come late", 3, n.openingComesLate},
 		{"has a Resume come late", 2, n.resumeComesLate},
 		{"has parts cross", 2, n.partsCross},
