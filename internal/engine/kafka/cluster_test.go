@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -113,5 +114,24 @@ func TestStartFails(t *testing.T) {
 		Settings: map[string]string{"num.io.threads": "none"}})
 	if err == nil || !strings.Contains(err.Error(), "num.io.threads") {
 		t.Errorf("got %v, want what Kafka says", err)
+	}
+}
+
+// A broker that ends by itself while the cluster is awaited is started again.
+func TestEndsWhileItStarts(t *testing.T) {
+	c, err := kafka.Start(t.Context(), kafka.Options{Folder: t.TempDir(), Brokers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	first := c.PID(0)
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !c.Runs(0) || c.PID(0) == first {
+		t.Errorf("process %d, and at first %d", c.PID(0), first)
 	}
 }

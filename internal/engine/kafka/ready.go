@@ -12,19 +12,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"mailreplica/internal/engine"
 	"mailreplica/internal/fault"
 )
 
 const answerMax = 5 * time.Second // also of a machine that does much else
 
+// startsMax is how often a broker is started that ends by itself meanwhile. Kafka's may end with an exception where its own threads
+// meet in an unlucky order, as on a busy machine; a service manager would start it again, too.
+const startsMax = 3
+
 // await returns when a broker tells a client that all of those wanted serve.
 func (c *Cluster) await(ctx context.Context, b *broker, wanted []*broker) error {
-	b.mu.Lock()
-	process := b.process
-	b.mu.Unlock()
-	if process == nil {
+	if b.running() == nil {
 		return fault.New(fault.Invalid, "broker %d does not run", b.index)
 	}
+	starts := map[*broker]int{}
 	again := time.NewTicker(pollEvery)
 	defer again.Stop()
 	for {
@@ -33,13 +36,46 @@ func (c *Cluster) await(ctx context.Context, b *broker, wanted []*broker) error 
 			return nil
 		}
 		select {
-		case <-process.Ended():
-			return fault.New(fault.Internal, "a broker of Kafka ended while it started; its log says:\n%s", process.LogTail())
 		case <-ctx.Done():
-			return fault.Wrap(fault.Internal, err, "a broker of Kafka knows %v of the others; its log says:\n%s", known, process.LogTail())
+			return fault.Wrap(fault.Internal, err, "a broker of Kafka knows %v of the others; its log says:\n%s", known, logTail(b.running()))
 		case <-again.C:
 		}
+		for _, w := range wanted {
+			process := w.running()
+			if process == nil || !hasEnded(process) {
+				continue
+			}
+			if starts[w]++; starts[w] == startsMax {
+				return fault.New(fault.Internal, "a broker of Kafka ended while it started; its log says:\n%s", process.LogTail())
+			}
+			if err := c.start(ctx, w); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+func hasEnded(process *engine.Process) bool {
+	select {
+	case <-process.Ended():
+		return true
+	default:
+		return false
+	}
+}
+
+func logTail(process *engine.Process) string {
+	if process == nil {
+		return "nothing: it does not run"
+	}
+	return process.LogTail()
+}
+
+// running is a broker's process, nil if none was left running.
+func (b *broker) running() *engine.Process {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.process
 }
 
 // known are the ids of the brokers that serve, as one of them tells.
