@@ -185,7 +185,8 @@ func (n *nemesis) fenceComesSecond(ctx context.Context) {
 	if home == nil {
 		return
 	}
-	asks := func() { n.fence(ctx, home.life.Load().host, m, peer.FenceAccount{Account: id}) }
+	from := home.life.Load().host
+	asks := func() { n.fence(ctx, from, m, peer.FenceAccount{Account: id}) }
 	first := n.network.Hold(m.name, brokerName, once(appends(id, event.Fence)))
 	defer first.Release()
 	if asks(); !n.until(isCaught(first)) {
@@ -193,7 +194,7 @@ func (n *nemesis) fenceComesSecond(ctx context.Context) {
 		return
 	}
 	n.dieAndReturn(m, n.random.IntN(2) == 0)
-	if home.life.Load() == nil || !n.until(func() bool { c := n.copyOf(m, id); return c != nil && c.Condition == protocol.Complete }) {
+	if !n.until(func() bool { c := n.copyOf(m, id); return c != nil && c.Condition == protocol.Complete }) {
 		return
 	}
 	asks()
