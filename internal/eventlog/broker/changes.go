@@ -86,10 +86,7 @@ func (c *changes) find(path string, entry fs.DirEntry) error {
 // each calls fn for every file that was written to, and every folder that got an entry, since the last call.
 func (c *changes) each(fn func(path string)) error {
 	for {
-		n, err := syscall.Read(c.fd, c.buffer[:])
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
+		n, err := uninterrupted(func() (int, error) { return syscall.Read(c.fd, c.buffer[:]) })
 		if err != nil && !errors.Is(err, syscall.EAGAIN) {
 			return err
 		}
