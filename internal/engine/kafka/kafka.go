@@ -129,13 +129,11 @@ func (c *Cluster) keep(name, text string) (string, error) {
 
 // PID is the process id of a broker that runs, 0 of another.
 func (c *Cluster) PID(i int) int {
-	b := c.brokers[i]
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.process == nil {
+	process := c.brokers[i].running()
+	if process == nil {
 		return 0
 	}
-	return b.process.PID()
+	return process.PID()
 }
 
 // Addrs are the addresses of the brokers for clients, as host:port.
@@ -211,10 +209,7 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 
 // Runs says whether a broker's process is there, be it paused.
 func (c *Cluster) Runs(i int) bool {
-	b := c.brokers[i]
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.process != nil
+	return c.brokers[i].running() != nil
 }
 
 // Wipe takes a broker's disk away: all that it knew. The broker is killed if it runs; Restart gives it an empty disk.

@@ -42,7 +42,7 @@ func (c *Cluster) await(ctx context.Context, b *broker, wanted []*broker) error 
 		}
 		for _, w := range wanted {
 			process := w.running()
-			if process == nil || !hasEnded(process) {
+			if process == nil || !process.HasEnded() {
 				continue
 			}
 			if starts[w]++; starts[w] == startsMax {
@@ -52,15 +52,6 @@ func (c *Cluster) await(ctx context.Context, b *broker, wanted []*broker) error 
 				return err
 			}
 		}
-	}
-}
-
-func hasEnded(process *engine.Process) bool {
-	select {
-	case <-process.Ended():
-		return true
-	default:
-		return false
 	}
 }
 

@@ -42,23 +42,21 @@ func (r *reader) checkContent(known mailbox.Content) error {
 }
 
 func (r *reader) checkOutline(f *folder, known mailbox.Outline) error {
-	if !mailbox.MemoryChecked() {
-		return nil
-	}
-	read, err := mailbox.ReadOutline(r.Scanner, f.id)
-	if err == nil {
-		mailbox.MustAgree(fmt.Sprintf("the outline of folder %d", f.id), known, read)
-	}
-	return err
+	return checkAnswer(r, "the outline of folder %d", f.id, known, mailbox.ReadOutline)
 }
 
 func (r *reader) checkDeleted(f *folder, known []mailbox.UID) error {
+	return checkAnswer(r, "the messages marked \\Deleted of folder %d", f.id, known, mailbox.ReadDeletedUIDs)
+}
+
+// checkAnswer has a question about a folder answered by the rows beneath.
+func checkAnswer[A any](r *reader, what string, folder mailbox.ItemID, known A, ask func(mailbox.Reader, mailbox.ItemID) (A, error)) error {
 	if !mailbox.MemoryChecked() {
 		return nil
 	}
-	read, err := mailbox.ReadDeletedUIDs(r.Scanner, f.id)
+	read, err := ask(r.Scanner, folder)
 	if err == nil {
-		mailbox.MustAgree(fmt.Sprintf("the messages marked \\Deleted of folder %d", f.id), known, read)
+		mailbox.MustAgree(fmt.Sprintf(what, folder), known, read)
 	}
 	return err
 }

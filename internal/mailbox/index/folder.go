@@ -134,7 +134,7 @@ func (r *reader) after(f *folder, now mailbox.Folder) (*folder, error) {
 		return nil, nil
 	}
 	if steps, known := r.happened(now, f.highest); known {
-		return f.with(now, putBy(steps, f.id), removedBy(steps, f.id)), nil
+		return f.behind(steps, now), nil
 	}
 	if now.PrunedUpTo > f.highest {
 		return nil, nil
@@ -158,6 +158,11 @@ func readChanged(rows mailbox.Reader, id mailbox.ItemID, since mailbox.Sequence)
 		})
 	}
 	return put, gone, err
+}
+
+// behind is the folder as it is behind steps that lead from here to what it is now.
+func (f *folder) behind(steps []*step, now mailbox.Folder) *folder {
+	return f.with(now, putBy(steps, f.id), removedBy(steps, f.id))
 }
 
 // with puts and removes messages, both ascending by UID and none in both; nil if that does not lead to what the folder is now.

@@ -97,7 +97,7 @@ func (c *Cache) moveOn(s *step, now mailbox.Folder) {
 	if !known {
 		return
 	}
-	if made := old.with(now, putBy(steps, now.ID), removedBy(steps, now.ID)); made != nil {
+	if made := old.behind(steps, now); made != nil {
 		c.put(held, made)
 	}
 }

@@ -36,15 +36,10 @@ type Process struct {
 func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.process == nil {
+	if p.process == nil || p.process.HasEnded() {
 		return 0
 	}
-	select {
-	case <-p.process.Ended():
-		return 0
-	default:
-		return p.process.PID()
-	}
+	return p.process.PID()
 }
 
 // Runs reports whether the process is there and does not stand still.
