@@ -88,6 +88,16 @@ func (p *process) kill() {
 	p.command.Wait()
 }
 
+// freeze stops the process, as SIGSTOP does, and returns when every thread of it stands still.
+func (p *process) freeze(t testing.TB) {
+	t.Helper()
+	p.command.Process.Signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.command.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the broker's process does not stand still: %v, %#x", err, status)
+	}
+}
+
 // stop ends the process cleanly.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
@@ -361,7 +371,7 @@ func TestStoppedBrokerGoesOn(t *testing.T) {
 	}
 	defer l.Close()
 	appendAll(t, l, 1, 0, 100)
-	p.command.Process.Signal(syscall.SIGSTOP)
+	p.freeze(t)
 	result := make(chan error, 1)
 	l.Append(1, nil, []byte("doubtful"), func(err error) { result <- err })
 	entries := make(chan string, 1000)
