@@ -41,7 +41,9 @@ func (c *cluster) carbonio(args ...string) result {
 	command := exec.CommandContext(ctx, filepath.Join(bin, "carbonio"), args...)
 	command.Cancel = func() error { // all of them say what they wait for
 		for _, m := range c.stores {
-			m.signal(syscall.SIGQUIT)
+			if child := m.now(); child != nil {
+				_ = child.Signal(syscall.SIGQUIT) // it may have ended
+			}
 		}
 		return command.Process.Signal(syscall.SIGQUIT)
 	}

@@ -71,10 +71,8 @@ func (c *cluster) startDev(n int) {
 		if err != nil {
 			return err
 		}
-		select {
-		case <-c.broker.done():
+		if c.broker.now().HasEnded() {
 			c.t.Fatalf("the cluster ends: %s", text)
-		default:
 		}
 		if bytes.Count(text, []byte("ready\n")) < n {
 			return fmt.Errorf("the cluster says %s", text)
@@ -88,7 +86,7 @@ func (c *cluster) interruptDev() {
 	c.t.Helper()
 	c.broker.signal(syscall.SIGINT)
 	select {
-	case <-c.broker.done():
+	case <-c.broker.now().Ended():
 	case <-time.After(devWait):
 		c.t.Fatalf("the cluster does not end on an interrupt within %s", devWait)
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mailreplica/internal/engine"
 )
 
 const (
@@ -29,32 +31,19 @@ type process struct {
 	ports []string // it listens there when it is ready
 
 	mu    sync.Mutex
-	cmd   *exec.Cmd
-	ended chan struct{}
+	child *engine.Process // nil before the first start
 }
 
 // begin starts the process and does not wait until it is ready.
 func (p *process) begin() {
 	p.t.Helper()
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	child, err := engine.StartProcess(exec.Command(filepath.Join(bin, "mailstored"), p.args...), p.log)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer log.Close()
-	cmd := exec.Command(filepath.Join(bin, "mailstored"), p.args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	ended := make(chan struct{})
 	p.mu.Lock()
-	p.cmd, p.ended = cmd, ended
+	p.child = child
 	p.mu.Unlock()
-	go func() {
-		_ = cmd.Wait() // how it ended is in its log
-		close(ended)
-	}()
 }
 
 // start starts the process and returns when it listens.
@@ -68,10 +57,8 @@ func (p *process) ready() {
 	p.t.Helper()
 	for _, addr := range p.ports {
 		eventually(p.t, readyWait, func() error {
-			select {
-			case <-p.done():
+			if child := p.now(); child != nil && child.HasEnded() {
 				return fmt.Errorf("%s has ended: %s", p.name, tail(p.log, 5))
-			default:
 			}
 			conn, err := net.DialTimeout("tcp", addr, time.Second)
 			if err != nil {
@@ -82,42 +69,39 @@ func (p *process) ready() {
 	}
 }
 
-func (p *process) done() chan struct{} {
+func (p *process) now() *engine.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ended
-}
-
-func (p *process) signal(s syscall.Signal) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd != nil {
-		_ = p.cmd.Process.Signal(s) // it may have ended
-	}
+	return p.child
 }
 
 // kill ends the process as a power cut of its machine would, and returns when it is gone.
 func (p *process) kill() {
-	p.signal(syscall.SIGKILL)
-	if ended := p.done(); ended != nil {
-		<-ended
+	if child := p.now(); child != nil {
+		child.Kill()
 	}
 }
 
 // terminate ends the process in order.
 func (p *process) terminate() {
 	p.t.Helper()
-	p.signal(syscall.SIGTERM)
-	select {
-	case <-p.done():
-	case <-time.After(endWait):
+	begun := time.Now()
+	p.now().Stop(endWait)
+	if time.Since(begun) >= endWait {
 		p.t.Errorf("%s does not end on SIGTERM within %s", p.name, endWait)
-		p.kill()
 	}
 }
 
+// stop returns when the process does nothing any more.
 func (p *process) stop() { p.signal(syscall.SIGSTOP) }
 func (p *process) cont() { p.signal(syscall.SIGCONT) }
+
+func (p *process) signal(which syscall.Signal) {
+	p.t.Helper()
+	if err := p.now().Signal(which); err != nil {
+		p.t.Fatal(err)
+	}
+}
 
 // restart kills the process and starts it again.
 func (p *process) restart() {
