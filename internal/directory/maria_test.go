@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mailreplica/internal/directory"
@@ -305,6 +306,22 @@ func TestServersClock(t *testing.T) {
 	if off := time.Since(m.SeenAt).Abs(); off > time.Minute {
 		t.Errorf("seen at %v, which is %v away", m.SeenAt, off)
 	}
+}
+
+// And it says what is old: a mailstore whose clock is ahead takes nobody's fresh operation away.
+func TestPruneByAClockThatIsAhead(t *testing.T) {
+	opts, now := maria.empty(t), time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(now.Add(2 * directory.OperationsKeptFor)))
+		opts.Now = nil
+		d, ctx := must1(directory.Create(t.Context(), opts))(t), t.Context()
+		defer d.Close()
+		one := must1(d.CreateOperation(ctx, directory.Operation{Type: "fresh", Host: mbox1}, nil))(t)
+		_, _, err := d.FinishOperation(ctx, one.ID, directory.Successful, "", silent)
+		must(t, err)
+		must(t, d.Prune(ctx))
+		must1(d.Operation(ctx, one.ID))(t)
+	})
 }
 
 // What is no text, or differs only for bytes, is kept and kept apart.

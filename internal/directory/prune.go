@@ -57,8 +57,12 @@ func (d *Directory) prunable(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return err
 		}
+		ahead, err := q.skew()
+		if err != nil {
+			return err
+		}
 		ids = nil
-		limit := d.store.now().Add(-OperationsKeptFor)
+		limit := d.store.now().Add(-ahead - OperationsKeptFor)
 		for i := len(all) - 1; i >= 0 && len(ids) < pruneOperationsMax; i-- {
 			if i >= OperationsKeptMax || all[i].Finished.Before(limit) {
 				ids = append(ids, all[i].ID)

@@ -21,6 +21,7 @@ import (
 const (
 	OlderThanDefault = 72 * time.Hour
 	OlderThanMin     = 24 * time.Hour // longer than any message is on its way: an APPEND takes 12 h at most
+	clockAheadMax    = time.Hour      // of the volume's; by one that is further ahead nothing is removed
 
 	namesToldMax    = 1_000     // unreferenced blobs that a report names, and missing ones
 	unreferencedMax = 1_000_000 // that one check can remove; another finds the rest

@@ -233,6 +233,27 @@ func TestCheckThatIsIncompleteRemovesNothing(t *testing.T) {
 	}
 }
 
+// ahead is a volume as a mailstore sees it whose clock is a week before the volume's.
+type ahead struct{ blob.Volume }
+
+func (a ahead) List(ctx context.Context, after string, fn func(blob.Info) error) error {
+	return a.Volume.List(ctx, after, func(i blob.Info) error {
+		i.Modified = i.Modified.Add(-7 * 24 * time.Hour)
+		return fn(i)
+	})
+}
+
+// By a clock that is ahead of the volume's every message that is on its way is old. Nothing is removed then.
+func TestCheckByAClockThatIsAhead(t *testing.T) {
+	c := newChecked(t)
+	c.volumes.Replace("disk", ahead{c.disk})
+	name := c.store("on its way", 0)
+	r := c.check(reclaim.Check{Centralised: true, Remove: true})
+	if got := c.names(); !slices.Equal(got, []string{name}) || r.IsComplete() || r.Removed.Blobs != 0 || !strings.Contains(r.Problems[0], "168h0m0s ahead") {
+		t.Errorf("left are %q, got %+v", got, r)
+	}
+}
+
 // A blob that is named between the two looks stays.
 func TestCheckLooksTwice(t *testing.T) {
 	c := newChecked(t)

@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/blob"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
@@ -91,6 +93,42 @@ func (c *check) locateOf(ctx context.Context, wish directory.Account, home direc
 	return nil
 }
 
+// compareClocks makes a problem of a clock that is ahead of the volume's, for by it blobs of now are old.
+func (c *check) compareClocks(ctx context.Context) error {
+	ahead, err := c.ahead(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return fault.Wrap(fault.Interrupted, ctx.Err(), "interrupted")
+	case err != nil:
+		c.problem("the volume's clock does not tell the time: %s", fault.Message(err))
+	case ahead > clockAheadMax:
+		c.problem("the clock of %s is %s ahead of the volume's", c.report.Mailstore, ahead.Round(time.Minute))
+	}
+	return nil
+}
+
+// ahead is how far this machine's clock is before the volume's, which a blob tells that is written now.
+func (c *check) ahead(ctx context.Context) (ahead time.Duration, err error) {
+	begun := time.Now()
+	w, err := c.volume.Create(ctx)
+	if err != nil {
+		return 0, err
+	}
+	name, _, err := w.Commit(ctx)
+	if err != nil {
+		return 0, err
+	}
+	isListed := errors.New("that is all")
+	err = c.volume.List(ctx, name[:len(name)-1], func(i blob.Info) error {
+		ahead = begun.Sub(i.Modified)
+		return isListed
+	})
+	if !errors.Is(err, isListed) {
+		return 0, cmp.Or(err, error(fault.New(fault.VolumeUnavailable, "what was written is not listed")))
+	}
+	return ahead, c.volume.Remove(ctx, name)
+}
+
 // remove counts what was unreferenced in both looks, and removes it if it was told to and everybody has been asked.
 func (c *check) remove(ctx context.Context) error {
 	found := slices.SortedFunc(maps.Values(c.unreferenced), func(a, b FoundBlob) int { return cmp.Compare(a.Name, b.Name) })
@@ -98,6 +136,11 @@ func (c *check) remove(ctx context.Context) error {
 		c.report.Unreferenced.add(b.Size)
 	}
 	c.report.UnreferencedBlobs = append(c.report.UnreferencedBlobs, found[:min(len(found), namesToldMax)]...)
+	if c.asked.Remove && c.report.IsComplete() && len(found) > 0 {
+		if err := c.compareClocks(ctx); err != nil {
+			return err
+		}
+	}
 	if c.asked.Remove && c.report.IsComplete() {
 		for _, b := range found {
 			if err := c.volume.Remove(ctx, b.Name); err != nil {

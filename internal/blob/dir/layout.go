@@ -159,16 +159,16 @@ func syncDir(root *os.Root, name string) error {
 
 // removeLeftovers removes temporary files that a crash left: only those with a name that a Writer makes, and only old
 // ones, since another mailstore may be writing.
-func (v *Volume) removeLeftovers(before time.Time) error {
+func (v *Volume) removeLeftovers() error {
 	for digit := range 16 {
-		if err := v.removeLeftoversIn(path.Join(tmpName, fmt.Sprintf("%x", digit)), before); err != nil {
+		if err := v.removeLeftoversIn(path.Join(tmpName, fmt.Sprintf("%x", digit))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (v *Volume) removeLeftoversIn(tmp string, before time.Time) error {
+func (v *Volume) removeLeftoversIn(tmp string) error {
 	dir, err := v.root.Open(tmp)
 	if err != nil {
 		return v.failed(err, "reading %s of volume %s", tmp, v.id)
@@ -184,7 +184,7 @@ func (v *Volume) removeLeftoversIn(tmp string, before time.Time) error {
 			continue
 		}
 		stat, err := v.root.Lstat(path.Join(tmp, name))
-		if err != nil || !stat.Mode().IsRegular() || stat.ModTime().After(before) {
+		if err != nil || !stat.Mode().IsRegular() || !v.isLeft(stat.ModTime()) {
 			continue
 		}
 		if err := v.root.Remove(path.Join(tmp, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -192,4 +192,26 @@ func (v *Volume) removeLeftoversIn(tmp string, before time.Time) error {
 		}
 	}
 	return nil
+}
+
+// isLeft reports whether a file that was last written at a time is so old that nobody writes it: by the clock of this machine, and by that
+// of the filesystem, which says when a file was written. Either may be set wrong.
+func (v *Volume) isLeft(written time.Time) bool {
+	return time.Since(written) >= leftoverAge && v.clock().Sub(written) >= leftoverAge
+}
+
+// clock is the time by the filesystem; the zero time if it takes no file.
+func (v *Volume) clock() time.Time {
+	name := tmpPath(blob.NewName())
+	file, err := v.root.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return time.Time{}
+	}
+	defer v.root.Remove(name)
+	defer file.Close()
+	stat, err := file.Stat()
+	if err != nil {
+		return time.Time{}
+	}
+	return stat.ModTime()
 }

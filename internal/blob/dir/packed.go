@@ -96,10 +96,10 @@ func (v *Volume) removePacked(p place) error {
 
 // removeIfLeft removes a pack that has nothing in it and that nobody writes.
 func (v *Volume) removeIfLeft(file *os.File, pack string, appended time.Time) bool {
-	if time.Since(appended) < leftoverAge {
+	if time.Since(appended) < leftoverAge { // as nearly all are, and asking the filesystem is dear
 		return false
 	}
-	if _, err := nextData(file, 0); err != io.EOF {
+	if _, err := nextData(file, 0); err != io.EOF || !v.isLeft(appended) {
 		return false
 	}
 	return v.shards[shardOf(pack)].Remove(pack+packSuffix) == nil

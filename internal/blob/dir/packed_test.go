@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mailreplica/internal/blob"
@@ -104,6 +105,38 @@ func TestRemovalGivesSpaceBack(t *testing.T) {
 	if left := packs(t, path); len(left) > 0 {
 		t.Errorf("left are %q, long after the last append", left)
 	}
+}
+
+// No mailstore takes what another writes for what was left long ago, though its own clock is a day ahead.
+func TestClockThatIsAhead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "volume")
+	first := blobtest.Put(t, open(t, path), nil)
+	now := age(t, packFile(path, first), 0)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(now.Add(30 * time.Hour)))
+		v := open(t, path)
+		w, err := v.Create(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		other := open(t, path)
+		for range 2 {
+			name := blobtest.Put(t, v, []byte("packed"))
+			if err := other.Remove(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			wantNames(t, other, first)
+			if _, err := os.Stat(packFile(path, name)); err != nil {
+				t.Errorf("the pack that is written: %v", err)
+			}
+		}
+		if _, _, err := w.Commit(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // The last removal takes the pack away if nobody can be writing to it, and else leaves it to who writes.

@@ -137,7 +137,7 @@ func (v *Volume) open() error {
 			return unavailable(err, "volume %s: %s is not complete", v.id, v.path)
 		}
 	}
-	return v.removeLeftovers(time.Now().Add(-leftoverAge))
+	return v.removeLeftovers()
 }
 
 // checkMarker makes sure that the directory is the volume, and answers.
