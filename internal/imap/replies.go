@@ -21,7 +21,7 @@ var replies = map[fault.Kind]reply{
 	fault.Denied:               {code: "NOPERM"},
 	fault.Credentials:          {code: "AUTHENTICATIONFAILED", text: "Wrong user name or password"},
 	fault.TooLarge:             {code: "LIMIT"},
-	fault.Busy:                 {code: "INUSE", text: "The mailbox is busy, try again"},
+	fault.Busy:                 {code: "UNAVAILABLE", text: "The mailbox is busy, try again"},
 	fault.NotHome:              {code: "UNAVAILABLE", text: "The mailbox has moved, connect again", ends: true},
 	fault.HomeUnreachable:      {code: "UNAVAILABLE", text: "The mailbox's server does not answer, try again later"},
 	fault.Unusable:             {code: "UNAVAILABLE", text: "The mailbox is being repaired, try again later", ends: true},
