@@ -182,6 +182,7 @@ func (c *client) change(ctx context.Context, l *life, a *store.Account, o *check
 	answers := slices.Clone(c.answered)
 	before := a.Copy()
 	results := make(chan check.Op, 1_000)
+	l.store.clock().wear() // whoever comes first computes for others, by the clock of the machine
 	err := a.Update(ctx, func(d *mailbox.Draft) error {
 		result := *o
 		changes := d.Changes()
@@ -200,6 +201,7 @@ func (c *client) change(ctx context.Context, l *life, a *store.Account, o *check
 		}
 		return nil
 	})
+	clock(0).wear()
 	c.failure = err
 	after := a.Copy()
 	switch {

@@ -101,7 +101,10 @@ func newCluster(ctx context.Context, o Options) (*cluster, error) {
 	c.doubtful = &doubtful{
 		Host: c.network.Host(brokerName, netip.MustParseAddrPort(brokerAddress).Addr()), random: o.of("doubts"), chance: map[netip.Addr]float64{},
 	}
-	if c.broker, err = broker.Start(broker.Config{Listen: brokerAddress, Network: c.doubtful}); err != nil {
+	brokersClock.wear()
+	c.broker, err = broker.Start(broker.Config{Listen: brokerAddress, Network: c.doubtful})
+	clock(0).wear()
+	if err != nil {
 		return nil, err
 	}
 	return c, c.dir.SetConfig(ctx, "brokers", brokerAddress)

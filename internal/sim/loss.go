@@ -292,11 +292,3 @@ func (n *nemesis) deleteAccount(ctx context.Context) {
 	n.doomed = append(n.doomed, id)
 	n.gone.Store(id, true)
 }
-
-// turnClock sets the clock by which a mailstore reclaims blobs wrong, by up to some hours, which are many grace periods.
-func (n *nemesis) turnClock() {
-	m := n.aStore()
-	wrong := time.Duration(n.random.Int64N(int64(40*time.Hour))) - 20*time.Hour
-	n.trace.add("nemesis", "turns the clock of %s by %s", m.name, wrong)
-	m.wrong.Store(int64(wrong))
-}

@@ -51,25 +51,6 @@ type life struct {
 	ended     chan struct{} // closed when nothing of it runs any more
 }
 
-const (
-	hastyPace    = 600 // hours are seconds for the clock of a grace period
-	reclaimEvery = 3 * time.Second
-)
-
-// hasty is a clock that lets grace periods end within a run.
-type hasty struct {
-	begun time.Time
-	store *mailstore
-}
-
-// Now implements reclaim.Clock.
-func (h hasty) Now() (wall time.Time, uptime time.Duration) {
-	origin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where virtual time begins
-	now := time.Now()
-	wrong := time.Duration(h.store.wrong.Load())
-	return origin.Add(hastyPace*now.Sub(origin) + wrong).Round(0), hastyPace * now.Sub(h.begun)
-}
-
 func (l *life) String() string { return fmt.Sprintf("%s, life %d", l.store.name, l.number) }
 
 func (m *mailstore) config(l *life) config.Config {
@@ -114,6 +95,7 @@ func (m *mailstore) start() (*life, error) {
 	m.life.Store(l)
 	m.cluster.background.Go(func() {
 		defer close(l.started)
+		m.clock().wear()
 		n, err := node.StartIn(context.Background(), world, m.config(l), "simulation", slog.New(m.cluster.trace.handler(l)))
 		if err != nil {
 			l.err = err

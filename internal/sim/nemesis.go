@@ -80,7 +80,7 @@ func newNemesis(c *cluster) *nemesis {
 		{"resumes", 3, n.resume},
 		{"accepts loss", 1, n.acceptLoss},
 		{"deletes an account", 2, n.deleteAccount},
-		{"turns a clock", 2, func(context.Context) { n.turnClock() }},
+		{"turns a clock", 4, func(context.Context) { n.turnClock() }},
 	}
 	// Each run knows some of the faults, so that some happen without others that would hide them.
 	swarm := c.options.of("swarm")
@@ -403,6 +403,7 @@ func (n *nemesis) stopAgent(ctx context.Context) {
 		n.sleep(time.Duration(n.random.IntN(1_000)) * time.Millisecond)
 	}
 	n.background.Go(func() {
+		l.store.clock().wear()
 		service := l.node.Load().Service()
 		_ = service.SetService(ctx, "agent", false)
 		n.network.Heal(brokerName, l.store.name)
