@@ -34,6 +34,8 @@ type Account struct {
 	// defect is set when a step panicked while a record was in doubt: until a restart the account takes no changes.
 	defect atomic.Bool
 
+	work work
+
 	mu       sync.Mutex
 	queue    []*request
 	running  bool

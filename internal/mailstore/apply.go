@@ -122,6 +122,7 @@ func (b *batch) lock(entries []eventlog.Entry, find func(account.ID) *Account) {
 			a.state.Unlock()
 			continue
 		}
+		a.work.begin()
 		share := &judged{account: a}
 		b.shares[a.id] = share
 		b.order = append(b.order, share)
@@ -130,6 +131,7 @@ func (b *batch) lock(entries []eventlog.Entry, find func(account.ID) *Account) {
 
 func (b *batch) unlock() {
 	for _, share := range b.order {
+		share.account.work.end()
 		share.account.state.Unlock()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,29 +35,74 @@ type request struct {
 // Kinds: those of MayWrite; LogUnavailable and Busy mean that the change may or may not come to be (rule 4). NotWritten tells
 // the errors after which it certainly does not.
 func (a *Account) Update(ctx context.Context, fn func(*mailbox.Draft) error) error {
-	return a.wait(ctx, &request{change: fn}, updateWait)
+	return a.wait(ctx, &request{change: fn})
 }
 
 // enter runs a step of the account's life in its turn, with no transaction in flight. A step whose caller has gone before its
 // turn is not run: a Join or a Fence that nobody waits for does harm.
 func (a *Account) enter(ctx context.Context, fn func(context.Context) error) error {
-	return a.wait(ctx, &request{control: fn}, controlWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, controlWait, notConfirmed(controlWait))
+	defer cancel()
+	return a.wait(ctx, &request{control: fn})
 }
 
-func (a *Account) wait(ctx context.Context, r *request, bound time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, bound,
-		fault.New(fault.LogUnavailable, "the event log did not confirm within %s", bound))
-	defer cancel()
+func notConfirmed(within time.Duration) error {
+	return fault.New(fault.LogUnavailable, "the event log did not confirm within %s", within)
+}
+
+// wait waits for a request to be decided. A change waits for the event log for so long and no longer; but a change of a million messages, itself
+// or one before it, takes this mailstore as long as it takes, within the bounds that the database has of its own.
+func (a *Account) wait(ctx context.Context, r *request) error {
 	r.ctx, r.done = ctx, make(chan error, 1)
 	if err := a.enqueue(r); err != nil {
 		return notWritten{err}
 	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-ctx.Done():
-		return a.giveUp(r, context.Cause(ctx))
+	late := time.NewTimer(updateWait)
+	defer late.Stop()
+	for {
+		select {
+		case err := <-r.done:
+			return err
+		case <-ctx.Done():
+			return a.giveUp(r, context.Cause(ctx))
+		case <-late.C:
+			if left := updateWait - a.work.quiet(); left > 0 {
+				late.Reset(left)
+			} else if r.control == nil { // else the bound is that of its context
+				return a.giveUp(r, notConfirmed(updateWait))
+			}
+		}
 	}
+}
+
+// work is what this mailstore itself does for an account: it computes a change, or writes rows.
+type work struct {
+	mu    sync.Mutex
+	under int
+	ended time.Time
+}
+
+func (w *work) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.under++
+}
+
+func (w *work) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.under--
+	w.ended = time.Now()
+}
+
+// quiet is for how long there has been nothing to do.
+func (w *work) quiet() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.under > 0 {
+		return 0
+	}
+	return time.Since(w.ended)
 }
 
 // giveUp tells the waiter of a temporary failure. The answer may have come in this very moment; then it counts.

@@ -83,6 +83,8 @@ type drafted struct {
 // draft computes the changes of a batch against the rows at the copy's head, and returns the requests that found room in
 // it; the rest is put back. It fails with errStale if the rows are not at the copy's head.
 func (a *Account) draft(c *protocol.Copy, batch []*request) (t drafted, folded []*request, err error) {
+	a.work.begin()
+	defer a.work.end()
 	err = a.m.store.ViewAt(a.m.ctx, a.mailboxID, c.Committed, func(v *metadata.View) error {
 		rows := a.rows(v)
 		header, err := rows.Header()
@@ -171,6 +173,8 @@ func (a *Account) commitHere(batch []*request) ([]*request, error) {
 	if err := a.mayWrite(c); err != nil { // it became a gap, gave way or was removed before its state was locked
 		return batch, err
 	}
+	a.work.begin()
+	defer a.work.end()
 	t, batch, err := a.draft(c, batch)
 	if errors.Is(err, errStale) {
 		err = a.broken(c)

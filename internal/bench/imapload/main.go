@@ -2,7 +2,7 @@
 // whatever listens, so that two servers can be given the same messages and the same commands, and takes the server's processor
 // time and memory from /proc.
 //
-//	imapload -addr HOST:PORT -user U -password P fill N             appends messages until the folder has N
+//	imapload -addr HOST:PORT -user U -password P fill N             appends messages, and then copies of them, until the folder has N
 //	imapload -config FILE -user ID bulk N                           the same, quickly, for a mailstore that does not run
 //	imapload -addr … -pids P,P rows N                               measures each kind of work on a folder of N messages
 //	imapload -addr … -pids P,P -users 50 -user user%d@… idle N      opens N sessions and says what one costs
@@ -33,6 +33,7 @@ func run() error {
 	folder := flag.String("folder", "INBOX", "the `FOLDER` to work on")
 	pids := flag.String("pids", "", "the server's `PROCESSES`, comma separated; those that they started count too")
 	size := flag.Int("size", 8<<10, "`BYTES` of a message that fill appends")
+	distinct := flag.Int("distinct", 20_000, "how many messages fill appends before it goes on with copies of them")
 	turns := flag.Int("turns", 5, "how often each row is measured")
 	only := flag.String("only", ".", "`PATTERN` of the rows to measure")
 	bodies := flag.Int("bodies", 5000, "how many messages' bodies are read")
@@ -69,7 +70,7 @@ func run() error {
 	defer s.close()
 	switch flag.Arg(0) {
 	case "fill":
-		return fill(s, *folder, n, *size)
+		return fill(s, *folder, n, *distinct, *size)
 	case "rows":
 		if _, err := s.do("SELECT " + *folder); err != nil {
 			return err
