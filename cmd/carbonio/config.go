@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -109,7 +112,8 @@ func parseConfig(data []byte) (configuration, error) {
 			return c, fault.New(fault.Invalid, "line %d: the endpoint %s has no address", name.Line, name.Value).WithHint(want)
 		}
 		if _, err := admin.NewClient(address.Value, c.token, nil); err != nil {
-			return c, fault.New(fault.Invalid, "line %d: the endpoint %s is %q, which is not host:port", name.Line, name.Value, address.Value)
+			return c, fault.New(fault.Invalid, "line %d: the endpoint %s is %q, which is not host:port", name.Line, name.Value, address.Value).
+				WithHint(want)
 		}
 		if slices.ContainsFunc(c.endpoints, func(e endpoint) bool { return strings.EqualFold(e.name, name.Value) }) { // in another case
 			return c, fault.New(fault.Invalid, "line %d: two endpoints are named %s", name.Line, name.Value).WithHint(want)
@@ -147,7 +151,7 @@ func (c configuration) choose(host string) ([]endpoint, error) {
 		return []endpoint{{host, host}}, nil
 	}
 	return nil, fault.New(fault.Invalid, "--host %s: the configuration has no such endpoint", host).
-		WithHint("it has %s; host:port is taken, too", strings.Join(names, ", "))
+		WithHint("it has %s; host:port works, too", strings.Join(names, ", "))
 }
 
 // reach gives a client of the first endpoint that answers. A token that is refused ends the search.
@@ -161,12 +165,10 @@ func (c configuration) reach(ctx context.Context, host string) (*admin.Client, e
 		return nil, err
 	}
 	var tried []string
-	for _, e := range endpoints {
-		tried = append(tried, fmt.Sprintf("%s at %s", e.name, e.address))
-	}
 	for _, wait := range probeWaits() {
+		tried = tried[:0]
 		for _, e := range endpoints {
-			client, err := admin.NewClient(e.address, c.token, config)
+			client, err := admin.NewClient(e.address, c.token, e.tls(config))
 			if err != nil {
 				return nil, err
 			}
@@ -181,8 +183,51 @@ func (c configuration) reach(ctx context.Context, host string) (*admin.Client, e
 			case !fault.Is(err, fault.HomeUnreachable):
 				return nil, err
 			}
+			tried = append(tried, fmt.Sprintf("%s (%s)", e, reason(err)))
 		}
 	}
 	return nil, fault.New(fault.HomeUnreachable, "no mailstore answers: tried %s", strings.Join(tried, ", ")).
-		WithHint("start one, or correct the endpoints in the configuration")
+		WithHint("start one, or correct endpoints and ca in the configuration")
+}
+
+func (e endpoint) String() string {
+	if e.name == e.address {
+		return e.name
+	}
+	return e.name + " at " + e.address
+}
+
+// tls is for an endpoint that is given by its IP address: the certificate is the mailstore's, whose name the endpoint bears.
+func (e endpoint) tls(config *tls.Config) *tls.Config {
+	host, _, err := net.SplitHostPort(e.address)
+	if config == nil || err != nil || net.ParseIP(host) == nil || e.name == e.address {
+		return config
+	}
+	named := config.Clone()
+	named.ServerName = e.name
+	return named
+}
+
+// reason says in a few words why a mailstore did not answer.
+func reason(err error) string {
+	var name x509.HostnameError
+	var certificate *tls.CertificateVerificationError
+	var request *url.Error
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it speaks no TLS; take ca out of the configuration"
+	case errors.As(err, &name):
+		return "its certificate is for another name"
+	case errors.As(err, &certificate):
+		return "its certificate is not trusted: " + certificate.Err.Error()
+	case errors.Is(err, admin.ErrWantsTLS):
+		return "it speaks TLS; name its certificate with ca in the configuration"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there"
+	case !errors.As(err, &request):
+		return fault.Message(err)
+	case request.Timeout():
+		return "no answer in time"
+	}
+	return request.Err.Error()
 }

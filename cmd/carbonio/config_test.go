@@ -1,9 +1,19 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
+	"math/big"
 	"net"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,8 +56,8 @@ func TestConfigurations(t *testing.T) {
 		{"no endpoints", "token: x\n", "endpoints is missing", 0o600},
 		{"empty endpoints", "token: x\nendpoints: {}\n", "endpoints is missing", 0o600},
 		{"endpoints that are a list", "token: x\nendpoints: [a, b]\n", "endpoints is missing", 0o600},
-		{"endpoint without a port", "token: x\nendpoints:\n  m: mbox1\n", "line 3: the endpoint m", 0o600},
-		{"misspelt key", good + "tokens: y\n", "tokens", 0o600},
+		{"endpoint without a port", "token: x\nendpoints:\n  m: mbox1\n", `line 3: the endpoint m is "mbox1", which is not host:port (want token: TEXT`, 0o600},
+		{"misspelt key", good + "tokens: y\n", "carbonio.yaml: line 4: there is no key tokens (", 0o600},
 		{"two documents", good + "---\n" + good, "more than one document", 0o600},
 		{"two endpoints of one name", good + "  M: 127.0.0.1:7072\n", "line 4: two endpoints are named M", 0o600},
 		{"more than 1 MiB", good + strings.Repeat("#", configBytesMax), "has more than 1048576 bytes", 0o600},
@@ -70,6 +80,55 @@ func TestConfigurations(t *testing.T) {
 	}
 	c.config += ".none"
 	c.fails("prov getAllServers", "is not there")
+}
+
+// TestWhyNobodyAnswers: a mailstore that is there is not said to be away because of a certificate, and one that is named by its IP
+// address is known by the name of its endpoint.
+func TestWhyNobodyAnswers(t *testing.T) {
+	c := start(t, 1)
+	plain := strings.TrimPrefix(c.Mailstores[0].API.URL, "http://")
+	https := httptest.NewTLSServer(c.Mailstores[0].API.Config.Handler)
+	https.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer https.Close()
+	address := https.Listener.Addr().String()
+	folder := t.TempDir()
+	its, another := filepath.Join(folder, "its.pem"), filepath.Join(folder, "another.pem")
+	write(t, its, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: https.Certificate().Raw})), 0o600)
+	write(t, another, selfSigned(t), 0o600)
+	for _, test := range []struct{ name, address, ca, want string }{
+		{"example.com", address, its, ""}, // the certificate of httptest is for example.com, 127.0.0.1 and ::1
+		{"mbox1.example.org", address, its, "its certificate is for another name"},
+		{"example.com", address, another, "its certificate is not trusted: x509: certificate signed by unknown authority"},
+		{"example.com", address, "", "it speaks TLS; name its certificate with ca"},
+		{"example.com", plain, its, "it speaks no TLS; take ca out"},
+		{"example.com", "127.0.0.1:1", "", "nothing listens there"},
+	} {
+		text := "token: " + admintest.AdminToken + "\nendpoints: {" + test.name + ": '" + test.address + "'}\n"
+		if test.ca != "" {
+			text += "ca: " + test.ca + "\n"
+		}
+		write(t, c.config, text, 0o600)
+		if test.want == "" {
+			c.ok("prov getAllServers")
+			continue
+		}
+		c.fails("prov getAllServers", "no mailstore answers: tried "+test.name+" at "+test.address+" ("+test.want)
+	}
+}
+
+// selfSigned is a certificate that nobody uses.
+func selfSigned(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 func manyEndpoints(n int) string {

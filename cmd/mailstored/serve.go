@@ -66,7 +66,8 @@ func writePID(path string) error {
 		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "the pid file %s cannot be written", path)
+		return fault.Wrap(fault.Invalid, err, "the pid file %s cannot be written", path).
+			WithHint("name a folder that is there and that this user may write to")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -20,6 +21,9 @@ const (
 	responseBytesMax = 1 << 30
 	dialWait         = 2 * time.Second
 )
+
+// ErrWantsTLS is why a mailstore that speaks HTTPS cannot be asked in plain HTTP.
+var ErrWantsTLS = errors.New("a request in plain HTTP came to a server of HTTPS")
 
 // Client gives commands to one mailstore. Failures to reach it are HomeUnreachable; what it answers keeps kind and hint.
 type Client struct {
@@ -78,6 +82,9 @@ func call[Out any](ctx context.Context, c *Client, command string, in any) (Out,
 	answer := json.NewDecoder(io.LimitReader(response.Body, responseBytesMax))
 	if response.StatusCode != http.StatusOK {
 		var f failure
+		if response.StatusCode == http.StatusBadRequest && len(response.Header) == 0 { // what Go's server says then has no header
+			return out, fault.Wrap(fault.HomeUnreachable, ErrWantsTLS, "%s is spoken to in plain HTTP, and speaks HTTPS", c.base)
+		}
 		if err := answer.Decode(&f); err != nil || f.Error == "" {
 			return out, fault.New(fault.HomeUnreachable, "what listens at %s is not a mailstore's admin API: it answers %s", c.base, response.Status).
 				WithHint("check the endpoints in carbonio's configuration")

@@ -3,7 +3,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -132,14 +131,19 @@ func Load(path string) (Config, error) {
 	defer file.Close()
 	data, err := readAtMost(file, fileBytesMax)
 	if err != nil {
-		return Config{}, fault.Wrap(fault.Invalid, err, "the configuration %s cannot be read: %s", path, err)
+		return Config{}, fault.New(fault.Invalid, "the configuration %s cannot be read: %s", path, err).
+			WithHint("name a file that is there, and that this user may read")
 	}
 	c, err := Parse(data)
 	if err != nil {
-		return Config{}, fault.Wrap(fault.Invalid, errors.Unwrap(err), "%s: %s", path, fault.Message(err)).
-			WithHint("correct that file; nothing was started")
+		return Config{}, fault.New(fault.Invalid, "%s: %s", path, fault.Message(err)).WithHint("correct that file; nothing was started")
 	}
-	c.resolve(filepath.Dir(path))
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return Config{}, fault.Wrap(fault.Invalid, err, "the folder of the configuration %s cannot be known", path).
+			WithHint("give the path from / on")
+	}
+	c.resolve(filepath.Dir(absolute))
 	return c, nil
 }
 

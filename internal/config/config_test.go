@@ -50,6 +50,28 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestLoadFromHere: the file is named as a shell in the folder above it would, and paths in it are absolute all the same.
+func TestLoadFromHere(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	if err := os.Mkdir("etc", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("etc/mbox1.yaml", []byte(strings.Replace(least, "path: blobs", "path: ../blobs", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load("etc/mbox1.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Volumes[0].Path, filepath.Join(folder, "blobs"); got != want {
+		t.Errorf("the volume lies at %s, want %s", got, want)
+	}
+	if got, want := c.Tokens.Admin, filepath.Join(folder, "etc", "admin.token"); got != want {
+		t.Errorf("the token lies at %s, want %s", got, want)
+	}
+}
+
 // database is how the configuration names one of a MariaDB server.
 func database(address, name string) string {
 	return "{address: '" + address + "', database: " + name + ", user: mailreplica, passwordFile: db.password}"
@@ -75,7 +97,10 @@ func TestLoadMariaDB(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
-		{"fqdn:", "fqnd:", "fqnd"},
+		{"fqdn:", "fqnd:", ": line 1: there is no key fqnd"},
+		{"fqdn", "colour: red\nfqdn", ": line 1: there is no key colour"},
+		{"fqdn", "imap: {sessionsMax: many}\nfqdn", ": line 1: the value `many` is not of the kind that its key takes"},
+		{"fqdn", "imap: 7\nlmtp: [1]\nfqdn", "takes; line 2: the value is not of the kind that its key takes"},
 		{"fqdn: MBOX1.example.com\n", "", "fqdn is not set"},
 		{"data: mbox1\n", "", "data is not set"},
 		{`admin: "127.0.0.1:7071"`, `admin: ""`, "listen.admin is not set"},
@@ -108,6 +133,10 @@ func TestLoadRefuses(t *testing.T) {
 		if !fault.Is(err, fault.Invalid) || !strings.Contains(fault.Message(err), test.want) || !strings.HasPrefix(fault.Message(err), folder) ||
 			!strings.Contains(fault.HintOf(err), "that file") {
 			t.Errorf("%s: got %v (%s), want %q with the file's name", test.new, err, fault.HintOf(err), test.want)
+		}
+		if text := err.Error(); strings.Contains(text, ": yaml:") || strings.Contains(text, "config.") || strings.Contains(text, "\n") ||
+			strings.Count(text, test.want) != 1 {
+			t.Errorf("%s: %q is not one plain line", test.new, text)
 		}
 	}
 	if _, err := config.Load(filepath.Join(t.TempDir(), "none.yaml")); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "no such file") {

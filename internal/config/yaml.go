@@ -3,7 +3,9 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -13,6 +15,9 @@ import (
 
 // nodesMax bounds the keys, values and lists of a file together. The reader compares each key of a map with every other.
 const nodesMax = 20_000
+
+// mistakesShown is how many wrong keys and values of a file are told at once.
+const mistakesShown = 3
 
 // DecodeYAML reads a file's only document into v. A key that v does not know, or that is there twice, and a second document are
 // Invalid: whoever wrote them believes in something that would not be.
@@ -41,10 +46,26 @@ func DecodeYAML(data []byte, v any) error {
 	return nil
 }
 
-// invalid puts what the reader says, perhaps in many lines, into one.
+// invalid puts what the reader says, perhaps in many lines, into one, and in words of the file instead of Go's.
 func invalid(err error) error {
-	return fault.Wrap(fault.Invalid, err, "%s", strings.Join(strings.Fields(err.Error()), " "))
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	var kinds *yaml.TypeError
+	if errors.As(err, &kinds) {
+		text = strings.Join(kinds.Errors[:min(len(kinds.Errors), mistakesShown)], "; ")
+		if more := len(kinds.Errors) - mistakesShown; more > 0 {
+			text += fmt.Sprintf("; and %d more", more)
+		}
+	}
+	text = unknownKey.ReplaceAllString(text, "there is no key $1")
+	text = wrongValue.ReplaceAllString(text, "the value ${1}is not of the kind that its key takes")
+	return fault.New(fault.Invalid, "%s", strings.Join(strings.Fields(text), " "))
 }
+
+// What the reader says of a key that the structure does not have, and of a value of another type: both with Go's text of the type.
+var (
+	unknownKey = regexp.MustCompile(`field (\S+) not found in type (?:struct \{.*?\}|[^\s;]+)`)
+	wrongValue = regexp.MustCompile("cannot unmarshal !!\\w+ (`[^`]*` )?into [^\\s;]+")
+)
 
 // checkNode refuses keys that are there twice: the reader would find them too, but tells of each pair of them.
 func checkNode(n *yaml.Node, nodes *int) error {

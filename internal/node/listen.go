@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -51,7 +52,10 @@ func (n *Node) serveHTTP(ctx context.Context, what, addr string, handler http.Ha
 	if config := n.tls.server(); config != nil {
 		l = tls.NewListener(l, config)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerReadWait, IdleTimeout: idleWait}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerReadWait, IdleTimeout: idleWait,
+		ErrorLog: slog.NewLogLogger(n.logger.With("listener", what).Handler(), slog.LevelInfo), // of handshakes that fail, for instance
+	}
 	n.loops.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			n.fail(fault.Wrap(fault.Internal, err, "the %s listener ended", what))

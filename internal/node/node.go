@@ -141,7 +141,8 @@ func (n *Node) readTokens(context.Context) (err error) {
 
 func (n *Node) openStores(ctx context.Context) error {
 	if err := os.MkdirAll(n.config.Data, 0o700); err != nil {
-		return fault.Wrap(fault.Invalid, err, "the data folder %s cannot be made", n.config.Data)
+		return fault.Wrap(fault.Invalid, err, "the data folder %s cannot be made", n.config.Data).
+			WithHint("make it, for the mailstore's user alone, or correct data in the configuration")
 	}
 	if err := n.openFolders(); err != nil {
 		return err

@@ -48,7 +48,8 @@ func loadPool(key, path string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(path)
 	pool := x509.NewCertPool()
 	if err != nil || !pool.AppendCertsFromPEM(pem) {
-		return nil, fault.Wrap(fault.Invalid, err, "%s: %s holds no certificate that can be read", key, path)
+		return nil, fault.Wrap(fault.Invalid, err, "%s: %s holds no certificate that can be read", key, path).
+			WithHint("name a PEM file that the mailstore's user may read")
 	}
 	return pool, nil
 }
@@ -65,7 +66,8 @@ func (c *certificates) load() error {
 			return nil
 		}
 	}
-	return fault.Wrap(fault.Invalid, err, "the certificate %s with the key %s cannot be used", c.files.Certificate, c.files.Key)
+	return fault.Wrap(fault.Invalid, err, "the certificate %s with the key %s cannot be used", c.files.Certificate, c.files.Key).
+		WithHint("tls.certificate and tls.key name PEM files that belong together and that the mailstore's user may read")
 }
 
 func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
