@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/complaint"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/eventlog"
 	"mailreplica/internal/operation"
@@ -92,14 +93,16 @@ func (p Pace) withDefaults() Pace {
 // Admin carries out the commands. Every method may be called at once by many goroutines; every error carries a kind.
 type Admin struct {
 	Config
-	copy  *directory.Copy
-	reach Reach
+	copy     *directory.Copy
+	reach    Reach
+	silences silences
 }
 
 // NewAdmin makes an Admin. It starts nothing.
 func NewAdmin(c Config) *Admin {
 	c.Pace = c.Pace.withDefaults()
-	return &Admin{Config: c, copy: c.Follower.Copy(), reach: Reach{c.Follower.Copy()}}
+	return &Admin{Config: c, copy: c.Follower.Copy(), reach: Reach{c.Follower.Copy()},
+		silences: silences{logger: c.Logger, about: map[string]*complaint.Complaint{}}}
 }
 
 // New makes the handler of the admin API.

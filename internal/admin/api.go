@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -208,7 +209,12 @@ type failure struct {
 
 func (a *Admin) answer(w http.ResponseWriter, command string, out any, err error) {
 	if err != nil {
-		a.Logger.Warn("a command of an administrator failed", "command", command, "error", err)
+		level := slog.LevelWarn
+		switch fault.KindOf(err) {
+		case fault.Invalid, fault.NotFound, fault.Exists: // a mistake of who gave it, who has been told
+			level = slog.LevelInfo
+		}
+		a.Logger.Log(context.Background(), level, "a command of an administrator failed", "command", command, "error", err)
 		fail(w, statusOf(err), err)
 		return
 	}

@@ -3,9 +3,12 @@ package admin
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"mailreplica/internal/account"
+	"mailreplica/internal/complaint"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/peer"
@@ -183,9 +186,10 @@ func (a *Admin) ask(ctx context.Context, wanted map[string][]account.ID) map[str
 		one := <-answers // every question ends with ctx at the latest
 		if one.err != nil {
 			silent[one.fqdn] = true
-			a.Logger.Debug("a mailstore did not tell the state of its copies", "mailstore", one.fqdn, "error", one.err)
+			a.silences.of(one.fqdn).Say("a mailstore does not answer", one.err, "peer", one.fqdn)
 			continue
 		}
+		a.silences.of(one.fqdn).Over("a mailstore answers again", "peer", one.fqdn)
 		status := found[one.fqdn]
 		one.status.Copies = append(status.Copies, one.status.Copies...)
 		found[one.fqdn] = one.status
@@ -196,6 +200,23 @@ func (a *Admin) ask(ctx context.Context, wanted map[string][]account.ID) map[str
 		}
 	}
 	return found
+}
+
+// silences tell the log why mailstores do not answer: whether one is down, or another token or certificate keeps it silent, is seen
+// by no one else. Operations ask over and over.
+type silences struct {
+	logger *slog.Logger
+	mu     sync.Mutex
+	about  map[string]*complaint.Complaint // by FQDN
+}
+
+func (s *silences) of(fqdn string) *complaint.Complaint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.about[fqdn] == nil {
+		s.about[fqdn] = complaint.New(s.logger)
+	}
+	return s.about[fqdn]
 }
 
 type answer struct {

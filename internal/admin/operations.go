@@ -101,7 +101,7 @@ func (a *Admin) GetFailures(ctx context.Context, in GetFailures) (Failures, erro
 	}
 	page := Failures{Values: make([]Failure, len(items))}
 	for i, item := range items {
-		page.Values[i] = Failure{AccountID: item.Account, AccountName: a.nameOf(item.Account), Reason: item.Message}
+		page.Values[i] = Failure{AccountID: item.Account, AccountName: nameOf(a.copy, item.Account), Reason: item.Message}
 		page.Next = item.Position + 1
 	}
 	if len(items) == 0 {
@@ -110,10 +110,15 @@ func (a *Admin) GetFailures(ctx context.Context, in GetFailures) (Failures, erro
 	return page, nil
 }
 
+// NameItems names the items of operations for a person, as the copy of the directory knows their accounts.
+func NameItems(copied *directory.Copy) func(item string) string {
+	return func(item string) string { return nameOf(copied, item) }
+}
+
 // nameOf names the account of an item, by its id if it is gone.
-func (a *Admin) nameOf(item string) string {
+func nameOf(copied *directory.Copy, item string) string {
 	if id, err := account.ParseID(item); err == nil {
-		if one, known := a.copy.Account(id); known {
+		if one, known := copied.Account(id); known {
 			return one.Name
 		}
 	}

@@ -208,7 +208,7 @@ func (a *Admin) contentsReached(ctx context.Context, home string, ids []account.
 		}
 		for _, one := range found {
 			if err := a.reach.Contents(home, one.Volumes, destination); err != nil {
-				return true, fault.Wrap(fault.KindOf(err), err, "%s has messages on %s", a.nameOf(one.Account.String()), fault.Message(err)).
+				return true, fault.Wrap(fault.KindOf(err), err, "%s has messages on %s", nameOf(a.copy, one.Account.String()), fault.Message(err)).
 					WithHint("%s", fault.HintOf(err))
 			}
 		}

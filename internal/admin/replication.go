@@ -176,6 +176,9 @@ func (a *Admin) Reseed(ctx context.Context, in Reseed) (Started, error) {
 		return Started{}, fault.New(fault.Invalid, "reseed does not take all: it overrules the log").
 			WithHint("name the accounts with accounts A,B or input_file F")
 	}
+	if len(in.Accounts) == 0 {
+		return Started{}, fault.New(fault.Invalid, "no account is selected").WithHint("add accounts A,B or input_file F")
+	}
 	// One that is being deleted is reseeded, too: if no copy has all that the log had, only such a primary can end it.
 	chosen, err := a.chooseAmong(ctx, in.Selection, nil, func(one directory.Account) error {
 		if !a.holds(one, from.FQDN) {

@@ -333,6 +333,11 @@ func TestReseed(t *testing.T) {
 	wantFault(t, err, fault.Invalid, "holds no copy")
 	_, err = c.Reseed(t.Context(), admin.Reseed{Selection: admin.Selection{All: true}, From: admintest.Name(2)})
 	wantFault(t, err, fault.Invalid, "does not take all")
+	_, err = c.Reseed(t.Context(), admin.Reseed{From: admintest.Name(2)})
+	wantFault(t, err, fault.Invalid, "no account is selected")
+	if hint := fault.HintOf(err); strings.Contains(hint, "all") {
+		t.Errorf("no account: the hint %q names all, which is refused", hint)
+	}
 	o, err := c.Reseed(t.Context(), admin.Reseed{Selection: named("a@example.com"), From: admintest.Name(2)})
 	must(t, err)
 	finished(t, c, o.OperationID)

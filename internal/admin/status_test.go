@@ -1,8 +1,11 @@
 package admin_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +157,54 @@ func TestAccountStatusOfManyAccounts(t *testing.T) {
 	}
 	if len(seen) != accounts {
 		t.Errorf("got %d accounts that are complete, want %d", len(seen), accounts)
+	}
+}
+
+// TestWhyAMailstoreDoesNotAnswer: the log of the mailstore that asked says why, once, and when it is over.
+func TestWhyAMailstoreDoesNotAnswer(t *testing.T) {
+	p := admintest.Start(t, 2)
+	one := p.Account(t, 1, "a@example.com")
+	p.Replica(t, one.ID, 2, 10)
+	var log bytes.Buffer
+	c := p.Mailstores[0].Admin.Config
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	right := c.Peers
+	c.Peers = peer.NewClient("another token of mailstores", nil)
+	a := admin.NewAdmin(c)
+	for range 3 {
+		found, err := a.GetAccountStatus(t.Context(), admin.GetStatus{})
+		must(t, err)
+		if got := summary(found); got != "a mbox2:false" {
+			t.Errorf("got %s", got)
+		}
+	}
+	for _, fqdn := range []string{admintest.Name(1), admintest.Name(2)} {
+		want := `level=ERROR msg="a mailstore does not answer" peer=` + fqdn + ` error="the peer token is missing or wrong"`
+		if strings.Count(log.String(), want) != 1 {
+			t.Errorf("told %s\nwant once: %s", log.String(), want)
+		}
+	}
+	a.Peers = right
+	_, err := a.GetAccountStatus(t.Context(), admin.GetStatus{})
+	must(t, err)
+	if !strings.Contains(log.String(), `msg="a mailstore answers again" peer=mbox2.example.com`) {
+		t.Errorf("told %s", log.String())
+	}
+}
+
+// TestMistakesAreNoWarnings: what an administrator mistypes is told to him, and wakes nobody.
+func TestMistakesAreNoWarnings(t *testing.T) {
+	p := admintest.Start(t, 1)
+	var log bytes.Buffer
+	c := p.Mailstores[0].Admin.Config
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	server := httptest.NewServer(admin.New(c))
+	defer server.Close()
+	client, err := admin.NewClient(strings.TrimPrefix(server.URL, "http://"), admintest.AdminToken, nil)
+	must(t, err)
+	_, err = client.GetAccount(t.Context(), "nobody@example.com")
+	wantFault(t, err, fault.NotFound, "nobody")
+	if text := log.String(); !strings.Contains(text, "level=INFO") || strings.Contains(text, "level=WARN") {
+		t.Errorf("told %s", text)
 	}
 }

@@ -190,6 +190,7 @@ func (s *session) enter(c *wire.Command, login Login) (outcome, error) {
 	s.in.SetLimits(limits)
 	s.log = s.log.With("account", login.Name)
 	s.watch.OnWake(s.heard)
+	s.log.Debug("imap login", "remote", s.remote)
 	return outcome{code: "CAPABILITY " + s.capabilities(), text: "Logged in"}, nil
 }
 

@@ -152,8 +152,10 @@ func (s *session) forward(c *wire.Command, login Login) (outcome, error) {
 	}
 	home, err := login.Proxy(s.ctx)
 	if err != nil {
+		s.log.Warn("a session could not be handed to its home", "remote", s.remote, "user", login.Name, "error", err)
 		return s.failed(c, err), nil
 	}
+	s.log.Debug("imap login", "remote", s.remote, "account", login.Name, "handed", true)
 	capabilities := "IMAP4rev1"
 	if h, ok := home.(interface{ Capability() string }); ok && h.Capability() != "" {
 		capabilities = h.Capability()

@@ -27,7 +27,7 @@ var replies = map[fault.Kind]reply{
 	fault.Unusable:             {code: "UNAVAILABLE", text: "The mailbox is being repaired, try again later", ends: true},
 	fault.Paused:               {code: "UNAVAILABLE", text: "The mailbox cannot be changed now, try again later"},
 	fault.NotReady:             {code: "UNAVAILABLE", text: "The server is starting, try again later"},
-	fault.LogUnavailable:       {code: "UNAVAILABLE", text: "The mailbox cannot be changed now, try again later"},
+	fault.LogUnavailable:       {code: "UNAVAILABLE", text: "The mailbox cannot be opened or changed now, try again later"},
 	fault.VolumeUnavailable:    {code: "UNAVAILABLE", text: "Message storage does not answer, try again later"},
 	fault.DirectoryUnavailable: {code: "UNAVAILABLE", text: "Accounts cannot be checked now, try again later"},
 	fault.DatabaseUnavailable:  {code: "UNAVAILABLE", text: "The mailbox cannot be read or changed now, try again later"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -264,8 +265,21 @@ func (s *session) deliver() (outcomes []Outcome, early, ended bool) {
 	defer cancel()
 	watching := s.source.watch(cancel)
 	outcomes = s.server.config.Backend.Deliver(ctx, mail)
+	s.trace(mail, outcomes)
 	sent, ended := s.source.unwatch()
 	return outcomes, sent || s.in.Buffered() > 0, ended || watching != nil
+}
+
+// trace tells a log of level debug where mail went. Its id is the one in the message's Received field.
+func (s *session) trace(mail *Mail, outcomes []Outcome) {
+	if !s.log.Enabled(s.ctx, slog.LevelDebug) {
+		return
+	}
+	for i, o := range outcomes {
+		if o.Err == nil {
+			s.log.Debug("mail is delivered", "id", mail.ID, "sender", mail.Sender, "recipient", mail.Recipients[i].Address, "remote", s.raw.RemoteAddr())
+		}
+	}
 }
 
 // sender is the client for the Received field.

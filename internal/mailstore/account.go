@@ -120,7 +120,8 @@ func (a *Account) rows(v *metadata.View) mailbox.Scanner {
 }
 
 // Recent gives the first UID of a folder that no session has been told of as \Recent, and claims all below next for the
-// caller if claim is set. \Recent is local to a mailstore and outside of the log.
+// caller if claim is set. \Recent is local to a mailstore and outside of the log. Where the database takes no writes, nothing is
+// claimed, and the next session is told of the same messages: a full disk must not keep mail from being read.
 func (a *Account) Recent(ctx context.Context, folder mailbox.ItemID, next mailbox.UID, claim bool) (mailbox.UID, error) {
 	var first mailbox.UID
 	read := func(v *metadata.View) (err error) {
@@ -136,6 +137,9 @@ func (a *Account) Recent(ctx context.Context, folder mailbox.ItemID, next mailbo
 		}
 		return tx.ClaimRecent(a.mailboxID, folder, next)
 	})
+	if fault.Is(err, fault.DatabaseUnavailable) {
+		return first, a.m.store.View(ctx, read)
+	}
 	return first, err
 }
 

@@ -41,7 +41,7 @@ func (n *Node) openAdmin(context.Context) error {
 	})
 	c.Operations = operation.NewManager(operation.ManagerConfig{
 		Directory: n.directory, Host: n.config.FQDN, Runners: runners, RunningMax: operationsAtOnce,
-		Notified: n.notify, Items: admin.OperationItems(),
+		Notified: n.notify, Items: admin.OperationItems(), Name: admin.NameItems(n.copy),
 	})
 	n.admin = admin.NewAdmin(c)
 	n.loops.Go(func() { c.Operations.Run(n.ctx) })

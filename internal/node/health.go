@@ -50,7 +50,11 @@ func (n *Node) health() health {
 	if problem := n.follower.Status().Problem; problem != nil {
 		h.Directory = "the directory does not answer; the copy of it serves"
 	}
-	if brokers, _ := n.copy.Config(configNameBrokers); brokers != "" && !n.logReachable() {
+	switch brokers, _ := n.copy.Config(configNameBrokers); {
+	case brokers == "" || n.logReachable():
+	case n.agentStopped():
+		h.Log = "an operator stopped the agent; writes to replicated accounts wait"
+	default:
 		h.Log = "the brokers do not answer; writes to replicated accounts wait"
 	}
 	h.Ready = h.Directory == "" && h.Log == "" && h.Copies.NotServing == 0

@@ -15,6 +15,7 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/admin"
 	"mailreplica/internal/blob"
+	"mailreplica/internal/complaint"
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/eventlog"
@@ -343,10 +344,7 @@ func endOfSessions(before directory.Account, after *directory.Account) error {
 func (n *Node) connect() {
 	n.connecting.Lock()
 	defer n.connecting.Unlock()
-	n.services.Lock()
-	stopped := n.stopped[serviceAgent]
-	n.services.Unlock()
-	if stopped || n.ctx.Err() != nil {
+	if n.agentStopped() || n.ctx.Err() != nil {
 		return
 	}
 	list, _ := n.copy.Config(configNameBrokers)
@@ -367,7 +365,7 @@ func (n *Node) logConfig(brokers []string) eventlog.Config {
 	return eventlog.Config{
 		Brokers: brokers, Topic: l.Topic, Streams: l.Streams, Replication: l.Replication,
 		Retention: time.Duration(l.RetentionHours) * time.Hour, LingerMax: time.Duration(l.LingerMs) * time.Millisecond,
-		ClientID: "mailreplica/" + n.config.FQDN, Logger: n.logger, TLS: n.brokers.tls, SASL: n.brokers.sasl, Dial: n.world.Dial,
+		ClientID: "mailreplica/" + n.config.FQDN, Logger: complaint.Thin(n.logger), TLS: n.brokers.tls, SASL: n.brokers.sasl, Dial: n.world.Dial,
 	}
 }
 

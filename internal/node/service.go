@@ -142,12 +142,21 @@ func (n *Node) serviceStatus() []peer.ServiceStatus {
 	switch {
 	case !status.Running:
 		status.Detail = "stopped by an operator"
+	case connected && !n.logReachable():
+		status.Detail = "the brokers of cluster " + identity.ClusterID + " do not answer"
 	case connected:
 		status.Detail = "reads the event log of cluster " + identity.ClusterID
 	default:
 		status.Detail = "no brokers are configured, or none answers"
 	}
 	return []peer.ServiceStatus{status}
+}
+
+// agentStopped says whether an operator stopped the use of the event log.
+func (n *Node) agentStopped() bool {
+	n.services.Lock()
+	defer n.services.Unlock()
+	return n.stopped[serviceAgent]
 }
 
 func (n *Node) logReachable() bool {

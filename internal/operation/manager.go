@@ -25,6 +25,8 @@ type ManagerConfig struct {
 	RunningMax int               // optional: operations that run at once, others wait; 4
 	RetryEvery time.Duration     // optional: how often an absent directory is tried again; 1 s
 	Items      map[string]string // optional: what the items of a type are called in a notification; "accounts"
+	// Name, if set, says what a person calls the item of an operation in a notification; without it: the item itself.
+	Name func(item string) string
 	// Notified, if set, is told of every notification that this mailstore stored at the end of an operation.
 	Notified func(Notification)
 }

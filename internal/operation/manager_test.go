@@ -41,6 +41,7 @@ func run(t testing.TB, d *directory.Directory, runners map[string]operation.Runn
 	r := &rig{told: make(chan operation.Notification, 16)}
 	r.Manager = operation.NewManager(operation.ManagerConfig{Directory: d, Host: host, Runners: runners,
 		StoreEvery: 5 * time.Millisecond, RetryEvery: 5 * time.Millisecond,
+		Name:     func(item string) string { return "<" + item + ">" },
 		Notified: func(n operation.Notification) { r.told <- n }})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -206,7 +207,7 @@ func TestOperationFails(t *testing.T) {
 		notification directory.NotificationType
 		text, never  string
 	}{
-		{"some", 1000, 100, directory.Warning, "u10@x: replication of u10@x is paused (run MailReplica restartReplicas first)", ""},
+		{"some", 1000, 100, directory.Warning, "<u10@x>: replication of u10@x is paused (run MailReplica restartReplicas first)", ""},
 		{"all", 1000, 1000, directory.Error, "… and 950 more", "secret"},
 		{"whole", 0, 0, directory.Error, "no brokers", ""},
 		{"lazy", 0, 0, directory.Error, "1000 accounts were not tried", ""},

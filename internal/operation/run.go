@@ -166,7 +166,7 @@ func (m *Manager) finish(life context.Context, task *Task, state State, problem 
 			return err
 		}
 		_, told, err = m.cfg.Directory.FinishOperation(life, task.id, state, problem,
-			func(op Operation) Notification { return notification(op, m.noun(op.Type), failures, task.noted()) })
+			func(op Operation) Notification { return m.notification(op, failures, task.noted()) })
 		return err
 	})
 	if err == nil && told != nil && m.cfg.Notified != nil {
@@ -183,7 +183,8 @@ func (m *Manager) noun(kind string) string {
 }
 
 // notification tells the end of an operation: counts, the failures by name, and what its Runner noted.
-func notification(op Operation, noun string, failures []Item, notes []string) Notification {
+func (m *Manager) notification(op Operation, failures []Item, notes []string) Notification {
+	noun := m.noun(op.Type)
 	n := Notification{Server: op.Host, Type: directory.Information}
 	n.Subject = fmt.Sprintf("%s %s: %d of %d %s", op.Type, op.State, op.Done-op.Failed, op.Total, noun)
 	switch {
@@ -193,14 +194,18 @@ func notification(op Operation, noun string, failures []Item, notes []string) No
 		n.Type = directory.Error
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "Operation %s (%s) on %s is %s.\n", op.ID, op.Type, op.Host, op.State)
+	fmt.Fprintf(&text, "Operation %s (%s) on %s has ended: %s.\n", op.ID, op.Type, op.Host, op.State)
 	fmt.Fprintf(&text, "%s: %d. Successful: %d. Failed: %d. Not tried: %d.\n",
 		strings.ToUpper(noun[:1])+noun[1:], op.Total, op.Done-op.Failed, op.Failed, op.Total-op.Done)
 	if op.Error != "" {
 		fmt.Fprintf(&text, "%s\n", op.Error)
 	}
 	for _, item := range failures {
-		fmt.Fprintf(&text, "%s: %s\n", item.Account, item.Message)
+		name := item.Account
+		if m.cfg.Name != nil {
+			name = m.cfg.Name(name)
+		}
+		fmt.Fprintf(&text, "%s: %s\n", name, item.Message)
 	}
 	if op.Failed > len(failures) {
 		fmt.Fprintf(&text, "… and %d more.\n", op.Failed-len(failures))

@@ -116,7 +116,8 @@ func takers(wish directory.Account, replicas []directory.Replica, destination st
 	case len(found) > 0:
 		return found, nil
 	case why == "":
-		return nil, fault.New(fault.Unusable, "it has no replica on %s", destination)
+		return nil, fault.New(fault.Unusable, "it has no replica on %s", destination).
+			WithHint("leave destination out, or make one there: MailReplica setAccountDestination")
 	}
 	return nil, fault.New(fault.Unusable, "no replica is available: %s", why).
 		WithHint("MailReplica getAccountStatus shows the state of every replica")

@@ -53,6 +53,9 @@ func TestTakers(t *testing.T) {
 				if !fault.Is(err, fault.Unusable) || !strings.Contains(err.Error(), test.refusal) {
 					t.Errorf("got %v, want a refusal with %q", err, test.refusal)
 				}
+				if hint := fault.HintOf(err); !strings.Contains(hint, "MailReplica ") || strings.Contains(hint, "repaired") {
+					t.Errorf("%v: the hint is %q", err, hint)
+				}
 				return
 			}
 			if err != nil || !slices.Equal(got, test.want) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"mailreplica/internal/account"
-	"mailreplica/internal/fault"
 	"mailreplica/internal/protocol"
 )
 
@@ -15,7 +14,7 @@ import (
 func (r *Manager) ChooseStream(_ context.Context, id account.ID, destination string) (protocol.Stream, error) {
 	identity, ok := r.agent.Identity()
 	if !ok {
-		return protocol.Stream{}, fault.New(fault.LogUnavailable, "the brokers cannot be reached, or none are configured")
+		return protocol.Stream{}, errNoBrokers()
 	}
 	set := []string{r.self, destination}
 	for _, replica := range r.wishes.Replicas(id) {

@@ -136,7 +136,7 @@ func (g *Agent) applyMissing(ctx context.Context, a *mailstore.Account, from, to
 	}
 	log := g.Log()
 	if log == nil {
-		return fault.New(fault.LogUnavailable, "the brokers cannot be reached")
+		return errNoBrokers()
 	}
 	err := log.ReadRange(ctx, a.Copy().Stream.Partition, from, to, func(entries []eventlog.Entry) error {
 		return a.ApplyCatchUp(ctx, entries)

@@ -27,8 +27,10 @@ func (g *Agent) Append(number int32, key, value []byte, done func(error)) {
 	log.Append(number, key, value, done)
 }
 
+// errNoBrokers says all the reasons that there are: the agent is not told why it is not connected.
 func errNoBrokers() error {
-	return fault.New(fault.LogUnavailable, "the brokers cannot be reached, or none are configured")
+	return fault.New(fault.LogUnavailable, "no event log is in use: the brokers do not answer, none are configured, or the agent is stopped").
+		WithHint("MailReplica getServices with --host says which; MailReplica test asks the brokers")
 }
 
 // Confirm asks the brokers afresh: whether they answer, whether the log is the one that is meant (the check of every half minute may

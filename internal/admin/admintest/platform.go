@@ -120,6 +120,7 @@ func (m *Mailstore) start(ctx context.Context, t testing.TB, runs *sync.WaitGrou
 	var notifier *admin.Admin
 	c.Operations = operation.NewManager(operation.ManagerConfig{
 		Directory: d, Host: m.FQDN, Runners: runners, StoreEvery: 5 * time.Millisecond, Items: admin.OperationItems(),
+		Name:     admin.NameItems(m.follower.Copy()),
 		Notified: func(n operation.Notification) { notifier.Notify(ctx, n) },
 	})
 	m.Admin = admin.NewAdmin(c)
