@@ -70,7 +70,7 @@ func parse(args []string) (*invocation, error) {
 	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
 		var err error
 		if rest, err = in.flag(rest); err != nil {
-			return nil, &usageError{fault.Message(err), helpAll()}
+			return nil, &usageError{fault.Message(err), globalHelp}
 		}
 	}
 	if len(rest) > 0 && strings.EqualFold(rest[0], "help") {
@@ -85,7 +85,7 @@ func parse(args []string) (*invocation, error) {
 	}
 	commands := commandsOf(rest[0])
 	if len(commands) == 0 {
-		return nil, &usageError{fmt.Sprintf("there is no module %q", rest[0]), helpAll()}
+		return nil, &usageError{fmt.Sprintf("there is no module %q", rest[0]), helpModules()}
 	}
 	if len(rest) == 1 || strings.EqualFold(rest[1], "help") {
 		if wantsHelp || len(rest) > 1 {
@@ -160,14 +160,20 @@ func noKind(kinds []*command, args []string) string {
 type errRefused struct{ error }
 
 func withoutHelp(args []string) (rest []string, found bool) {
-	for i, arg := range args {
-		if arg == "--help" || arg == "-h" && i == 0 {
+	for _, arg := range args {
+		if arg == "--help" || arg == "-h" {
 			found = true
 			continue
 		}
 		rest = append(rest, arg)
 	}
 	return rest, found
+}
+
+// isFlag says whether a word is a global flag. It is one wherever it stands: --sync behind a name must not become a password.
+func isFlag(word string) bool {
+	name, _, hasValue := strings.Cut(word, "=")
+	return slices.Contains([]string{"--json", "--progress", "--sync"}, word) || name == "--host" && (hasValue || word == name)
 }
 
 // flag reads the global flag at the front and gives what is behind it.
@@ -200,7 +206,7 @@ func (in *invocation) arguments(args []string) error {
 	c := in.command
 	for position := 0; len(args) > 0; {
 		arg := args[0]
-		positional := position < len(c.positional) && !(c.words && (strings.HasPrefix(arg, "--") || in.named(arg) != ""))
+		positional := position < len(c.positional) && !isFlag(arg) && !(c.words && (strings.HasPrefix(arg, "--") || in.named(arg) != ""))
 		switch {
 		case positional && in.has(c.positional[position].name):
 			position++ // given as a word before

@@ -12,7 +12,7 @@ const globalHelp = `global flags, before the module:
   --json       print {"response":{"values":[…]}} for programs, or {"error":{"kind":…,"message":…,"hint":…}}
   --progress   show the progress of an operation while it runs
   --sync       wait until an operation has ended
-  --help       show the help of what stands before it
+  --help, -h   show the help of what stands before it
   --version    show the version
 
 exit status: 0 successful, 1 failed, 2 stopped, 3 removed, 4 interrupted
@@ -29,6 +29,11 @@ func helpAll() string {
 	b.WriteString("\n" + globalHelp)
 	b.WriteString("carbonio <module> <command> --help shows what a command takes.\n")
 	return b.String()
+}
+
+// helpModules names the modules for who mistook one: all commands would push what was wrong out of sight.
+func helpModules() string {
+	return fmt.Sprintf("modules: %s\ncarbonio help lists their commands.\n", strings.Join(modules(), ", "))
 }
 
 func helpModule(commands []*command) string {

@@ -14,7 +14,7 @@ sequence           number of the last change there; a replica with the home's nu
 itemId             number of the last folder or message that was made there
 mailboxId          of the mailbox in that mailstore's own database; it differs between copies
 paused             the home writes to a journal of its own, and replicas get nothing (pauseReplicas)
-available          the replica is complete and can be promoted; the lowest priority is, first
+available          the replica is complete; it can be promoted if canConnectToKafka is true, too
 canConnectToKafka  the replica's mailstore reaches the brokers`
 
 func mailReplicaCommands() []*command {
@@ -50,7 +50,7 @@ listed with the reason, and the exit status is 1. all means every account that h
 			options: with(
 				parameter{name: "source_mail_host", value: "H", help: "the accounts that have their home on this mailstore"},
 				parameter{name: "destination", value: "D", help: "the mailstore that is to be their home"},
-				parameter{name: "threads", value: "N", help: "how many accounts are promoted side by side"},
+				parameter{name: "threads", value: "N", help: "how many accounts are promoted side by side: 1 to 64, 16 if left out"},
 				parameter{name: "acceptLoss", value: "true", help: "promote paused accounts, too; what came since the pause may be lost"},
 			),
 			selects: true,
@@ -68,7 +68,7 @@ listed with the reason, and the exit status is 1. all means every account that h
 				{name: "input_file", value: "F", help: "a file with one name or id a line"},
 				{name: "domains", value: "D,..", help: "accounts of the domains"},
 				{name: "accountStatus", value: "active|paused", help: "whether replication of the account is paused"},
-				{name: "replicaStatus", value: "available|unavailable", help: "replicas that can, or cannot, be promoted"},
+				{name: "replicaStatus", value: "available|unavailable", help: "replicas whose available is true, or is not"},
 			},
 			selects:  true,
 			examples: []string{"MailReplica getAccountStatus", "--json MailReplica getAccountStatus replicaStatus unavailable"},
@@ -76,10 +76,13 @@ listed with the reason, and the exit status is 1. all means every account that h
 		},
 		{
 			module: "MailReplica", name: "pauseReplicas", summary: "Pause replication of accounts; what comes then is lost if their mailstore is",
+			text: `The home goes on alone: it keeps what changes in a journal, and the brokers may be away. It begins while they answer,
+for the pause is in the event log. Accounts that are paused cannot be promoted. restartReplicas ends it.`,
 			options: selection, selects: true, examples: []string{"MailReplica pauseReplicas accounts alice@example.com"}, run: runPause,
 		},
 		{
 			module: "MailReplica", name: "restartReplicas", summary: "Publish what was written during a pause, and replicate again",
+			text:    `It ends when the event log has all of it. getAccountStatus accountStatus paused shows the accounts that are paused.`,
 			options: selection, selects: true, examples: []string{"MailReplica restartReplicas all"}, run: runRestart,
 		},
 		{

@@ -14,7 +14,7 @@ func provCommands() []*command {
 			module: "prov", name: "createAccount", summary: "Make an account",
 			text: "Mail can be delivered to it as soon as the command has ended.",
 			positional: []parameter{{name: "name", help: "local@domain"},
-				{name: "password", help: "its password; - reads it from standard input"}},
+				{name: "password", help: "its password; - reads it from standard input, so that ps does not show it"}},
 			options: []parameter{{name: "mailHost", value: "H", help: "its home; the mailstore with the fewest accounts if left out"}},
 			examples: []string{"prov createAccount alice@example.com 'a good password' mailHost mbox1.example.com",
 				"prov createAccount bob@example.com - < password.txt"},
@@ -30,7 +30,7 @@ func provCommands() []*command {
 			positional: []parameter{name},
 			options: []parameter{
 				{name: "status", value: "S", help: "active; locked (receives, no login), maintenance (neither, for a while), closed (neither)"},
-				{name: "password", value: "P", help: "the new password; - reads it from standard input"},
+				{name: "password", value: "P", help: "the new password; - reads it from standard input, so that ps does not show it"},
 				{name: "isGlobalAdmin", value: "true|false", help: "whether notifications go to it"},
 			},
 			refused: map[string]string{"mailHost": "moving an account is a promotion: MailReplica promoteAccounts accounts NAME destination H"},

@@ -59,10 +59,10 @@ type child struct {
 func dev(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := subcommand.NewFlags(program, "dev", stderr)
 	data := flags.String("data", "", "the `FOLDER` that keeps everything, across restarts")
-	count := flags.Int("mailstores", 3, "how many mailstores to run")
-	kind := flags.String("engines", enginesEmbedded, "what they stand on: `embedded` (a broker, SQLite, a folder), or production (Kafka, MariaDB, S3)")
+	count := flags.Int("mailstores", 3, "how `MANY` mailstores to run")
+	kind := flags.String("engines", enginesEmbedded, "the `ENGINES` they stand on: embedded (a broker, SQLite, a folder), or production (Kafka, MariaDB, S3)")
 	first := flags.String("address", devAddress, "the first of the loopback `ADDRESSES` to use, another one for each cluster of a machine")
-	streams := flags.Int("streams", 0, "how many streams the event log has if it is made now, `1` by default, 16 on production engines")
+	streams := flags.Int("streams", 0, "how `MANY` streams the event log has if it is made now; if left out 1, and 16 on production engines")
 	profiles := flags.Int("profile", 0, "answer Go's profiles at this `PORT` of each process's address")
 	if err := flags.Read(args, "data"); err != nil {
 		return err
@@ -286,7 +286,7 @@ func (c *cluster) wait(ctx context.Context, p *child, addr string) error {
 func (c *cluster) explain() {
 	fmt.Fprintf(c.stdout, `ready
 
-  export CARBONIO_CONFIG=%s
+  export CARBONIO_CONFIG=%s PATH=%s:$PATH
   carbonio prov createAccount user@example.com secret mailHost %s
   carbonio MailReplica setAccountDestination %s 10 accounts user@example.com
 
@@ -295,7 +295,7 @@ The event log is on %s. Logs are in %s, process ids in %s.
 Kill one:     kill -9 $(cat %s)
 Bring it back: mailstored serve --config %s
 Interrupt (Ctrl-C) ends everything that this command started.
-`, c.path("etc", "carbonio.yaml"), fqdn(1), fqdn(min(2, c.count)), c.first, c.engines.brokers(), c.path("log"), c.path("run"),
+`, c.path("etc", "carbonio.yaml"), filepath.Dir(c.program), fqdn(1), fqdn(min(2, c.count)), c.first, c.engines.brokers(), c.path("log"), c.path("run"),
 		c.path("run", "mbox1.pid"), c.path("etc", "mbox1.yaml"))
 }
 

@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return subcommand.Program{
 		Name: program, Usage: usage,
 		Commands: map[string]subcommand.Command{
-			"serve": serve, "broker": runBroker, "init": initDirectory, "dev": dev, "version": tellVersion,
+			"serve": serve, "broker": runBroker, "init": initDirectory, "dev": dev, "version": tellVersion, "--version": tellVersion,
 		},
 		Explain: func(err error) string { return fmt.Sprintf("%v\n  %s", err, fault.HintOf(err)) },
 	}.Run(ctx, args, stdout, stderr)

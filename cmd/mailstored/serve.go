@@ -78,7 +78,7 @@ func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
 	data := flags.String("data", "", "the `FOLDER` that keeps the log")
 	listen := flags.String("listen", broker.ListenDefault, "the `ADDRESS` to listen on, which clients are told too")
 	advertise := flags.String("advertise", "", "the `ADDRESS` that clients are told instead of --listen, IP:port")
-	pid := flags.String("pid-file", "", "where to write the process's id")
+	pid := flags.String("pid-file", "", "the `FILE` to write the process's id to")
 	profiles := profileFlag(flags)
 	if err := flags.Read(args, "data"); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // ErrUsage says that the command line was wrong and that the user has been told.
@@ -59,7 +60,20 @@ type Flags struct {
 func NewFlags(program, command string, stderr io.Writer) Flags {
 	f := Flags{flag.NewFlagSet(command, flag.ContinueOnError), program}
 	f.SetOutput(stderr)
+	f.Usage = f.tell
 	return f
+}
+
+// tell lists the flags as they are written in the documents: with two dashes.
+func (f Flags) tell() {
+	fmt.Fprintf(f.Output(), "usage: %s %s\n", f.program, f.Name())
+	f.VisitAll(func(one *flag.Flag) {
+		value, text := flag.UnquoteUsage(one)
+		if one.DefValue != "" && one.DefValue != "0" && one.DefValue != "false" {
+			text += " (default " + one.DefValue + ")"
+		}
+		fmt.Fprintf(f.Output(), "  %s\n      %s\n", strings.TrimSpace("--"+one.Name+" "+value), text)
+	})
 }
 
 // Read reads the command line: flags, and nothing else. required names those that must not be empty.
