@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -330,4 +332,52 @@ func TestClosedMailstore(t *testing.T) {
 			t.Errorf("delivery to a mailstore that was closed: %v, want kind %q", err, fault.Interrupted)
 		}
 	})
+}
+
+// TestNothingNewBehindTheLeaveThatCloses closes an account whose clients go on, over a log that loses, delays, doubles and reorders. What comes
+// behind the Leave are repeats of what came before it: nobody may be answered by them, and nothing is lost by passing over them.
+func TestNothingNewBehindTheLeaveThatCloses(t *testing.T) {
+	repeats := 0
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			log, a, _, one := two(t)
+			log.random, log.faults = rand.New(rand.NewPCG(seed, 1)), 40
+			ctx, cancel := context.WithCancel(t.Context())
+			var writers sync.WaitGroup
+			for w := range 4 {
+				writers.Go(func() {
+					for i := 0; ctx.Err() == nil; i++ {
+						_, _ = deliver(t, one, fmt.Sprint(w, " ", i), 1)
+						time.Sleep(20 * time.Millisecond)
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			a.insist("leave", func() error { return one.Leave(t.Context(), "b.example") })
+			if m := one.Copy().Mode; m != protocol.Local {
+				t.Errorf("mode %s, want local", m)
+			}
+			cancel()
+			writers.Wait()
+			log.under.Wait()
+			entries, _ := log.from(0, 0)
+			before, closed := map[event.ID]bool{}, false
+			for _, e := range entries {
+				r, err := event.Decode(e.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch {
+				case closed && before[r.ID]:
+					repeats++
+				case closed:
+					t.Errorf("%s of sequence %d comes behind the Leave, for the first time", r.Kind, r.Sequence)
+				}
+				before[r.ID], closed = true, closed || r.Kind == event.Leave
+			}
+		})
+	}
+	if repeats == 0 {
+		t.Error("nothing came behind a Leave; the test shows nothing")
+	}
 }

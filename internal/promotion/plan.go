@@ -111,7 +111,7 @@ func (p *Planner) Run(ctx context.Context, task *operation.Task) error {
 	}
 	holders := p.holders(task.Pending())
 	up := p.reachable(ctx, holders)
-	if time.Since(task.Operation().Created) > resumedAfter {
+	if op := task.Operation(); op.Updated.Sub(op.Created) > resumedAfter { // both by the directory's clock
 		up = p.await(ctx, holders, up)
 	}
 	var waiting []*candidate

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,11 +72,16 @@ type fakePeer struct {
 	name     string
 	sequence mailbox.Sequence
 	fence    func(peer.FenceAccount) peer.FenceResult
+	away     int // so many questions are not answered
 	logless  int // so many requests are answered that the log does not answer
 	asked    []peer.FenceRequest
 }
 
 func (f *fakePeer) Status(_ context.Context, ids []account.ID) (peer.Status, error) {
+	if f.away > 0 {
+		f.away--
+		return peer.Status{}, fault.New(fault.Interrupted, "away")
+	}
 	s := peer.Status{Mailstore: f.name}
 	for _, id := range ids {
 		s.Copies = append(s.Copies, peer.CopyStatus{Account: id, Sequence: f.sequence})
@@ -111,6 +117,7 @@ type world struct {
 	peers     map[string]*fakePeer
 	account   directory.Account
 	logWait   time.Duration // of the planner; 0: its default
+	ahead     atomic.Int64  // how far the directory's clock is before this machine's, in nanoseconds
 }
 
 func newWorld(t *testing.T, priorityB, priorityC int) *world {
@@ -118,7 +125,8 @@ func newWorld(t *testing.T, priorityB, priorityC int) *world {
 	folder := t.TempDir()
 	w := &world{t: t, peers: map[string]*fakePeer{}}
 	var err error
-	if w.directory, err = directory.Create(t.Context(), directory.Options{Path: filepath.Join(folder, "d.db")}); err != nil {
+	now := func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+	if w.directory, err = directory.Create(t.Context(), directory.Options{Path: filepath.Join(folder, "d.db"), Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.directory.Close() })
@@ -175,6 +183,21 @@ func TestEpochOfAnItem(t *testing.T) {
 // run runs a promotion to its end and gives the outcome of its only item.
 func (w *world) run(p Parameters) operation.Item {
 	w.t.Helper()
+	m := w.manager()
+	return w.finish(m, w.submit(m, p))
+}
+
+func (w *world) submit(m *operation.Manager, p Parameters) operation.Operation {
+	w.t.Helper()
+	submitted, err := m.Submit(w.t.Context(), Plan([]directory.Account{w.account}, p))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return submitted
+}
+
+func (w *world) manager() *operation.Manager {
+	w.t.Helper()
 	if err := directory.NewFollower(directory.FollowerConfig{Directory: w.directory, Copy: w.copy}).Poll(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -182,9 +205,14 @@ func (w *world) run(p Parameters) operation.Item {
 		Self: "a.example", Directory: w.directory, Wishes: w.copy, Peers: peer.NewClient("token", nil), Logger: slog.New(slog.DiscardHandler),
 		LogWait: w.logWait,
 	})
-	m := operation.NewManager(operation.ManagerConfig{
+	return operation.NewManager(operation.ManagerConfig{
 		Directory: w.directory, Host: "a.example", Runners: map[string]operation.Runner{OperationType: planner},
 	})
+}
+
+// finish runs what was submitted to its end.
+func (w *world) finish(m *operation.Manager, started operation.Operation) operation.Item {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -195,12 +223,9 @@ func (w *world) run(p Parameters) operation.Item {
 		cancel()
 		<-ended
 	}()
-	started, err := m.Submit(w.t.Context(), Plan([]directory.Account{w.account}, p))
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	for !started.State.Finished() {
 		time.Sleep(5 * time.Millisecond)
+		var err error
 		if started, err = m.Get(w.t.Context(), started.ID); err != nil {
 			w.t.Fatal(err)
 		}
@@ -300,6 +325,20 @@ func TestChoice(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestResumedByAClockThatIsBehind has a process end before it runs a promotion. The next one waits for the best taker, which begins at the
+// same time, though its machine's clock is an hour behind the directory's.
+func TestResumedByAClockThatIsBehind(t *testing.T) {
+	w := newWorld(t, 10, 20)
+	w.ahead.Store(int64(time.Hour))
+	m := w.manager()
+	submitted := w.submit(m, Parameters{})
+	w.ahead.Add(int64(time.Minute))
+	w.peers["b.example"].away = 1
+	if item := w.finish(m, submitted); item.Message != "promoted to b.example" {
+		t.Errorf("item is %s: %q", item.State, item.Message)
 	}
 }
 

@@ -79,11 +79,16 @@ func bigAccount(t *testing.T, g *Agent, messages int) account.ID {
 
 // give writes a snapshot for the destination, as though its Join had been read.
 func give(ctx context.Context, g *Agent, id account.ID, join event.ID, to io.Writer) error {
+	return giveWith(ctx, g, id, join, 0, to)
+}
+
+// giveWith writes one in which so many changes are of a journal.
+func giveWith(ctx context.Context, g *Agent, id account.ID, join event.ID, journalled mailbox.Sequence, to io.Writer) error {
 	return g.m.Snapshot(ctx, id, func(row metadata.Mailbox, rows mailbox.Scanner) error {
 		return writeSnapshot(to, g.frames, snapshotHeader{
 			Version: snapshotVersion, Account: id, Join: join, Epoch: 2, Primary: source,
 			Members: map[string]event.ID{source: event.NewID(), destination: join}, Stream: protocol.Stream{Partition: 1},
-			Sequence: row.Copy.Sequence, HeadID: row.Copy.HeadID, NextOffset: 5, MailboxHead: row.Header,
+			Sequence: row.Copy.Sequence - journalled, HeadID: row.Copy.HeadID, NextOffset: 5, MailboxHead: row.Header,
 		}, rows)
 	})
 }
@@ -246,6 +251,23 @@ func withoutRows(encoded []byte) []byte {
 	first := 5 + int(binary.BigEndian.Uint32(encoded[1:]))
 	second := first + 5 + int(binary.BigEndian.Uint32(encoded[first+1:]))
 	return append(bytes.Clone(encoded[:first]), encoded[second:]...)
+}
+
+// TestSnapshotWithAJournal has a source give rows that only its journal holds, as none may (rule 11). The log does not have them yet, and may
+// never: nobody takes them.
+func TestSnapshotWithAJournal(t *testing.T) {
+	g, there := newAgent(t, source), newAgent(t, destination)
+	id := bigAccount(t, g, 2)
+	var encoded bytes.Buffer
+	if err := giveWith(t.Context(), g, id, event.NewID(), 1, &encoded); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := there.take(t.Context(), id, from(encoded.Bytes()), none); !fault.Is(err, fault.Unusable) {
+		t.Errorf("got %v, want kind %q", err, fault.Unusable)
+	}
+	if _, held := there.m.Account(id); held {
+		t.Error("the mailstore holds a copy")
+	}
 }
 
 func TestSnapshotForAnother(t *testing.T) {
