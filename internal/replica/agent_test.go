@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -196,4 +197,32 @@ func mustChoose(t *testing.T, g *Agent, stream int32) protocol.Stream {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// TestBatchesThatDoNotContinue: of a batch that was fetched for another position nothing is applied but what follows on what was judged.
+func TestBatchesThatDoNotContinue(t *testing.T) {
+	g := newAgent(t, destination)
+	for _, c := range []struct {
+		followed bool
+		from, to int64
+		want     []int64
+	}{
+		{true, 5, 7, []int64{5, 6}},
+		{true, 3, 7, []int64{5, 6}},
+		{true, 3, 5, nil},
+		{true, 6, 9, nil}, // it would leave a hole
+		{false, 5, 7, nil},
+	} {
+		var entries []eventlog.Entry
+		for offset := c.from; offset < c.to; offset++ {
+			entries = append(entries, eventlog.Entry{Offset: offset})
+		}
+		var got []int64
+		for _, e := range g.continues(&stream{followed: c.followed, next: 5}, entries) {
+			got = append(got, e.Offset)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%+v: got %v", c, got)
+		}
+	}
 }

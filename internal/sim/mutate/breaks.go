@@ -18,13 +18,14 @@ type break_ struct {
 	edits      []edit
 }
 
-// behind says of breaks that no run is known to find what else keeps them from doing harm. They are tried all the same.
+// behind says of breaks that no run is known to find what else keeps them from doing harm, and which tests show that. They are tried all
+// the same.
 var behind = map[string]string{
-	"accept records after the Leave that closed the account": "only the primary appends in that epoch, and it closes with nothing in flight",
-	"pass over holes": "positions are stored with their rows, and batches continue the stream, so that none arises",
-	"take a batch that does not continue the stream": "the reader of the log refuses such a batch before",
-	"do not sync who commits":                        "the log says it again after a loss of power",
-	"give a snapshot while a journal exists":         "the destination compares the sequences of rows and header, and refuses",
+	"accept records after the Leave that closed the account": "only the primary appends in that epoch, and it closes with nothing in flight (`TestNothingNewBehindTheLeaveThatCloses`)",
+	"pass over holes": "positions are stored with their rows (`TestCommitsThatAreNotSynced`), and batches continue the stream (`TestHole`, `TestBatchesThatDoNotContinue`), so that none arises",
+	"take a batch that does not continue the stream": "the reader of the log refuses such a batch before (`TestHole`), and gives none that was fetched for another position (`TestFollowFromOffset`)",
+	"do not sync who commits":                        "the log says it again after a loss of power, and what this database decides later is synced behind it (`TestCommitsThatAreNotSynced`)",
+	"give a snapshot while a journal exists":         "the destination compares the sequences of rows and header, and refuses (`TestSnapshotWithAJournal`)",
 }
 
 const (
