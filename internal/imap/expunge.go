@@ -12,32 +12,38 @@ func (s *session) expunge(c *wire.Command) (outcome, error) {
 	if v.readOnly {
 		return readOnlyMailbox, nil
 	}
-	var among []mailbox.UID
+	deleted := func(r mailbox.Reader) ([]mailbox.UID, error) { return mailbox.DeletedUIDs(r, v.folder) }
 	if args.UID {
 		spans, err := s.spans(c, args.Set, true)
 		if err != nil {
 			return outcome{}, err
 		}
-		among = v.uidsIn(spans)
+		among := v.uidsIn(spans)
+		deleted = func(r mailbox.Reader) ([]mailbox.UID, error) { return mailbox.DeletedAmong(r, v.folder, among) }
 	}
-	err := s.mailbox.Update(s.ctx, func(d *mailbox.Draft) error {
-		var uids []mailbox.UID
-		var err error
-		if args.UID {
-			uids, err = mailbox.DeletedAmong(d, v.folder, among)
-		} else {
-			uids, err = mailbox.DeletedUIDs(d, v.folder)
-		}
-		if err != nil {
-			return err
-		}
-		_, err = d.Expunge(v.folder, uids)
-		return err
-	})
-	if err != nil {
+	if err := s.expungeAll(deleted); err != nil {
 		return outcome{}, err
 	}
 	return s.afterExpunge("Expunged"), nil
+}
+
+// expungeAll removes messages of the selected folder: those that have the flag \Deleted when their transaction is computed.
+func (s *session) expungeAll(deleted func(mailbox.Reader) ([]mailbox.UID, error)) error {
+	for more := true; more; {
+		err := s.mailbox.Update(s.ctx, func(d *mailbox.Draft) error {
+			uids, err := deleted(d)
+			if err != nil {
+				return err
+			}
+			more = len(uids) > s.server.config.ChangeMessagesMax
+			_, err = d.Expunge(s.view.folder, uids[:min(len(uids), s.server.config.ChangeMessagesMax)])
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // afterExpunge tells what is gone; a client that knows mod-sequences is told how far it now is (RFC 7162 section 3.2.5).

@@ -177,14 +177,7 @@ func (s *session) expungeDeleted() error {
 	if err != nil || len(uids) == 0 {
 		return err
 	}
-	return s.mailbox.Update(s.ctx, func(d *mailbox.Draft) error {
-		deleted, err := mailbox.DeletedUIDs(d, s.view.folder)
-		if err != nil {
-			return err
-		}
-		_, err = d.Expunge(s.view.folder, deleted)
-		return err
-	})
+	return s.expungeAll(func(r mailbox.Reader) ([]mailbox.UID, error) { return mailbox.DeletedUIDs(r, s.view.folder) })
 }
 
 func (s *session) unselect(*wire.Command) (outcome, error) {

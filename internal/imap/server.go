@@ -12,13 +12,14 @@ import (
 
 // Defaults of Config.
 const (
-	appendBytesMaxDefault   = 64 << 20
-	sessionsMaxDefault      = 10_000
-	loginAttemptsMaxDefault = 3
-	loginTimeoutDefault     = time.Minute
-	idleTimeoutDefault      = 30 * time.Minute // RFC 3501 section 5.4: at least 30 minutes
-	appendTimeMaxDefault    = 12 * time.Hour   // less than a volume keeps what is being written
-	progressEveryDefault    = 10 * time.Second
+	appendBytesMaxDefault    = 64 << 20
+	sessionsMaxDefault       = 10_000
+	loginAttemptsMaxDefault  = 3
+	loginTimeoutDefault      = time.Minute
+	idleTimeoutDefault       = 30 * time.Minute // RFC 3501 section 5.4: at least 30 minutes
+	appendTimeMaxDefault     = 12 * time.Hour   // less than a volume keeps what is being written
+	changeMessagesMaxDefault = 20_000
+	progressEveryDefault     = 10 * time.Second
 )
 
 // Config says how a server behaves. The zero value of every field but Backend is usable.
@@ -34,9 +35,12 @@ type Config struct {
 	IdleTimeout      time.Duration // for a client that has logged in to send anything
 	AppendTimeMax    time.Duration // for one APPEND
 	ProgressEvery    time.Duration // a client is told so often that its search goes on
-	Logger           *slog.Logger
-	Greeting         string // the host's name, as shown to clients
-	Version          string
+	// ChangeMessagesMax is how many messages one transaction changes; a command that changes more is several. A transaction is held in
+	// memory, and all accounts of its stream wait for it.
+	ChangeMessagesMax int
+	Logger            *slog.Logger
+	Greeting          string // the host's name, as shown to clients
+	Version           string
 	// ProxyAuth checks the token of another mailstore and names the account that it has authenticated (see ProxyLogin).
 	// Nil refuses them all.
 	ProxyAuth func(token, account, remote string) (Login, error)
@@ -70,6 +74,9 @@ func New(config Config) *Server {
 	}
 	if config.ProgressEvery <= 0 {
 		config.ProgressEvery = progressEveryDefault
+	}
+	if config.ChangeMessagesMax <= 0 {
+		config.ChangeMessagesMax = changeMessagesMaxDefault
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)

@@ -30,28 +30,40 @@ func (s *session) store(c *wire.Command) (outcome, error) {
 		since := mailbox.Sequence(args.UnchangedSince)
 		unchangedSince = &since
 	}
-	uids := v.uidsIn(spans)
+	var allRefused []mailbox.UID
+	for _, uids := range s.portions(v.uidsIn(spans)) {
+		refused, err := s.storePortion(args, uids, unchangedSince)
+		if err != nil {
+			return outcome{}, err
+		}
+		allRefused = append(allRefused, refused...)
+	}
+	if len(allRefused) > 0 {
+		return outcome{code: wire.CodeSet("MODIFIED", v.setOf(allRefused, args.UID)), text: "Some messages had been changed"}, nil
+	}
+	return outcome{text: "Stored"}, nil
+}
+
+// storePortion stores flags of messages by one transaction and tells them, and gives the messages that had been changed before.
+func (s *session) storePortion(args *wire.Store, uids []mailbox.UID, unchangedSince *mailbox.Sequence) (refused []mailbox.UID, err error) {
 	own := &stored{uid: args.UID, silent: args.Silent}
-	var changed, refused []mailbox.UID
+	var changed []mailbox.UID
 	if len(uids) > 0 {
 		err = s.mailbox.Update(s.ctx, func(d *mailbox.Draft) (err error) {
-			changed, refused, err = d.SetFlags(v.folder, uids, flagOps[args.Op], flagsOf(args.Flags), unchangedSince)
+			changed, refused, err = d.SetFlags(s.view.folder, uids, flagOps[args.Op], flagsOf(args.Flags), unchangedSince)
 			if err == nil && args.Silent {
-				err = own.remember(d, v.folder, changed)
+				err = own.remember(d, s.view.folder, changed)
 			}
 			return err
 		})
 	}
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
 	if err := s.tellStored(args, uids, changed, refused, own); err != nil {
 		s.syncFailed(err) // the flags are stored all the same
 	}
-	if len(refused) > 0 {
-		return outcome{code: wire.CodeSet("MODIFIED", v.setOf(refused, args.UID)), text: "Some messages had been changed"}, nil
-	}
-	return outcome{text: "Stored"}, nil
+	return refused, nil
 }
 
 // remember keeps the flags that messages have within the session's own transaction.
