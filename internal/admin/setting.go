@@ -237,7 +237,7 @@ func (a *Admin) TestBrokers(ctx context.Context, in TestBrokers) (eventlog.Repor
 	report, err := eventlog.TestBrokers(ctx, cfg)
 	if fault.Is(err, fault.LogUnavailable) && !errors.Is(err, eventlog.ErrRefused) {
 		return report, fault.Wrap(fault.LogUnavailable, err, "none of the brokers %s answers %s", in.Brokers, a.Self).
-			WithHint("check names, ports and firewalls, and that the brokers run")
+			WithHint("check names, ports and firewalls, that the brokers run, and that they want the TLS and the user that they are spoken to with")
 	}
 	return report, err
 }

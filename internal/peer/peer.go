@@ -76,6 +76,7 @@ type FenceResult struct {
 	Epoch   uint64 // that was asked for
 	Kind    string `json:",omitempty"` // of fault
 	Error   string `json:",omitempty"`
+	Hint    string `json:",omitempty"`
 
 	// What the mailstore's copy has read, where it failed.
 	Primary   string `json:",omitempty"`

@@ -219,7 +219,11 @@ func (p *Planner) hear(task *operation.Task, params Parameters, taker string, on
 		task.Succeeded(one.item, "promoted to "+r.Primary)
 		return true
 	}
-	one.told, one.reason = true, fault.New(fault.ParseKind(r.Kind), "%s", r.Error)
+	reason := fault.New(fault.ParseKind(r.Kind), "%s: %s", taker, r.Error)
+	if r.Hint != "" {
+		reason = reason.WithHint("%s", r.Hint)
+	}
+	one.told, one.reason = true, reason
 	return false
 }
 

@@ -106,7 +106,7 @@ func (f *fakePeer) Fence(_ context.Context, request peer.FenceRequest, tell func
 func takes(peer.FenceAccount) peer.FenceResult { return peer.FenceResult{} }
 
 func refuses(kind fault.Kind) func(peer.FenceAccount) peer.FenceResult {
-	return func(peer.FenceAccount) peer.FenceResult { return peer.FenceResult{Kind: kind.String(), Error: "no"} }
+	return func(peer.FenceAccount) peer.FenceResult { return peer.FenceResult{Kind: kind.String(), Error: "no", Hint: "its hint"} }
 }
 
 // world is a directory with one account on a, and replicas on b and c.
@@ -263,7 +263,7 @@ func TestChoice(t *testing.T) {
 			prepare: func(w *world) { w.peers["b.example"].fence = refuses(fault.VolumeUnavailable) },
 		},
 		"none other where the account is paused": {
-			priorityB: 10, priorityC: 20, want: "no", failed: true, notAsked: "c.example",
+			priorityB: 10, priorityC: 20, want: "b.example: no (its hint)", failed: true, notAsked: "c.example",
 			prepare: func(w *world) { w.peers["b.example"].fence = refuses(fault.Paused) },
 		},
 		"a fence that the first made and did not tell of": {

@@ -217,5 +217,5 @@ func failed(id [16]byte, epoch uint64, err error) peer.FenceResult {
 	if !errors.As(err, &known) {
 		text = err.Error()
 	}
-	return peer.FenceResult{Account: id, Epoch: epoch, Kind: fault.KindOf(err).String(), Error: text}
+	return peer.FenceResult{Account: id, Epoch: epoch, Kind: fault.KindOf(err).String(), Error: text, Hint: fault.HintOf(err)}
 }

@@ -108,7 +108,8 @@ func (c *Copy) MayFence(acceptLoss bool) error {
 	case !c.IsOpen() || !member:
 		return fault.New(fault.Unusable, "%s holds no replica of the account any more", c.Self)
 	case c.IsPaused() && !acceptLoss:
-		return fault.New(fault.Paused, "replication is paused: changes made on %s since the pause would be lost", c.Primary)
+		return fault.New(fault.Paused, "replication is paused: changes made on %s since the pause would be lost", c.Primary).
+			WithHint("run MailReplica restartReplicas first; if %s will not come back, promoteAccounts … acceptLoss true", c.Primary)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"strings"
 	"testing"
 
 	"mailreplica/internal/event"
@@ -32,6 +33,9 @@ func TestRule11TheJournalIsPublishedAndResumed(t *testing.T) {
 		if !fault.Is(err, fault.Paused) {
 			t.Errorf("a paused account may %s: %v", name, err)
 		}
+	}
+	if hint := fault.HintOf(c.replica.MayFence(false)); !strings.Contains(hint, "acceptLoss") { // its home may be dead
+		t.Errorf("fence: the hint is %q, without the way that is left if the home does not come back", hint)
 	}
 	if _, err := c.home.BeginResuming(); !fault.Is(err, fault.Busy) {
 		t.Errorf("resumed with a journal: %v", err)
