@@ -46,6 +46,7 @@ func NewFollower(cfg FollowerConfig) *Follower {
 	if cfg.PasswordAgeMax <= 0 {
 		cfg.PasswordAgeMax = passwordAgeMaxDefault
 	}
+	cfg.Directory.store.follower.Store(cfg.Copy)
 	return &Follower{cfg: cfg, turn: make(chan struct{}, 1)}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -140,6 +141,11 @@ func testLookupForPasswordBoundsTheAge(t *testing.T, r rig) {
 	must(t, err)
 }
 
+func create(ctx context.Context, d *directory.Directory, name string) error {
+	_, err := d.CreateAccount(ctx, directory.NewAccount{Name: name, MailHost: mbox1})
+	return err
+}
+
 // A directory file that is replaced by an empty one must not make every account unknown.
 func TestAnotherDirectoryIsRefused(t *testing.T) { onEngines(t, testAnotherDirectoryIsRefused) }
 
@@ -157,6 +163,15 @@ func testAnotherDirectoryIsRefused(t *testing.T, r rig) {
 	must(t, err)
 	_, err = p.follower.Lookup(ctx, "b@x")
 	wantKind(t, err, fault.DirectoryUnavailable)
+	for what, err := range map[string]error{ // what the other directory took would be gone with it
+		"an account":  create(ctx, p.directory, "b@x"),
+		"a setting":   p.directory.SetConfig(ctx, "c", "1"),
+		"a mailstore": p.directory.RegisterMailstore(ctx, mailstore(mbox1)),
+	} {
+		if wantKind(t, err, fault.DirectoryUnavailable); err == nil || !strings.Contains(err.Error(), "another one") {
+			t.Errorf("%s is written to it: %v", what, err)
+		}
+	}
 	must(t, other.RegisterMailstore(ctx, mailstore(mbox1)))
 	createMany(t, other, 1)
 	must(t, other.SetConfig(ctx, "c", "1"))

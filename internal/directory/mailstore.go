@@ -71,7 +71,7 @@ func sameAddresses(a, b Mailstore) bool {
 
 func otherIncarnation(fqdn string) error {
 	return fault.New(fault.Exists, "another process runs as the mailstore %s", fqdn).
-		WithHint("stop the other process, or give this one another FQDN")
+		WithHint("stop the other process, or give this one another FQDN; if it has ended and its data folder was moved, wait some seconds")
 }
 
 // Heartbeat says that this incarnation of a mailstore is alive. Exists tells it that another incarnation took the name

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"mailreplica/internal/fault"
@@ -37,6 +38,8 @@ type store struct {
 
 	writes  writeQueue
 	silence silence
+
+	follower atomic.Pointer[Copy] // of a directory: the copy that this process makes of it; nil: none
 }
 
 func newStore(e engine, what string, unavailable fault.Kind, opts Options) *store {

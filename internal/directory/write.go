@@ -136,6 +136,9 @@ func (s *store) attempt(ctx context.Context, db *sql.DB, batch []*write) error {
 	if s.clock != nil || now.IsZero() {
 		now = s.now()
 	}
+	if err := s.mustBeOurs(ctx, w); err != nil {
+		return err
+	}
 	succeeded := 0
 	for _, one := range batch {
 		if one.err = one.ctx.Err(); one.err != nil {
@@ -167,4 +170,22 @@ func (s *store) attempt(ctx context.Context, db *sql.DB, batch []*write) error {
 		return nil
 	}
 	return w.commit(ctx)
+}
+
+// mustBeOurs refuses a write to another directory than the one that this process has a copy of: a file that was made anew in the
+// place of one that was mounted away takes what its mailstores confirm with it when that one is back.
+func (s *store) mustBeOurs(ctx context.Context, w *writeTx) error {
+	c := s.follower.Load()
+	if c == nil {
+		return nil
+	}
+	own := c.identity()
+	if own == "" { // nothing was copied yet
+		return nil
+	}
+	identity, err := (&query{ctx: ctx, sql: w.sql, again: w.again}).meta(metaDirectoryID)
+	if err == nil && identity != own {
+		err = otherDirectory(c.store.engine.place())
+	}
+	return err
 }
