@@ -106,7 +106,9 @@ func (f *fakePeer) Fence(_ context.Context, request peer.FenceRequest, tell func
 func takes(peer.FenceAccount) peer.FenceResult { return peer.FenceResult{} }
 
 func refuses(kind fault.Kind) func(peer.FenceAccount) peer.FenceResult {
-	return func(peer.FenceAccount) peer.FenceResult { return peer.FenceResult{Kind: kind.String(), Error: "no", Hint: "its hint"} }
+	return func(peer.FenceAccount) peer.FenceResult {
+		return peer.FenceResult{Kind: kind.String(), Error: "no", Hint: "its hint"}
+	}
 }
 
 // world is a directory with one account on a, and replicas on b and c.
