@@ -181,14 +181,14 @@ func (c *Copy) identity() string {
 }
 
 // Age is how long ago the copy was last known to equal the directory, and false if it never was. After a restart it may
-// be given up to a minute too high.
+// be given up to a minute too high; and a copy that seems to be of a time to come, since the clock was set back, is as old as it is young.
 func (c *Copy) Age() (time.Duration, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.confirmed.IsZero() {
 		return 0, false
 	}
-	return max(0, c.store.now().Sub(c.confirmed)), true
+	return c.store.now().Sub(c.confirmed).Abs(), true
 }
 
 // confirmedKeptEvery is how often a copy writes down that it still equals the directory.

@@ -139,6 +139,14 @@ func testLookupForPasswordBoundsTheAge(t *testing.T, r rig) {
 	putBack()
 	_, err = p.follower.LookupForPassword(ctx, "a@x")
 	must(t, err)
+
+	// A clock that was set back while the mailstore was down makes no copy younger.
+	must(t, p.follower.Poll(ctx))
+	p.takeAway(t)
+	p.clock.advance(-25 * time.Hour)
+	p.open(t)
+	_, err = p.follower.LookupForPassword(ctx, "a@x")
+	wantKind(t, err, fault.DirectoryUnavailable)
 }
 
 func create(ctx context.Context, d *directory.Directory, name string) error {
