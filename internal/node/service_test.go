@@ -28,9 +28,7 @@ func ready(t *testing.T, c *nodetest.Cluster, i int) (status int, log string) {
 // told that they are read.
 func TestWhyTheLogIsNotUsed(t *testing.T) {
 	c := nodetest.Start(t, 1)
-	if detail := logOf(t, c.Nodes[0]); !strings.HasPrefix(detail, "reads the event log of cluster ") {
-		t.Errorf("with brokers: %q", detail)
-	}
+	c.Eventually("the event log to be read", func() bool { return strings.HasPrefix(logOf(t, c.Nodes[0]), "reads the event log of cluster ") })
 	c.StopBroker()
 	c.Eventually("the brokers to be missed", func() bool { status, _ := ready(t, c, 0); return status == http.StatusServiceUnavailable })
 	detail := logOf(t, c.Nodes[0])
