@@ -47,45 +47,30 @@ func (s *session) store(c *wire.Command) (outcome, error) {
 // storePortion stores flags of messages by one transaction and tells them, and gives the messages that had been changed before.
 func (s *session) storePortion(args *wire.Store, uids []mailbox.UID, unchangedSince *mailbox.Sequence) (refused []mailbox.UID, err error) {
 	own := &stored{uid: args.UID, silent: args.Silent}
-	var changed []mailbox.UID
 	if len(uids) > 0 {
 		err = s.mailbox.Update(s.ctx, func(d *mailbox.Draft) (err error) {
-			changed, refused, err = d.SetFlags(s.view.folder, uids, flagOps[args.Op], flagsOf(args.Flags), unchangedSince)
-			if err == nil && args.Silent {
-				err = own.remember(d, s.view.folder, changed)
-			}
+			own.changed, refused, err = d.SetFlags(s.view.folder, uids, flagOps[args.Op], flagsOf(args.Flags), unchangedSince)
 			return err
 		})
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.tellStored(args, uids, changed, refused, own); err != nil {
+	if err := s.tellStored(args, uids, refused, own); err != nil {
 		s.syncFailed(err) // the flags are stored all the same
 	}
 	return refused, nil
 }
 
-// remember keeps the flags that messages have within the session's own transaction.
-func (o *stored) remember(d *mailbox.Draft, folder mailbox.ItemID, changed []mailbox.UID) error {
-	o.flags = make(map[mailbox.UID]mailbox.Flags, len(changed))
-	for _, uid := range changed {
-		m, found, err := d.Message(folder, uid)
-		if err != nil {
-			return err
-		}
-		if found {
-			o.flags[uid] = m.Flags
-		}
-	}
-	return nil
-}
-
 // tellStored says the new flags, unless silence was asked for: of messages that changed as part of what is new in the
 // folder, of the others by themselves.
-func (s *session) tellStored(args *wire.Store, uids, changed, refused []mailbox.UID, own *stored) error {
+func (s *session) tellStored(args *wire.Store, uids, refused []mailbox.UID, own *stored) error {
 	if err := s.sync(s.ctx, args.UID, own); err != nil || args.Silent {
 		return err
+	}
+	changed := make([]mailbox.UID, len(own.changed))
+	for i := range changed {
+		changed[i] = own.changed[i].UID
 	}
 	same := mailbox.SubtractUIDs(mailbox.SubtractUIDs(uids, changed), refused)
 	plan := &fetchPlan{items: []wire.FetchItem{{Kind: wire.FetchFlags}}}

@@ -1,7 +1,9 @@
 package imap
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"mailreplica/internal/fault"
 	"mailreplica/internal/imap/wire"
@@ -14,9 +16,10 @@ var errFolderGone = fault.New(fault.NotFound, "The selected mailbox was deleted"
 
 // stored is what the session itself has just done to flags, so that the client is told of it in the way it asked for.
 type stored struct {
-	uid    bool // the command named messages by UID, and wants to hear of them so
-	silent bool
-	flags  map[mailbox.UID]mailbox.Flags // as the session left them; only kept for silent stores
+	uid     bool // the command named messages by UID, and wants to hear of them so
+	silent  bool
+	changed []mailbox.Message // ascending, as the session left them
+	next    int               // of changed, which is asked for next if they are asked for in their order
 }
 
 // hides reports whether a changed message need not be told: it is as the client made it.
@@ -24,8 +27,12 @@ func (o *stored) hides(m mailbox.Message) bool {
 	if o == nil || !o.silent {
 		return false
 	}
-	flags, own := o.flags[m.UID]
-	return own && flags.Equal(m.Flags)
+	at, own := o.next, o.next < len(o.changed) && o.changed[o.next].UID == m.UID
+	if !own {
+		at, own = slices.BinarySearchFunc(o.changed, m.UID, func(c mailbox.Message, uid mailbox.UID) int { return cmp.Compare(c.UID, uid) })
+	}
+	o.next = at + 1
+	return own && o.changed[at].Flags.Equal(m.Flags)
 }
 
 // syncBefore brings the client up to date before a tagged response. The command has been done whatever becomes of this:
@@ -51,7 +58,7 @@ func (s *session) sync(ctx context.Context, expunges bool, own *stored) error {
 	for {
 		var n news
 		err := s.mailbox.Glance(ctx, max(s.view.seen, upTo), func(r mailbox.Reader) (err error) {
-			n, err = s.view.since(r, after)
+			n, err = s.view.since(r, after, func(m mailbox.Message) bool { return !s.condstore && own.hides(m) })
 			return err
 		})
 		if err != nil {
@@ -127,10 +134,7 @@ func (s *session) tellExists() {
 // tellChanged says the flags of a message. Clients that know mod-sequences get them with every change, silent or not
 // (RFC 7162 section 3.1.3), and the UID, without which QRESYNC clients cannot place it.
 func (s *session) tellChanged(at int, m mailbox.Message, own *stored) {
-	hidden := own.hides(m)
-	if hidden && !s.condstore {
-		return
-	}
+	hidden := own.hides(m) // but for its mod-sequence
 	s.announce(m)
 	s.out.Raw("* ")
 	s.out.Number(uint64(at + 1))

@@ -109,9 +109,9 @@ type news struct {
 // changedMax bounds the messages of one news; more come in the next.
 const changedMax = 16 << 10
 
-// since finds the news; of changed messages those with UIDs greater than after. Where tombstones have been pruned since
-// view.seen the UIDs are compared one by one.
-func (v *view) since(r mailbox.Reader, after mailbox.UID) (news, error) {
+// since finds the news; of changed messages those with UIDs greater than after that were not told. Where tombstones have been pruned
+// since view.seen the UIDs are compared one by one.
+func (v *view) since(r mailbox.Reader, after mailbox.UID, told func(mailbox.Message) bool) (news, error) {
 	header, err := r.Header()
 	if err != nil {
 		return news{}, err
@@ -132,7 +132,7 @@ func (v *view) since(r mailbox.Reader, after mailbox.UID) (news, error) {
 	if folder.HighestSeq <= v.seen && folder.PrunedUpTo <= v.seen {
 		return n, nil
 	}
-	if err := v.readNews(r, &n, after); err != nil {
+	if err := v.readNews(r, &n, after, told); err != nil {
 		return n, err
 	}
 	if folder.PrunedUpTo > v.seen || v.uids.len()-len(v.gone)-len(n.expunged)+len(n.added) != int(folder.Messages) {
@@ -141,7 +141,7 @@ func (v *view) since(r mailbox.Reader, after mailbox.UID) (news, error) {
 	return n, err
 }
 
-func (v *view) readNews(r mailbox.Reader, n *news, after mailbox.UID) error {
+func (v *view) readNews(r mailbox.Reader, n *news, after mailbox.UID, told func(mailbox.Message) bool) error {
 	err := r.Tombstones(v.folder, v.seen, func(t mailbox.Tombstone) bool {
 		if _, known := v.index(t.UID); known && !mailbox.ContainsUID(v.gone, t.UID) {
 			n.expunged = append(n.expunged, t.UID)
@@ -156,7 +156,7 @@ func (v *view) readNews(r mailbox.Reader, n *news, after mailbox.UID) error {
 			n.added = append(n.added, m.UID)
 			return true
 		}
-		if m.UID <= after {
+		if m.UID <= after || told(m) {
 			return true
 		}
 		if len(n.changed) < changedMax {

@@ -24,11 +24,7 @@ func (o *Overlay) Apply(e Effect) error {
 	case PutMessage:
 		return o.putMessage(e.Message)
 	case SetFlags:
-		s, messages, err := o.named(e.FolderID, e.UIDs)
-		if err != nil {
-			return err
-		}
-		return o.setFlags(s, messages, e.Flags)
+		return o.setFlagsOf([]SetFlags{e}, namedBy(0, e.UIDs))
 	case Expunge:
 		s, messages, err := o.named(e.FolderID, e.UIDs)
 		if err != nil {
@@ -202,13 +198,12 @@ func Apply(base Reader, sequence Sequence, c Change) (Delta, error) {
 	if sequence != o.was.Sequence+1 {
 		return Delta{}, contradiction("sequence %d does not follow %d", sequence, o.was.Sequence)
 	}
-	for i, e := range c.Effects {
-		if err := o.readAhead(c.Effects[i:]); err != nil {
+	for left := c.Effects; len(left) > 0; {
+		n, err := o.applyFirst(left)
+		if err != nil {
 			return Delta{}, err
 		}
-		if err := o.Apply(e); err != nil {
-			return Delta{}, err
-		}
+		left = left[n:]
 	}
 	if err := o.finish(); err != nil {
 		return Delta{}, err

@@ -1,7 +1,5 @@
 package mailbox
 
-import "slices"
-
 func (o *Overlay) putMessage(m Message) error {
 	s, err := o.existing(m.FolderID)
 	if err != nil {
@@ -59,23 +57,27 @@ func (s *folderState) alter(m *Message, sequence Sequence) {
 	s.now.HighestSeq = sequence
 }
 
-// setFlags gives messages of the folder, as they are now, the same flags.
-func (o *Overlay) setFlags(s *folderState, messages []Message, flags Flags) error {
-	if !flags.isCanonical() {
-		return contradiction("the flags for folder %d are not as flags must be", s.row.ID)
-	}
-	rows := slices.Clone(messages) // the delta keeps them
-	s.messages.room(len(rows))
-	for i := range rows {
-		m := &rows[i]
-		o.tally.remove(m)
-		s.count(m, -1)
-		m.Flags, m.ModSeq = flags, o.sequence
+// setFlags has messages of the folder, which are as they were and ascend, be as they are now: with other flags.
+func (o *Overlay) setFlags(s *folderState, was, now []Message) {
+	s.messages.room(len(now))
+	for i := range now {
+		m := &now[i]
+		o.tally.remove(&was[i])
+		s.count(&was[i], -1)
+		m.ModSeq = o.sequence
 		s.count(m, +1)
 		s.alter(m, o.sequence)
 		o.tally.put(m)
 	}
-	s.flagged = append(s.flagged, flagged{was: messages, now: rows})
+	if len(now) > 0 {
+		s.flagged = append(s.flagged, flagged{was, now})
+	}
+}
+
+func mustBeCanonical(folder ItemID, flags Flags) error {
+	if !flags.isCanonical() {
+		return contradiction("the flags for folder %d are not as flags must be", folder)
+	}
 	return nil
 }
 

@@ -191,24 +191,26 @@ func TestApplySequence(t *testing.T) {
 // Rows that differ in anything that no effect names are found by the digest.
 func TestDigestDiffers(t *testing.T) {
 	for name, alter := range map[string]func(*mailbox.Delta){
-		"a date":   func(d *mailbox.Delta) { d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].InternalDate++ },
-		"a zone":   func(d *mailbox.Delta) { d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].DateZone++ },
-		"a modseq": func(d *mailbox.Delta) { d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].ModSeq-- },
+		"a date":   func(d *mailbox.Delta) { touched(d.Messages, mailbox.MessageKey{FolderID: 2, UID: 1}).InternalDate++ },
+		"a zone":   func(d *mailbox.Delta) { touched(d.Messages, mailbox.MessageKey{FolderID: 2, UID: 1}).DateZone++ },
+		"a modseq": func(d *mailbox.Delta) { touched(d.Messages, mailbox.MessageKey{FolderID: 2, UID: 1}).ModSeq-- },
 		"a keyword": func(d *mailbox.Delta) {
-			d.Messages[mailbox.MessageKey{FolderID: 2, UID: 1}].Flags.Keywords = []string{"x"}
+			touched(d.Messages, mailbox.MessageKey{FolderID: 2, UID: 1}).Flags.Keywords = []string{"x"}
 		},
 		"a blob":         func(d *mailbox.Delta) { d.Contents[6].Blob = "other" },
 		"a summary":      func(d *mailbox.Delta) { d.Contents[6].Summary = []byte("other") },
 		"a volume":       func(d *mailbox.Delta) { d.Contents[6].Volume = "other" },
-		"a message":      func(d *mailbox.Delta) { delete(d.Messages, mailbox.MessageKey{FolderID: 2, UID: 2}) },
+		"a message":      func(d *mailbox.Delta) { d.Messages = d.Messages[:1] },
 		"a special use":  func(d *mailbox.Delta) { d.Folders[1].SpecialUse = "\\Sent" },
 		"a subscription": func(d *mailbox.Delta) { d.Subscriptions["x"] = true },
 		"a tombstone": func(d *mailbox.Delta) {
 			key := mailbox.MessageKey{FolderID: 1, UID: 9}
-			d.Tombstones[key] = &mailbox.Tombstone{FolderID: 1, UID: 9, Sequence: 1}
+			row := &mailbox.Tombstone{FolderID: 1, UID: 9, Sequence: 1}
+			d.Tombstones = []mailbox.Touched[mailbox.MessageKey, mailbox.Tombstone]{{Key: key, Row: row}}
 		},
 		"a discarded content": func(d *mailbox.Delta) {
-			d.Discarded = map[mailbox.ItemID]*mailbox.Discarded{3: {ContentID: 3, Volume: "v", Blob: "b", Sequence: 1, At: 1}}
+			row := &mailbox.Discarded{ContentID: 3, Volume: "v", Blob: "b", Sequence: 1, At: 1}
+			d.Discarded = []mailbox.Touched[mailbox.ItemID, mailbox.Discarded]{{Key: 3, Row: row}}
 		},
 		"a delivery": func(d *mailbox.Delta) {
 			d.Deliveries[mailbox.DeliveryKey{1}] = &mailbox.Delivery{Key: mailbox.DeliveryKey{1}, Sequence: 1}

@@ -91,10 +91,10 @@ type Delta struct {
 	Header         Header // after the change, Sequence and Digest included
 	Folders        map[ItemID]*Folder
 	Contents       map[ItemID]*Content
-	Discarded      map[ItemID]*Discarded
-	Messages       map[MessageKey]*Message
-	Marked         []Marking // what was done to some of Messages that were there: nobody need look at it
-	Tombstones     map[MessageKey]*Tombstone
+	Discarded      []Touched[ItemID, Discarded]   // ascending, as the next and the one after
+	Messages       []Touched[MessageKey, Message] // by folder, then UID
+	Tombstones     []Touched[MessageKey, Tombstone]
+	Marked         []Marking       // what was done to some of Messages that were there: nobody need look at it
 	Subscriptions  map[string]bool // true: present
 	Deliveries     map[DeliveryKey]*Delivery
 	RemovedFolders []ItemID // their messages and tombstones go too and are not listed one by one

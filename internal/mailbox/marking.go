@@ -25,15 +25,23 @@ func (s *folderState) markings(sequence Sequence) (all []Marking) {
 	type pair struct{ was, now *Message }
 	var pairs []pair
 	for _, f := range s.flagged {
+		pairs = slices.Grow(pairs, len(f.now))
 		for i := range f.now {
-			// One that the transaction has altered twice is no longer told by its last alteration alone.
-			if f.was[i].ModSeq < sequence && s.messages.rows[f.now[i].UID] == &f.now[i] {
-				pairs = append(pairs, pair{&f.was[i], &f.now[i]})
-			}
+			pairs = append(pairs, pair{&f.was[i], &f.now[i]})
 		}
 	}
-	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.now.UID, b.now.UID) })
+	if len(s.flagged) > 1 {
+		slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.now.UID, b.now.UID) })
+	}
+	rows := s.messages.all()
 	for _, p := range pairs {
+		for rows[0].Key < p.now.UID {
+			rows = rows[1:]
+		}
+		// One that the transaction has altered twice is no longer told by its last alteration alone.
+		if p.was.ModSeq >= sequence || rows[0].Row != p.now {
+			continue
+		}
 		if n := len(all); n == 0 || !all[n-1].takes(p.was, p.now) {
 			all = append(all, newMarking(p.was, p.now))
 		}
@@ -52,11 +60,11 @@ func newMarking(was, now *Message) Marking {
 
 // takes takes in the message that follows, if the run can be described with it: a flag that is set in one must be there in all.
 func (m *Marking) takes(was, now *Message) bool {
-	next := newMarking(was, now)
-	set, cleared := m.Set|next.Set, m.Clear|next.Clear
-	always, never := m.always&next.always, m.never&next.never
-	if now.UID != m.To+1 || set&^always != 0 || cleared&^never != 0 || m.Reworded != next.Reworded ||
-		m.Reworded && !slices.Equal(m.Keywords, next.Keywords) {
+	set := m.Set | now.Flags.System&^was.Flags.System
+	cleared := m.Clear | was.Flags.System&^now.Flags.System
+	always, never := m.always&now.Flags.System, m.never&^now.Flags.System
+	if now.UID != m.To+1 || set&^always != 0 || cleared&^never != 0 || m.Reworded == slices.Equal(was.Flags.Keywords, now.Flags.Keywords) ||
+		m.Reworded && !slices.Equal(m.Keywords, now.Flags.Keywords) {
 		return false
 	}
 	m.To, m.Set, m.Clear, m.always, m.never = now.UID, set, cleared, always, never

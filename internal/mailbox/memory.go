@@ -70,7 +70,13 @@ func (m *Memory) Write(d Delta) error {
 	writeRows(m.folders, d.Folders)
 	writeRows(m.contents, d.Contents)
 	writeRows(m.deliveries, d.Deliveries)
-	writeRows(m.discarded, d.Discarded)
+	for _, row := range d.Discarded {
+		if row.Row == nil {
+			delete(m.discarded, row.Key)
+		} else {
+			m.discarded[row.Key] = *row.Row
+		}
+	}
 	for name, present := range d.Subscriptions {
 		if present {
 			m.subscriptions[name] = true
@@ -112,13 +118,13 @@ func writeRows[K comparable, R any](rows map[K]R, changes map[K]*R) {
 	}
 }
 
-func byFolder[R any](changes map[MessageKey]*R) map[ItemID]map[UID]*R {
+func byFolder[R any](changes []Touched[MessageKey, R]) map[ItemID]map[UID]*R {
 	folders := map[ItemID]map[UID]*R{}
-	for key, row := range changes {
-		if folders[key.FolderID] == nil {
-			folders[key.FolderID] = map[UID]*R{}
+	for _, row := range changes {
+		if folders[row.Key.FolderID] == nil {
+			folders[row.Key.FolderID] = map[UID]*R{}
 		}
-		folders[key.FolderID][key.UID] = row
+		folders[row.Key.FolderID][row.Key.UID] = row.Row
 	}
 	return folders
 }

@@ -1,8 +1,8 @@
 package mailbox
 
 import (
-	"cmp"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 
@@ -175,16 +175,11 @@ func (o *Overlay) Delta() Delta {
 	d := Delta{
 		Header:  o.header,
 		Folders: map[ItemID]*Folder{}, Contents: o.contents, Deliveries: o.deliveries,
-		Tombstones: map[MessageKey]*Tombstone{}, Subscriptions: map[string]bool{},
-		Discarded: o.discarded.rows, Was: map[ItemID]Sequence{},
+		Discarded: o.discarded.all(), Subscriptions: map[string]bool{}, Was: map[ItemID]Sequence{},
 	}
 	d.Header.Digest = o.tally.digest
-	messages := 0
-	for _, s := range o.folders {
-		messages += len(s.messages.rows)
-	}
-	d.Messages = make(map[MessageKey]*Message, messages)
-	for id, s := range o.folders {
+	for _, id := range slices.Sorted(maps.Keys(o.folders)) {
+		s := o.folders[id]
 		switch {
 		case s.removed && s.inBase:
 			d.Folders[id] = nil
@@ -194,19 +189,21 @@ func (o *Overlay) Delta() Delta {
 				row := s.row
 				d.Folders[id], d.Was[id] = &row, s.was
 			}
-			for uid, m := range s.messages.rows {
-				d.Messages[MessageKey{id, uid}] = m
-			}
-			for uid, t := range s.expunged.rows {
-				d.Tombstones[MessageKey{id, uid}] = t
-			}
+			d.Messages = appendTouched(d.Messages, id, s.messages.all())
+			d.Tombstones = appendTouched(d.Tombstones, id, s.expunged.all())
 			d.Marked = append(d.Marked, s.markings(o.sequence)...)
 		}
 	}
-	for name, row := range o.subscriptions.rows {
-		d.Subscriptions[name] = row != nil
+	for _, name := range o.subscriptions.all() {
+		d.Subscriptions[name.Key] = name.Row != nil
 	}
-	sortItemIDs(d.RemovedFolders)
-	slices.SortStableFunc(d.Marked, func(a, b Marking) int { return cmp.Compare(a.FolderID, b.FolderID) })
 	return d
+}
+
+func appendTouched[R any](all []Touched[MessageKey, R], folder ItemID, rows []Touched[UID, R]) []Touched[MessageKey, R] {
+	all = slices.Grow(all, len(rows))
+	for _, r := range rows {
+		all = append(all, Touched[MessageKey, R]{MessageKey{folder, r.Key}, r.Row})
+	}
+	return all
 }

@@ -9,8 +9,6 @@ import (
 
 var _ Reader = (*Overlay)(nil)
 
-func sortItemIDs(ids []ItemID) { slices.Sort(ids) }
-
 // Header has the counters that the effects so far lead to.
 func (o *Overlay) Header() (Header, error) {
 	h := o.header
@@ -231,9 +229,9 @@ func (o *Overlay) Subscriptions() ([]string, error) {
 		_, known := o.subscriptions.get(name)
 		return known
 	})
-	for name, row := range o.subscriptions.rows {
-		if row != nil {
-			names = append(names, name)
+	for _, name := range o.subscriptions.all() {
+		if name.Row != nil {
+			names = append(names, name.Key)
 		}
 	}
 	slices.Sort(names)

@@ -6,6 +6,7 @@ import "slices"
 const (
 	togetherGap      = 16  // ids that are read over rather than asked around
 	contentsTogether = 256 // whose rows are in memory at once; each may be large
+	flagsTogether    = 32  // effects; each is merged with those before
 )
 
 // runs calls run for the first and last of ids that lie near each other, which ascend.
@@ -57,6 +58,94 @@ func ReadContentsOf(r Reader, ids []ItemID, yield func(Content) bool) error {
 			return more
 		})
 	})
+}
+
+// applyFirst carries out the first of some effects, together with those that follow where that saves work, and says how many.
+func (o *Overlay) applyFirst(effects []Effect) (int, error) {
+	if alike, named := flagging(effects); len(alike) > 1 {
+		return len(alike), o.setFlagsOf(alike, named)
+	}
+	if err := o.readAhead(effects); err != nil {
+		return 0, err
+	}
+	return 1, o.Apply(effects[0])
+}
+
+// named is a message that an effect names, which is the one of that index among some.
+type named struct {
+	uid UID
+	by  int
+}
+
+func namedBy(by int, uids []UID) []named {
+	all := make([]named, len(uids))
+	for i, uid := range uids {
+		all[i] = named{uid, by}
+	}
+	return all
+}
+
+// flagging are the first effects as far as they give flags to messages of one folder, to each once, and what they name, ascending. One STORE
+// makes several where messages have had different flags, and their messages lie between each other.
+func flagging(effects []Effect) (alike []SetFlags, all []named) {
+	for _, e := range effects[:min(flagsTogether, len(effects))] {
+		f, ok := e.(SetFlags)
+		if !ok || len(alike) > 0 && f.FolderID != alike[0].FolderID || !ascending(f.UIDs) {
+			break
+		}
+		merged, once := mergeNamed(all, namedBy(len(alike), f.UIDs))
+		if !once {
+			break
+		}
+		alike, all = append(alike, f), merged
+	}
+	return alike, all
+}
+
+// mergeNamed merges two lists that ascend; once is false if they have a message in common.
+func mergeNamed(a, b []named) (merged []named, once bool) {
+	if len(a) == 0 {
+		return b, true
+	}
+	merged = make([]named, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].uid < b[0].uid:
+			merged, a = append(merged, a[0]), a[1:]
+		case a[0].uid > b[0].uid:
+			merged, b = append(merged, b[0]), b[1:]
+		default:
+			return nil, false
+		}
+	}
+	return append(append(merged, a...), b...), true
+}
+
+// setFlagsOf carries out effects on one folder that name no message twice.
+func (o *Overlay) setFlagsOf(effects []SetFlags, all []named) error {
+	folder := effects[0].FolderID
+	uids := make([]UID, len(all))
+	for i, n := range all {
+		uids[i] = n.uid
+	}
+	s, was, err := o.named(folder, uids)
+	if err != nil {
+		return err
+	}
+	for _, e := range effects {
+		if len(e.UIDs) == 0 {
+			return contradiction("no messages of folder %d are named", folder)
+		}
+		if err := mustBeCanonical(folder, e.Flags); err != nil {
+			return err
+		}
+	}
+	now := slices.Clone(was)
+	for i := range now {
+		now[i].Flags = effects[all[i].by].Flags
+	}
+	o.setFlags(s, was, now)
+	return nil
 }
 
 // readAhead reads what the first effects will ask for, if several ask for the same kind of row.

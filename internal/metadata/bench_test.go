@@ -1,9 +1,11 @@
 package metadata_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 
 	"mailreplica/internal/event"
@@ -35,9 +37,9 @@ func newDelivery() *delivery { return &delivery{next: 1, header: mailbox.EmptyHe
 func (d *delivery) delta(n int) mailbox.Delta {
 	d.header.Sequence++
 	delta := mailbox.Delta{
-		Contents: map[mailbox.ItemID]*mailbox.Content{}, Messages: map[mailbox.MessageKey]*mailbox.Message{},
-		Deliveries: map[mailbox.DeliveryKey]*mailbox.Delivery{}, Folders: map[mailbox.ItemID]*mailbox.Folder{},
+		Contents: map[mailbox.ItemID]*mailbox.Content{}, Deliveries: map[mailbox.DeliveryKey]*mailbox.Delivery{}, Folders: map[mailbox.ItemID]*mailbox.Folder{},
 	}
+	messages := map[mailbox.MessageKey]*mailbox.Message{}
 	for _, key := range d.forget {
 		delta.Deliveries[key] = nil
 	}
@@ -47,7 +49,7 @@ func (d *delivery) delta(n int) mailbox.Delta {
 		delta.Contents[id] = &mailbox.Content{
 			ID: id, Volume: "primary", Blob: fmt.Sprintf("2026/11/%016x", id), Summary: make([]byte, 600),
 		}
-		delta.Messages[mailbox.MessageKey{FolderID: inbox, UID: d.next}] = &mailbox.Message{
+		messages[mailbox.MessageKey{FolderID: inbox, UID: d.next}] = &mailbox.Message{
 			FolderID: inbox, UID: d.next, ID: id + 1, ContentID: id, ModSeq: d.header.Sequence,
 			InternalDate: 1_790_000_000 + int64(d.next), DateZone: 60, Size: 12_345 + uint64(d.next%50_000),
 		}
@@ -57,6 +59,7 @@ func (d *delivery) delta(n int) mailbox.Delta {
 		d.forget = append(d.forget, key)
 		d.next++
 	}
+	delta.Messages = ascending(messages)
 	d.header.NextItemID, d.header.Messages = mailbox.ItemID(d.next)*2, uint64(d.next-1)
 	delta.Folders[inbox] = &mailbox.Folder{
 		ID: inbox, Name: "INBOX", UIDValidity: 1, UIDNext: d.next, HighestSeq: d.header.Sequence, Messages: uint32(d.next - 1),
@@ -114,7 +117,7 @@ func benchLoad(b *testing.B, p place) {
 		delta := d.delta(1000)
 		var chunk event.Rows
 		for uid := d.next - 1000; uid < d.next; uid++ {
-			chunk.Messages = append(chunk.Messages, *delta.Messages[mailbox.MessageKey{FolderID: inbox, UID: uid}])
+			chunk.Messages = append(chunk.Messages, *delta.Messages[uid-(d.next-1000)].Row)
 			chunk.Contents = append(chunk.Contents, *delta.Contents[mailbox.ItemID(uid)*2])
 		}
 		b.StartTimer()
@@ -189,4 +192,19 @@ func benchUpdate(b *testing.B, p place) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
 		})
 	}
+}
+
+// ascending are rows as a delta has them.
+func ascending[R any](rows map[mailbox.MessageKey]*R) []mailbox.Touched[mailbox.MessageKey, R] {
+	return ascendingBy(func(a, b mailbox.MessageKey) int {
+		return cmp.Or(cmp.Compare(a.FolderID, b.FolderID), cmp.Compare(a.UID, b.UID))
+	}, rows)
+}
+
+func ascendingBy[K comparable, R any](compare func(a, b K) int, rows map[K]*R) (all []mailbox.Touched[K, R]) {
+	for key, row := range rows {
+		all = append(all, mailbox.Touched[K, R]{Key: key, Row: row})
+	}
+	slices.SortFunc(all, func(a, b mailbox.Touched[K, R]) int { return compare(a.Key, b.Key) })
+	return all
 }

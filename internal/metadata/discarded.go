@@ -68,12 +68,12 @@ func (v *View) DueDiscarded(upTo int64, after Due, limit int) ([]Due, error) {
 	})
 }
 
-func (w *writer) discarded(rows map[mailbox.ItemID]*mailbox.Discarded) {
-	for _, id := range sorted(rows) {
-		if d := rows[id]; d != nil {
-			w.values = discardedValues(w.values, w.id, d)
+func (w *writer) discarded(rows []mailbox.Touched[mailbox.ItemID, mailbox.Discarded]) {
+	for _, d := range rows {
+		if d.Row != nil {
+			w.values = discardedValues(w.values, w.id, d.Row)
 		} else {
-			w.gone = append(w.gone, number(w.id), number(id))
+			w.gone = append(w.gone, number(w.id), number(d.Key))
 		}
 	}
 }

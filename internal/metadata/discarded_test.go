@@ -1,6 +1,7 @@
 package metadata_test
 
 import (
+	"cmp"
 	"testing"
 
 	"mailreplica/internal/account"
@@ -11,19 +12,19 @@ import (
 // discard puts contents 1 to n with blobs, and discards those from the first on at times that ascend from at.
 func discard(t *testing.T, s *metadata.Store, id int64, volume string, n, discarded int, at int64) {
 	t.Helper()
-	d := mailbox.Delta{
-		Header: mailbox.EmptyHeader(), Contents: map[mailbox.ItemID]*mailbox.Content{}, Discarded: map[mailbox.ItemID]*mailbox.Discarded{},
-	}
+	d := mailbox.Delta{Header: mailbox.EmptyHeader(), Contents: map[mailbox.ItemID]*mailbox.Content{}}
+	rows := map[mailbox.ItemID]*mailbox.Discarded{}
 	for i := range mailbox.ItemID(n) {
 		content := i + 1
 		blob := string(rune('a' + i))
 		if int(i) < discarded {
-			d.Discarded[content] = &mailbox.Discarded{ContentID: content, Volume: volume, Blob: blob, Sequence: 9, At: at + int64(i)}
+			rows[content] = &mailbox.Discarded{ContentID: content, Volume: volume, Blob: blob, Sequence: 9, At: at + int64(i)}
 			d.Contents[content] = nil
 		} else {
 			d.Contents[content] = &mailbox.Content{ID: content, Volume: volume, Blob: blob}
 		}
 	}
+	d.Discarded = ascendingBy(cmp.Compare, rows)
 	update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, d) })
 }
 
@@ -158,11 +159,11 @@ func testMessagesOf(t *testing.T, p place) {
 	s := p.open(t)
 	id, _ := create(t, s)
 	delta := folderDelta(mailbox.Folder{ID: 1, Name: "INBOX"})
-	delta.Messages = map[mailbox.MessageKey]*mailbox.Message{
+	delta.Messages = ascending(map[mailbox.MessageKey]*mailbox.Message{
 		{FolderID: 1, UID: 7}: {FolderID: 1, UID: 7, ContentID: 3},
 		{FolderID: 1, UID: 9}: {FolderID: 1, UID: 9, ContentID: 3},
 		{FolderID: 1, UID: 8}: {FolderID: 1, UID: 8, ContentID: 4},
-	}
+	})
 	update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, delta) })
 	view(t, s, func(v *metadata.View) error {
 		keys, err := v.MessagesOf(id, 3, 10)

@@ -16,10 +16,14 @@ func TestMariaDBPlans(t *testing.T) {
 	for range 10 {
 		update(t, s, func(tx *metadata.Tx) error {
 			delta := d.delta(1000)
-			delta.Tombstones, delta.Discarded = map[mailbox.MessageKey]*mailbox.Tombstone{}, map[mailbox.ItemID]*mailbox.Discarded{}
-			for key, m := range delta.Messages {
-				delta.Tombstones[key] = &mailbox.Tombstone{FolderID: key.FolderID, UID: key.UID, Sequence: m.ModSeq}
-				delta.Discarded[m.ContentID] = &mailbox.Discarded{ContentID: m.ContentID, Sequence: m.ModSeq, At: m.InternalDate}
+			for _, row := range delta.Messages { // whose contents ascend as their UIDs do
+				key, m := row.Key, row.Row
+				delta.Tombstones = append(delta.Tombstones, mailbox.Touched[mailbox.MessageKey, mailbox.Tombstone]{
+					Key: key, Row: &mailbox.Tombstone{FolderID: key.FolderID, UID: key.UID, Sequence: m.ModSeq},
+				})
+				delta.Discarded = append(delta.Discarded, mailbox.Touched[mailbox.ItemID, mailbox.Discarded]{
+					Key: m.ContentID, Row: &mailbox.Discarded{ContentID: m.ContentID, Sequence: m.ModSeq, At: m.InternalDate},
+				})
 			}
 			return tx.Write(id, delta)
 		})

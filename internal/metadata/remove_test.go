@@ -23,7 +23,7 @@ func testRemoveMailbox(t *testing.T, p place) {
 		update(t, s, func(tx *metadata.Tx) error {
 			delta := d.delta(2000)
 			delta.Subscriptions = map[string]bool{"INBOX": true}
-			delta.Tombstones = map[mailbox.MessageKey]*mailbox.Tombstone{{FolderID: inbox, UID: 9999}: {FolderID: inbox, UID: 9999}}
+			delta.Tombstones = ascending(map[mailbox.MessageKey]*mailbox.Tombstone{{FolderID: inbox, UID: 9999}: {FolderID: inbox, UID: 9999}})
 			if err := tx.Write(one, delta); err != nil {
 				return err
 			}
@@ -100,16 +100,16 @@ func testRemoveFolders(t *testing.T, p place) {
 	s := p.open(t)
 	id, _ := create(t, s)
 	delta := folderDelta()
-	delta.Messages = map[mailbox.MessageKey]*mailbox.Message{}
-	delta.Tombstones = map[mailbox.MessageKey]*mailbox.Tombstone{}
+	messages, tombstones := map[mailbox.MessageKey]*mailbox.Message{}, map[mailbox.MessageKey]*mailbox.Tombstone{}
 	for folder := range mailbox.ItemID(5) {
 		delta.Folders[folder+1] = &mailbox.Folder{ID: folder + 1, Name: string(rune('a' + folder))}
 		for uid := range mailbox.UID(100) {
 			key := mailbox.MessageKey{FolderID: folder + 1, UID: uid + 1}
-			delta.Messages[key] = &mailbox.Message{FolderID: key.FolderID, UID: key.UID, ContentID: 77, ModSeq: 1}
-			delta.Tombstones[key] = &mailbox.Tombstone{FolderID: key.FolderID, UID: key.UID, Sequence: 1}
+			messages[key] = &mailbox.Message{FolderID: key.FolderID, UID: key.UID, ContentID: 77, ModSeq: 1}
+			tombstones[key] = &mailbox.Tombstone{FolderID: key.FolderID, UID: key.UID, Sequence: 1}
 		}
 	}
+	delta.Messages, delta.Tombstones = ascending(messages), ascending(tombstones)
 	update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, delta) })
 	gone := folderDelta()
 	gone.RemovedFolders = []mailbox.ItemID{2, 4}

@@ -331,11 +331,12 @@ func testChangedSince(t *testing.T, p place) {
 	for range 12 {
 		update(t, s, func(tx *metadata.Tx) error {
 			delta := d.delta(1000)
-			delta.Tombstones = map[mailbox.MessageKey]*mailbox.Tombstone{}
-			for key, m := range delta.Messages { // of the modseqs, the highest shall not belong to the highest UIDs
-				m.ModSeq = 13 - delta.Header.Sequence
-				delta.Tombstones[key] = &mailbox.Tombstone{FolderID: key.FolderID, UID: key.UID, Sequence: m.ModSeq}
+			tombstones := map[mailbox.MessageKey]*mailbox.Tombstone{}
+			for _, row := range delta.Messages { // of the modseqs, the highest shall not belong to the highest UIDs
+				row.Row.ModSeq = 13 - delta.Header.Sequence
+				tombstones[row.Key] = &mailbox.Tombstone{FolderID: row.Key.FolderID, UID: row.Key.UID, Sequence: row.Row.ModSeq}
 			}
+			delta.Tombstones = ascending(tombstones)
 			return tx.Write(id, delta)
 		})
 	}

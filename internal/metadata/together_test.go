@@ -1,6 +1,7 @@
 package metadata_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -30,15 +31,14 @@ func steps(random *rand.Rand, n int) (all []mailbox.Delta) {
 		d := mailbox.Delta{
 			Header:   h,
 			Folders:  map[mailbox.ItemID]*mailbox.Folder{inbox: {ID: inbox, Name: "INBOX", UIDValidity: 1, HighestSeq: h.Sequence}},
-			Contents: map[mailbox.ItemID]*mailbox.Content{}, Messages: map[mailbox.MessageKey]*mailbox.Message{},
-			Tombstones: map[mailbox.MessageKey]*mailbox.Tombstone{}, Subscriptions: map[string]bool{},
-			Deliveries: map[mailbox.DeliveryKey]*mailbox.Delivery{}, Discarded: map[mailbox.ItemID]*mailbox.Discarded{},
+			Contents: map[mailbox.ItemID]*mailbox.Content{}, Subscriptions: map[string]bool{}, Deliveries: map[mailbox.DeliveryKey]*mailbox.Delivery{},
 		}
+		messages, discarded := map[mailbox.MessageKey]*mailbox.Message{}, map[mailbox.ItemID]*mailbox.Discarded{}
 		for range random.IntN(4) {
 			key := mailbox.MessageKey{FolderID: inbox, UID: next}
 			content := mailbox.ItemID(next) * 2
 			d.Contents[content] = &mailbox.Content{ID: content, Volume: "primary", Blob: fmt.Sprint("blob", next), Summary: []byte{byte(next)}}
-			d.Messages[key] = &mailbox.Message{
+			messages[key] = &mailbox.Message{
 				FolderID: inbox, UID: next, ID: content + 1, ContentID: content, ModSeq: h.Sequence, Size: 5,
 			}
 			d.Deliveries[mailbox.DeliveryKey{byte(next)}] = &mailbox.Delivery{Key: mailbox.DeliveryKey{byte(next)}, Sequence: h.Sequence}
@@ -48,12 +48,13 @@ func steps(random *rand.Rand, n int) (all []mailbox.Delta) {
 			key := mailbox.MessageKey{FolderID: inbox, UID: uid}
 			content := mailbox.ItemID(uid) * 2
 			if random.IntN(2) == 0 {
-				d.Messages[key] = &mailbox.Message{FolderID: inbox, UID: uid, ID: content + 1, ContentID: content, ModSeq: h.Sequence,
+				messages[key] = &mailbox.Message{FolderID: inbox, UID: uid, ID: content + 1, ContentID: content, ModSeq: h.Sequence,
 					Size: 5, Flags: mailbox.Flags{System: mailbox.Seen, Keywords: []string{"a"}}}
 			} else {
-				d.Messages[key], d.Contents[content], d.Deliveries[mailbox.DeliveryKey{byte(uid)}] = nil, nil, nil
-				d.Tombstones[key] = &mailbox.Tombstone{FolderID: inbox, UID: uid, Sequence: h.Sequence}
-				d.Discarded[content] = &mailbox.Discarded{ContentID: content, Volume: "primary", Blob: "b", Sequence: h.Sequence, At: 9}
+				messages[key], d.Contents[content], d.Deliveries[mailbox.DeliveryKey{byte(uid)}] = nil, nil, nil
+				tombstone := &mailbox.Tombstone{FolderID: inbox, UID: uid, Sequence: h.Sequence}
+				d.Tombstones = ascending(map[mailbox.MessageKey]*mailbox.Tombstone{key: tombstone})
+				discarded[content] = &mailbox.Discarded{ContentID: content, Volume: "primary", Blob: "b", Sequence: h.Sequence, At: 9}
 			}
 		}
 		other := mailbox.ItemID(90)
@@ -64,8 +65,9 @@ func steps(random *rand.Rand, n int) (all []mailbox.Delta) {
 			d.Folders[other], d.RemovedFolders = nil, []mailbox.ItemID{other}
 		case 2:
 			d.Subscriptions["name"] = random.IntN(2) == 0
-			d.Discarded[mailbox.ItemID(2*random.IntN(int(next)))] = nil
+			discarded[mailbox.ItemID(2*random.IntN(int(next)))] = nil
 		}
+		d.Messages, d.Discarded = ascending(messages), ascendingBy(cmp.Compare, discarded)
 		all = append(all, d)
 	}
 	return all
@@ -284,7 +286,7 @@ func TestFlagsOfMany(t *testing.T) {
 		change := func(flags mailbox.Flags, uids ...mailbox.UID) {
 			t.Helper()
 			d.header.Sequence++
-			delta := mailbox.Delta{Header: d.header, Messages: map[mailbox.MessageKey]*mailbox.Message{}}
+			delta, messages := mailbox.Delta{Header: d.header}, map[mailbox.MessageKey]*mailbox.Message{}
 			for _, uid := range uids {
 				if n := len(delta.Marked); n > 0 && delta.Marked[n-1].To+1 == uid {
 					delta.Marked[n-1].To = uid
@@ -302,8 +304,9 @@ func TestFlagsOfMany(t *testing.T) {
 				}
 				m.Flags, m.ModSeq = flags, d.header.Sequence
 				want[uid] = m
-				delta.Messages[mailbox.MessageKey{FolderID: inbox, UID: uid}] = &m
+				messages[mailbox.MessageKey{FolderID: inbox, UID: uid}] = &m
 			}
+			delta.Messages = ascending(messages)
 			update(t, s, func(tx *metadata.Tx) error { return tx.Write(id, delta) })
 			got := map[mailbox.UID]mailbox.Message{}
 			view(t, s, func(v *metadata.View) error {

@@ -1,6 +1,7 @@
 package metadata_test
 
 import (
+	"cmp"
 	"testing"
 
 	"mailreplica/internal/fault"
@@ -21,7 +22,8 @@ func testContentVolumes(t *testing.T, p place) {
 			id := mailbox.ItemID(10 + i)
 			delta.Contents[id] = &mailbox.Content{ID: id, Volume: volume, Blob: "blob", Summary: []byte("s")}
 		}
-		delta.Discarded = map[mailbox.ItemID]*mailbox.Discarded{20: {ContentID: 20, Volume: "gone", Blob: "blob"}}
+		discarded := map[mailbox.ItemID]*mailbox.Discarded{20: {ContentID: 20, Volume: "gone", Blob: "blob"}}
+		delta.Discarded = ascendingBy(cmp.Compare, discarded)
 		return tx.Write(full, delta)
 	})
 	view(t, s, func(v *metadata.View) error {

@@ -209,16 +209,8 @@ func sorted[K cmp.Ordered, R any](rows map[K]*R) []K {
 	return keys
 }
 
-// sortedKeys are keys in the order in which their rows lie: written in that order they share pages.
-func sortedKeys[R any](rows map[mailbox.MessageKey]*R) []mailbox.MessageKey {
-	return slices.SortedFunc(maps.Keys(rows), func(a, b mailbox.MessageKey) int {
-		return cmp.Or(cmp.Compare(a.FolderID, b.FolderID), cmp.Compare(a.UID, b.UID))
-	})
-}
-
 func (w *writer) messages(d *mailbox.Delta) {
-	keys := sortedKeys(d.Messages)
-	w.removeByUID("message", keys, func(key mailbox.MessageKey) bool { return d.Messages[key] == nil })
+	removeByUID(w, "message", d.Messages)
 	var marked []mailbox.Marking
 	for _, m := range d.Marked {
 		if m.To-m.From >= markAtOnceMin-1 && w.mark(m, d.Header.Sequence) {
@@ -226,9 +218,9 @@ func (w *writer) messages(d *mailbox.Delta) {
 		}
 	}
 	isMarked := among(marked)
-	for _, key := range keys {
-		if m := d.Messages[key]; m != nil && !isMarked(key) {
-			w.values = messageValues(w.values, w.id, m)
+	for _, m := range d.Messages {
+		if m.Row != nil && !isMarked(m.Key) {
+			w.values = messageValues(w.values, w.id, m.Row)
 		}
 	}
 }
@@ -256,42 +248,35 @@ func (w *writer) mark(m mailbox.Marking, sequence mailbox.Sequence) bool {
 	return found == last-first+1
 }
 
-// among asks runs, by folder and ascending, for keys in the order of rows.
+// among asks runs for keys; both come in the order of rows.
 func among(runs []mailbox.Marking) func(mailbox.MessageKey) bool {
-	byFolder := map[mailbox.ItemID][]mailbox.Marking{}
-	for _, m := range runs {
-		byFolder[m.FolderID] = append(byFolder[m.FolderID], m)
-	}
 	return func(key mailbox.MessageKey) bool {
-		left := byFolder[key.FolderID]
-		for len(left) > 0 && left[0].To < key.UID {
-			left = left[1:]
+		for len(runs) > 0 && (runs[0].FolderID < key.FolderID || runs[0].FolderID == key.FolderID && runs[0].To < key.UID) {
+			runs = runs[1:]
 		}
-		byFolder[key.FolderID] = left
-		return len(left) > 0 && left[0].From <= key.UID
+		return len(runs) > 0 && runs[0].FolderID == key.FolderID && runs[0].From <= key.UID
 	}
 }
 
-func (w *writer) tombstones(rows map[mailbox.MessageKey]*mailbox.Tombstone) {
-	keys := sortedKeys(rows)
-	w.removeByUID("tombstone", keys, func(key mailbox.MessageKey) bool { return rows[key] == nil })
-	for _, key := range keys {
-		if t := rows[key]; t != nil {
-			w.values = tombstoneValues(w.values, w.id, t)
+func (w *writer) tombstones(rows []mailbox.Touched[mailbox.MessageKey, mailbox.Tombstone]) {
+	removeByUID(w, "tombstone", rows)
+	for _, t := range rows {
+		if t.Row != nil {
+			w.values = tombstoneValues(w.values, w.id, t.Row)
 		}
 	}
 }
 
 // removeByUID deletes those of the rows that are removed, folder by folder.
-func (w *writer) removeByUID(table string, keys []mailbox.MessageKey, isRemoved func(mailbox.MessageKey) bool) {
+func removeByUID[R any](w *writer, table string, rows []mailbox.Touched[mailbox.MessageKey, R]) {
 	query := "DELETE FROM " + table + " WHERE mailbox_id = ? AND folder_id = ? AND uid"
 	var uids []any
-	for i, key := range keys {
-		if isRemoved(key) {
-			uids = append(uids, int64(key.UID))
+	for i, r := range rows {
+		if r.Row == nil {
+			uids = append(uids, int64(r.Key.UID))
 		}
-		if i+1 == len(keys) || keys[i+1].FolderID != key.FolderID {
-			w.some(query, []any{w.id, int64(key.FolderID)}, uids)
+		if i+1 == len(rows) || rows[i+1].Key.FolderID != r.Key.FolderID {
+			w.some(query, []any{w.id, int64(r.Key.FolderID)}, uids)
 			uids = uids[:0]
 		}
 	}

@@ -146,9 +146,10 @@ func (r *reader) after(f *folder, now mailbox.Folder) (*folder, error) {
 	return f.with(now, put, gone), nil
 }
 
-func readChanged(rows mailbox.Reader, id mailbox.ItemID, since mailbox.Sequence) (put []mailbox.Message, gone []mailbox.Tombstone, err error) {
+func readChanged(rows mailbox.Reader, id mailbox.ItemID, since mailbox.Sequence) (put []*chunk, gone []mailbox.Tombstone, err error) {
+	b := builder{room: chunkRowsMax}
 	err = rows.ChangedSince(id, since, func(m mailbox.Message) bool {
-		put = append(put, m)
+		b.add(m)
 		return true
 	})
 	if err == nil {
@@ -157,62 +158,92 @@ func readChanged(rows mailbox.Reader, id mailbox.ItemID, since mailbox.Sequence)
 			return true
 		})
 	}
-	return put, gone, err
+	b.end()
+	return b.done, gone, err
 }
 
 // behind is the folder as it is behind steps that lead from here to what it is now.
 func (f *folder) behind(steps []*step, now mailbox.Folder) *folder {
-	return f.with(now, putBy(steps, f.id), removedBy(steps, f.id))
+	return f.with(now, putBy(steps), removedBy(steps, f.id))
 }
 
-// with puts and removes messages, both ascending by UID and none in both; nil if that does not lead to what the folder is now.
-func (f *folder) with(now mailbox.Folder, put []mailbox.Message, gone []mailbox.Tombstone) *folder {
+// with puts and removes messages, both ascending by UID and none in both; nil if that does not lead to what the folder is now. Messages that
+// are put and were not there have greater UIDs than all that were.
+func (f *folder) with(now mailbox.Folder, put []*chunk, gone []mailbox.Tombstone) *folder {
 	b := builder{room: chunkRowsMax}
-	b.done = make([]*chunk, 0, len(f.chunks)+len(put)/chunkRowsMax+1)
+	b.done = make([]*chunk, 0, len(f.chunks)+len(put)+1)
+	left := queue{chunks: put}
 	for n, c := range f.chunks {
 		last := c.last()
 		if n == len(f.chunks)-1 {
 			last = uidMax
 		}
-		puts := sort.Search(len(put), func(i int) bool { return put[i].UID > last })
 		goes := sort.Search(len(gone), func(i int) bool { return gone[i].UID > last })
-		b.merge(c, put[:puts], gone[:goes])
-		put, gone = put[puts:], gone[goes:]
+		if whole := left.insteadOf(c); whole != nil && (last != uidMax || left.isEmpty()) {
+			b.keep(whole)
+		} else {
+			b.merge(c, &left, last, gone[:goes])
+		}
+		gone = gone[goes:]
 	}
-	for _, m := range put { // there was no chunk
-		b.add(m)
-	}
+	left.move(uidMax, &b) // there was no chunk
 	if made := b.folder(now); made.count == now.Messages {
 		return made
 	}
 	return nil
 }
 
-func (b *builder) merge(c *chunk, put []mailbox.Message, gone []mailbox.Tombstone) {
-	if len(put) == 0 && len(gone) == 0 {
+func (b *builder) merge(c *chunk, put *queue, last mailbox.UID, gone []mailbox.Tombstone) {
+	if !put.has(last) && len(gone) == 0 {
 		b.keep(c)
 		return
 	}
 	b.end()
 	for i := range c.rows {
 		uid := c.rows[i].uid
-		for len(put) > 0 && put[0].UID < uid {
-			b.add(put[0])
-			put = put[1:]
-		}
 		for len(gone) > 0 && gone[0].UID < uid {
 			gone = gone[1:]
 		}
-		switch {
-		case len(put) > 0 && put[0].UID == uid:
-			b.add(put[0])
-			put = put[1:]
-		case len(gone) > 0 && gone[0].UID == uid:
-		default:
+		if !put.move(uid, b) && (len(gone) == 0 || gone[0].UID != uid) {
 			b.addFrom(c, i)
 		}
 	}
-	for _, m := range put {
-		b.add(m)
+	put.move(last, b)
+}
+
+// queue is rows of chunks, of which the first are taken.
+type queue struct {
+	chunks []*chunk
+	at     int // in the first of them
+}
+
+func (q *queue) isEmpty() bool { return len(q.chunks) == 0 }
+
+// has reports whether there are rows up to a UID.
+func (q *queue) has(upTo mailbox.UID) bool { return !q.isEmpty() && q.chunks[0].rows[q.at].uid <= upTo }
+
+// move takes the rows up to a UID for a builder, and reports whether there was one of just that UID.
+func (q *queue) move(upTo mailbox.UID, b *builder) (found bool) {
+	for q.has(upTo) {
+		c := q.chunks[0]
+		found = c.rows[q.at].uid == upTo
+		b.addFrom(c, q.at)
+		if q.at++; q.at == len(c.rows) {
+			q.chunks, q.at = q.chunks[1:], 0
+		}
 	}
+	return found
+}
+
+// insteadOf takes the first chunk, if it has all the messages of another and no more. Of its UIDs none was given since, for none is greater.
+func (q *queue) insteadOf(c *chunk) *chunk {
+	if q.isEmpty() || q.at > 0 {
+		return nil
+	}
+	first := q.chunks[0]
+	if len(first.rows) != len(c.rows) || first.rows[0].uid != c.rows[0].uid || first.last() != c.last() {
+		return nil
+	}
+	q.chunks = q.chunks[1:]
+	return first
 }

@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"container/list"
+	"iter"
 	"slices"
 	"sync"
 	"unsafe"
@@ -54,29 +55,43 @@ func (c *Cache) Changed(mailboxID int64, d *mailbox.Delta) {
 	if len(steps) == 0 {
 		return
 	}
-	put := map[mailbox.ItemID][]*mailbox.Message{}
-	for at, m := range d.Messages {
-		if m != nil {
-			put[at.FolderID] = append(put[at.FolderID], m)
+	for rows := d.Messages; len(rows) > 0; {
+		of := firstFolder(rows)
+		if s := steps[rows[0].Key.FolderID]; s != nil {
+			s.put = chunksOf(rows[:of])
 		}
+		rows = rows[of:]
 	}
-	for at, t := range d.Tombstones {
-		if s := steps[at.FolderID]; s != nil && t != nil {
-			s.gone = append(s.gone, at.UID)
+	for _, t := range d.Tombstones {
+		if s := steps[t.Key.FolderID]; s != nil && t.Row != nil {
+			s.gone = append(s.gone, t.Key.UID)
 		}
 	}
 	for id, s := range steps {
-		slices.Sort(s.gone)
-		slices.SortFunc(put[id], func(a, b *mailbox.Message) int { return cmp.Compare(a.UID, b.UID) })
-		b := builder{room: len(put[id])}
-		for _, m := range put[id] {
-			b.add(*m)
-		}
-		b.end()
-		s.put = b.done
 		c.past.remember(s)
 		c.moveOn(s, *d.Folders[id])
 	}
+}
+
+// firstFolder is how many rows are of the same folder as the first.
+func firstFolder(rows []mailbox.Touched[mailbox.MessageKey, mailbox.Message]) int {
+	n := 1
+	for n < len(rows) && rows[n].Key.FolderID == rows[0].Key.FolderID {
+		n++
+	}
+	return n
+}
+
+// chunksOf makes chunks of those of the rows that were put.
+func chunksOf(rows []mailbox.Touched[mailbox.MessageKey, mailbox.Message]) []*chunk {
+	b := builder{room: len(rows)}
+	for _, m := range rows {
+		if m.Row != nil {
+			b.add(*m.Row)
+		}
+	}
+	b.end()
+	return b.done
 }
 
 // moveOn brings what is kept of a folder to where a transaction led, unless somebody is reading its rows.
@@ -175,40 +190,55 @@ func removedBy(steps []*step, folder mailbox.ItemID) (gone []mailbox.Tombstone) 
 }
 
 // putBy are the messages that steps put and did not remove, as they are after all of them, ascending by UID.
-func putBy(steps []*step, folder mailbox.ItemID) []mailbox.Message {
-	n := 0
-	for _, s := range steps {
-		n += s.messages()
+func putBy(steps []*step) []*chunk {
+	if len(steps) == 1 {
+		return steps[0].put
 	}
-	put := make([]mailbox.Message, 0, n)
+	type place struct {
+		in *chunk
+		at int
+	}
+	var put []place
 	for _, s := range slices.Backward(steps) { // of a message that was put twice the last comes first
 		for _, c := range s.put {
 			for i := range c.rows {
-				put = append(put, c.message(folder, i))
+				put = append(put, place{c, i})
 			}
 		}
 	}
-	if len(steps) < 2 {
-		return put
+	uid := func(p place) mailbox.UID { return p.in.rows[p.at].uid }
+	slices.SortStableFunc(put, func(a, b place) int { return cmp.Compare(uid(a), uid(b)) })
+	put = slices.CompactFunc(put, func(a, b place) bool { return uid(a) == uid(b) })
+	isGone := goneFrom(removedBy(steps, 0))
+	b := builder{room: len(put)}
+	for _, p := range put {
+		if !isGone(uid(p)) {
+			b.addFrom(p.in, p.at)
+		}
 	}
-	slices.SortStableFunc(put, func(a, b mailbox.Message) int { return cmp.Compare(a.UID, b.UID) })
-	put = slices.CompactFunc(put, func(a, b mailbox.Message) bool { return a.UID == b.UID })
-	return slices.DeleteFunc(put, goneFrom(removedBy(steps, folder)))
+	b.end()
+	return b.done
 }
 
-func (s *step) messages() (n int) {
-	for _, c := range s.put {
-		n += len(c.rows)
+// messagesOf are the messages of chunks.
+func messagesOf(chunks []*chunk, folder mailbox.ItemID) iter.Seq[mailbox.Message] {
+	return func(yield func(mailbox.Message) bool) {
+		for _, c := range chunks {
+			for i := range c.rows {
+				if !yield(c.message(folder, i)) {
+					return
+				}
+			}
+		}
 	}
-	return n
 }
 
-// goneFrom asks ascending tombstones for messages that ascend.
-func goneFrom(gone []mailbox.Tombstone) func(mailbox.Message) bool {
-	return func(m mailbox.Message) bool {
-		for len(gone) > 0 && gone[0].UID < m.UID {
+// goneFrom asks ascending tombstones for UIDs that ascend.
+func goneFrom(gone []mailbox.Tombstone) func(mailbox.UID) bool {
+	return func(uid mailbox.UID) bool {
+		for len(gone) > 0 && gone[0].UID < uid {
 			gone = gone[1:]
 		}
-		return len(gone) > 0 && gone[0].UID == m.UID
+		return len(gone) > 0 && gone[0].UID == uid
 	}
 }

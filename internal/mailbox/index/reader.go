@@ -86,7 +86,7 @@ func (r *reader) ChangedSince(id mailbox.ItemID, since mailbox.Sequence, yield f
 		return err
 	}
 	if steps, known := r.happened(now, since); known {
-		return r.yieldChanged(id, since, slices.Values(putBy(steps, id)), yield)
+		return r.yieldChanged(id, since, messagesOf(putBy(steps), id), yield)
 	}
 	f, err := r.folder(id, upToDate)
 	if err != nil {
