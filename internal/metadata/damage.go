@@ -6,6 +6,9 @@ import (
 	"mailreplica/internal/fault"
 )
 
+// anewHint is for a database that cannot be read as a whole.
+const anewHint = "promote the mailstore's accounts, set its data directory aside, and start it: its replicas are made anew"
+
 // damaged is the error for what no release wrote: the database is damaged, or somebody wrote into it. Nothing is made of it, for a UID
 // that is another's, or a size that is cut, would be told to clients as if it were true.
 func damaged(format string, args ...any) *fault.Error {

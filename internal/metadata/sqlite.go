@@ -95,7 +95,7 @@ func (*sqlite) check(c *conn) error {
 		}
 		if verdict != "ok" {
 			return fault.New(fault.DatabaseUnavailable, "the database is damaged: %s", verdict).
-				WithHint("set the data directory aside and let the mailboxes be copied anew")
+				WithHint(anewHint)
 		}
 	}
 	return nil
@@ -189,7 +189,7 @@ func (*sqlite) explain(err error) (harm, error) {
 	case codes.SQLITE_FULL:
 		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is full")
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
-		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged")
+		return harmless, fault.Wrap(fault.DatabaseUnavailable, err, "the mailstore's database is damaged").WithHint(anewHint)
 	case codes.SQLITE_CONSTRAINT, codes.SQLITE_ERROR, codes.SQLITE_MISUSE, codes.SQLITE_RANGE, codes.SQLITE_MISMATCH,
 		codes.SQLITE_TOOBIG:
 		return harmless, fault.Wrap(fault.Internal, err, "the mailstore's database refused a statement")

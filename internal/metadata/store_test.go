@@ -70,19 +70,19 @@ func testOneProcess(t *testing.T, p place) {
 
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
-		name, want string
-		spoil      func(t *testing.T, path string)
+		name, want, hint string
+		spoil            func(t *testing.T, path string)
 	}{
-		{"no database", "damaged", func(t *testing.T, path string) {
+		{"no database", "damaged", "made anew", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"newer schema", "schema 99", func(t *testing.T, path string) { execute(t, path, "UPDATE schema_version SET version = 99") }},
-		{"another program's", "not a mailstore's", func(t *testing.T, path string) {
+		{"newer schema", "schema 99", "", func(t *testing.T, path string) { execute(t, path, "UPDATE schema_version SET version = 99") }},
+		{"another program's", "not a mailstore's", "", func(t *testing.T, path string) {
 			execute(t, path, "DROP TABLE schema_version")
 		}},
-		{"damaged page", "damaged", func(t *testing.T, path string) {
+		{"damaged page", "damaged", "made anew", func(t *testing.T, path string) {
 			b, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -104,8 +104,8 @@ func TestRefused(t *testing.T) {
 			c.spoil(t, filepath.Join(dir, "metadata.db"))
 			_, err := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
 			wantKind(t, err, fault.DatabaseUnavailable)
-			if err != nil && !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %q, want it to say %q", err, c.want)
+			if err != nil && (!strings.Contains(err.Error(), c.want) || !strings.Contains(fault.HintOf(err), c.hint)) {
+				t.Errorf("got %q with hint %q, want them to say %q and %q", err, fault.HintOf(err), c.want, c.hint)
 			}
 			_, again := metadata.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
 			wantKind(t, again, fault.DatabaseUnavailable) // and not Busy: a refused Open leaves no lock
