@@ -76,15 +76,25 @@ func (c *checker) linearize() Linear {
 	return result
 }
 
+// is compares all: the same steps in another order may leave something else.
 func (b *box) is(other *box) bool {
-	return b.hash == other.hash && b.sequence == other.sequence && b.shown == other.shown && len(b.folders) == len(other.folders)
+	return b.hash == other.hash && b.sequence == other.sequence && b.shown == other.shown && maps.Equal(b.mails, other.mails) &&
+		maps.EqualFunc(b.folders, other.folders, (*folder).is)
+}
+
+func (f *folder) is(other *folder) bool {
+	return f == other || f.name == other.name && f.next == other.next && maps.EqualFunc(f.rows, other.rows, (*row).is)
+}
+
+func (r *row) is(other *row) bool {
+	return r == other || r.blob == other.blob && r.vague == other.vague && slices.Equal(r.keywords, other.keywords)
 }
 
 // furthest tells of the longest order that was found, and of what fits nowhere after it.
 func (c *checker) furthest(steps []porcupine.Operation, info porcupine.LinearizationInfo, mail func(string) int) string {
 	var longest []int
 	for _, all := range info.PartialLinearizations()[0] {
-		if len(all) > len(longest) {
+		if len(all) > len(longest) || len(all) == len(longest) && slices.Compare(all, longest) < 0 { // of a seed always the same
 			longest = all
 		}
 	}

@@ -47,6 +47,12 @@ func TestLinearize(t *testing.T) {
 	marked := change(view(3, "a", 6, 1), func(v *check.View) {
 		v.Rows[place(1)] = check.Row{Place: place(1), Blob: blob(1), Keywords: []string{"k1"}}
 	})
+	makes := op("makes", 2, 3, func(o *check.Op) { o.Folder, o.Name, o.Makes = 6, "n", true })
+	intoFolder := unknown(op("copies", 0, 5, func(o *check.Op) { o.Copies = []check.Made{{Blob: blob(1)}} }))
+	copied := change(view(3, "a", 8, 1), func(v *check.View) {
+		p := check.Place{Folder: 6, UID: 1}
+		v.Rows[p], v.Folders[6] = check.Row{Place: p, Blob: blob(1)}, check.Folder{Name: "n"}
+	})
 	for _, test := range []struct {
 		name  string
 		ops   []*check.Op
@@ -74,6 +80,7 @@ func TestLinearize(t *testing.T) {
 		{"expunged", []*check.Op{first, expunge}, []*check.View{view(3, "a", 6)}, nil, ""},
 		{"expunged, and copied later", []*check.Op{first, expunge, copies}, nil, nil, "is not there to be copied"},
 		{"expunged without an answer, and copied later", []*check.Op{first, unknown(op("expunges", 0, 3, func(o *check.Op) { o.Takes = []check.Place{place(1)} })), copies}, []*check.View{view(4, "a", 9, 0, 1)}, nil, ""},
+		{"copied without an answer, into a folder that was made later than the mail", []*check.Op{unknown(deliver(1, 1, 1, "a", 1, 2)), makes, intoFolder}, []*check.View{copied}, nil, ""},
 		{"a keyword", []*check.Op{first, mark}, []*check.View{marked}, nil, ""},
 		{"a keyword is not there", []*check.Op{first, mark}, []*check.View{view(3, "a", 6, 1)}, nil, "no order explains"},
 		{"a keyword on a copy", []*check.Op{first, mark, copies}, []*check.View{view(4, "a", 9, 1, 1)}, nil, "keywords"},

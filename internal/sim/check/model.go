@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -75,7 +76,7 @@ func (b *box) do(s step, mail func(blob string) int) (*box, error) {
 	case s.view != nil:
 		return b.show(s.view)
 	case s.effect != nil:
-		return b.take(s.effect, mail), nil
+		return b.take(s.effect, mail)
 	case s.op.Sequence == 0:
 		return b, b.nothing(s.op)
 	}
@@ -212,13 +213,14 @@ func (b *box) mark(p Place, keyword string) {
 }
 
 // take has a consequence of an operation without an answer happen.
-func (b *box) take(e *effect, mail func(string) int) *box {
+func (b *box) take(e *effect, mail func(string) int) (*box, error) {
 	var c *box
 	switch {
+	case e.appears != nil && b.folders[e.appears.Folder] == nil:
+		return nil, fmt.Errorf("folder %d is not there to take a message", e.appears.Folder)
 	case e.appears != nil:
-		if c = b.alter(e.appears.Folder); c.folders[e.appears.Folder] != nil {
-			c.put(e.appears.Place, &row{blob: e.appears.Blob, vague: true}, mail)
-		}
+		c = b.alter(e.appears.Folder)
+		c.put(e.appears.Place, &row{blob: e.appears.Blob, vague: true}, mail)
 		c.note("appears %v", e.appears.Place)
 	case e.vanishes != nil:
 		c = b.alter(e.vanishes.Folder)
@@ -243,7 +245,7 @@ func (b *box) take(e *effect, mail func(string) int) *box {
 		delete(c.folders, e.folder)
 		c.note("folder %d goes", e.folder)
 	}
-	return c
+	return c, nil
 }
 
 // show checks a view against the state.
@@ -262,7 +264,7 @@ func (b *box) show(v *View) (*box, error) {
 		rows += len(f.rows)
 	}
 	if rows != len(v.Rows) {
-		return nil, fmt.Errorf("%d messages, not %d", len(v.Rows), rows)
+		return nil, fmt.Errorf("%d messages, not %d: %v are not shown", len(v.Rows), rows, b.hidden(v))
 	}
 	for p, seen := range v.Rows {
 		if !b.has(p) {
@@ -276,6 +278,20 @@ func (b *box) show(v *View) (*box, error) {
 	c := *b
 	c.shown = v.Sequence
 	return &c, nil
+}
+
+// hidden are the first places that are not in a view.
+func (b *box) hidden(v *View) (all []Place) {
+	const most = 10
+	for id, f := range b.folders {
+		for uid := range f.rows {
+			if _, shown := v.Rows[Place{Folder: id, UID: uid}]; !shown {
+				all = append(all, Place{Folder: id, UID: uid})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Place) int { return cmp.Or(cmp.Compare(a.Folder, b.Folder), cmp.Compare(a.UID, b.UID)) })
+	return all[:min(most, len(all))]
 }
 
 func (r *row) looks(seen Row) bool {
