@@ -1,8 +1,10 @@
 package index_test
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -199,6 +201,88 @@ func testRowsAreReadOnce(t *testing.T, tells func(int) bool, changed int) {
 	}
 	read(n - 4)
 }
+
+// A folder of several chunks is moved on by transactions, one or several at once, that alter whole chunks, parts of them, and what lies about
+// their borders.
+func TestLargeFolderMovesOn(t *testing.T) {
+	mailbox.CheckMemory(false) // it would read rows, and they are counted
+	defer mailbox.CheckMemory(true)
+	const messages = 2500 // in three chunks
+	for name, tells := range map[string]func(int) bool{"told of all": always, "told of most": func(written int) bool { return written%4 > 0 }} {
+		rng := rand.New(rand.NewPCG(3, 4))
+		s := newIndexed(index.Config{BytesMax: 64 << 20, PastBytesMax: 64 << 20})
+		s.tells = tells
+		inbox := fill(t, s, messages)
+		uids := uidsOf(t, s, inbox)
+		flag := func(d *mailbox.Draft, some []mailbox.UID) error {
+			f := mailbox.Flags{System: mailbox.SystemFlags(1 << rng.IntN(5))}
+			if rng.IntN(4) == 0 {
+				f.Keywords = []string{pick(rng, "$One", "$Two")}
+			}
+			_, _, err := d.SetFlags(inbox, some, pick(rng, mailbox.AddFlags, mailbox.RemoveFlags), f, nil)
+			return err
+		}
+		some := func() []mailbox.UID {
+			from := pick(rng, 0, 0, 1000, 1024, 2048, rng.IntN(2400)) % len(uids)
+			return uids[from:min(len(uids), from+pick(rng, 1, 30, 1024, 1025, len(uids), len(uids)))]
+		}
+		for round := range 200 {
+			update(t, s, func(d *mailbox.Draft) error {
+				switch rng.IntN(5) {
+				case 0:
+					if round < 100 { // chunks are as large as they can be
+						break
+					}
+					gone := slices.DeleteFunc(slices.Clone(some()), func(mailbox.UID) bool { return rng.IntN(50) > 0 })
+					if _, err := d.Expunge(inbox, gone); err != nil {
+						return err
+					}
+				case 1:
+					if _, err := d.Append(inbox, []mailbox.NewMessage{mailboxtest.RandomMessage(rng)}); err != nil {
+						return err
+					}
+				}
+				return flag(d, some())
+			})
+			if rng.IntN(3) == 0 {
+				continue // and looks at two transactions then
+			}
+			below := &counting{Scanner: s.rows}
+			over := s.cache.Over(1, below).(reader)
+			h, _ := s.Header()
+			since := h.Sequence - mailbox.Sequence(rng.IntN(5))
+			got, want := lookAt(t, over, inbox, since), lookAt(t, s.rows, inbox, since)
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s: got %+v, want %+v", name, got, want)
+			}
+			if name == "told of all" && below.messages > 0 {
+				t.Fatalf("%s: %d messages were read of the rows", name, below.messages)
+			}
+			uids = uidsOf(t, over, inbox)
+		}
+	}
+}
+
+// lookAt is what a Reader says of a folder: of all its messages, of those that changed since, of all together.
+func lookAt(t *testing.T, r mailbox.Reader, folder mailbox.ItemID, since mailbox.Sequence) (said []any) {
+	t.Helper()
+	say := func(m mailbox.Message) bool {
+		if len(m.Flags.Keywords) == 0 {
+			m.Flags.Keywords = nil
+		}
+		said = append(said, m)
+		return true
+	}
+	outline, err1 := mailbox.OutlineOf(r, folder)
+	deleted, err2 := mailbox.DeletedUIDs(r, folder)
+	said = append(said, outline, deleted)
+	if err := errors.Join(err1, err2, r.Messages(folder, 1, math.MaxUint32, say), r.ChangedSince(folder, since, say)); err != nil {
+		t.Fatal(err)
+	}
+	return said
+}
+
+func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }
 
 // TestPrunedTombstones has the traces of expunged messages gone before the folder is read again.
 func TestPrunedTombstones(t *testing.T) {
