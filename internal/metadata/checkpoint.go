@@ -2,8 +2,12 @@ package metadata
 
 import (
 	"context"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
+
+	"mailreplica/internal/fault"
 )
 
 // SQLite's write-ahead log is copied into the database by checkpoints. Left to itself, SQLite does that inside commits. Here
@@ -16,11 +20,13 @@ import (
 const (
 	walPages        = 5_000  // 20 MiB: copy in the background
 	walRestartPages = 16_000 // 64 MiB: begin anew
+	writeBackPages  = 64     // 256 KiB: have the kernel begin to write them
 )
 
 type checkpointer struct {
 	store *Store
 	c     *conn
+	log   *os.File      // the write-ahead log
 	due   chan struct{} // capacity 1
 	mu    sync.Mutex    // one checkpoint at a time: another would fail, not wait
 
@@ -29,8 +35,8 @@ type checkpointer struct {
 	copied atomic.Int64 // how many pages of the log the last copy in the background found in the database, or brought there
 
 	// Owned by the commit loop: how many pages the log had when a copy was last asked for, and when it was last to begin
-	// anew. Until it has grown by as much again, asking again would only cost.
-	asked, restarted int64
+	// anew. Until it has grown by as much again, asking again would only cost. And when the kernel was last told to write.
+	asked, restarted, written int64
 }
 
 func (k *checkpointer) open(ctx context.Context, s *Store) (err error) {
@@ -39,13 +45,21 @@ func (k *checkpointer) open(ctx context.Context, s *Store) (err error) {
 	}
 	k.store, k.due = s, make(chan struct{}, 1)
 	k.pages, k.restartPages = walPages, walRestartPages
-	k.c, err = s.connect(ctx, s.writers)
-	return err
+	if k.c, err = s.connect(ctx, s.writers); err != nil {
+		return err
+	}
+	if k.log, err = os.Open(s.writers.(sqlitePool).path + "-wal"); err != nil {
+		return fault.Wrap(fault.DatabaseUnavailable, err, "the write-ahead log of the mailstore's database cannot be opened")
+	}
+	return nil
 }
 
 func (k *checkpointer) close() error {
 	if k == nil {
 		return nil
+	}
+	if k.log != nil {
+		_ = k.log.Close() // it is only read
 	}
 	return k.c.close()
 }
@@ -78,9 +92,13 @@ func (k *checkpointer) afterCommit(writer *conn) {
 		return
 	}
 	pages := writer.link.(sqliteLink).c.LogPages()
-	if pages < k.asked || pages < k.restarted { // it has begun anew
-		k.asked, k.restarted = 0, 0
+	if pages < k.asked || pages < k.restarted || pages < k.written { // it has begun anew
+		k.asked, k.restarted, k.written = 0, 0, 0
 		k.copied.Store(0)
+	}
+	if pages-k.written >= writeBackPages {
+		k.written = pages
+		k.writeBack()
 	}
 	switch {
 	case pages-k.restarted >= k.restartPages:
@@ -92,6 +110,13 @@ func (k *checkpointer) afterCommit(writer *conn) {
 		default:
 		}
 	}
+}
+
+// writeBack has the kernel begin to write what the log has grown by. Left to the sync of the next copy, it would be megabytes at once, and
+// the syncs of bodies and of the event log, on the same disk, would wait behind them.
+func (k *checkpointer) writeBack() {
+	const syncFileRangeWrite = 2
+	_ = syscall.SyncFileRange(int(k.log.Fd()), 0, 0, syncFileRangeWrite) // whether it got there is told by that sync
 }
 
 // restart has the next commit begin the log anew if it can. It waits for readers, but not for long, and for a copy in the
