@@ -8,22 +8,14 @@ import (
 	"testing"
 
 	"mailreplica/internal/metadata"
-	"mailreplica/internal/sim/disk"
+	"mailreplica/internal/sim/disk/disktest"
 )
 
 // TestCommitsThatAreNotSynced takes the power from a database between commits. What was read from the log is there with the position behind
 // it, or neither is, so that it is read again; and it is there before anything that this database decides afterwards, for that is synced
 // behind it. So a record that changes who commits may be lost by a mailstore, and do no harm.
 func TestCommitsThatAreNotSynced(t *testing.T) {
-	if err := disk.Install(); err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	d, err := disk.Mount(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Unmount()
+	d, folder := disktest.Mount(t)
 	s, err := metadata.Open(t.Context(), folder, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

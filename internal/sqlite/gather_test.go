@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"mailreplica/internal/sim/disk"
+	"mailreplica/internal/sim/disk/disktest"
 	"mailreplica/internal/sqlite"
 )
 
@@ -163,15 +164,7 @@ func copyFile(t *testing.T, from, to string) {
 // watched is a gathering connection to a new database on a disk that a test decides about.
 func watched(t *testing.T, synchronous string, cachePages int) (*sqlite.Conn, *disk.Disk, string) {
 	t.Helper()
-	if err := disk.Install(); err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	d, err := disk.Mount(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Unmount)
+	d, folder := disktest.Mount(t)
 	path := filepath.Join(folder, "some.db")
 	c := gathering(t, path, synchronous, cachePages)
 	script(t, c, someTable)

@@ -9,7 +9,7 @@ import (
 
 	_ "modernc.org/sqlite"
 
-	"mailreplica/internal/sim/disk"
+	"mailreplica/internal/sim/disk/disktest"
 )
 
 func open(t *testing.T, folder string) *sql.DB {
@@ -42,15 +42,7 @@ func count(t *testing.T, folder string) (n int) {
 
 // What was synced survives a loss of power, what was only written survives a kill.
 func TestLeave(t *testing.T) {
-	if err := disk.Install(); err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	d, err := disk.Mount(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Unmount()
+	d, folder := disktest.Mount(t)
 	db := open(t, folder)
 	run(t, db, "PRAGMA synchronous = full", "CREATE TABLE some (n INTEGER)", "INSERT INTO some VALUES (1)")
 	run(t, db, "PRAGMA synchronous = normal", "INSERT INTO some VALUES (2)", "INSERT INTO some VALUES (3)")
@@ -77,15 +69,7 @@ func TestLeave(t *testing.T) {
 
 // A disk that fails at a write keeps what was written before, and takes nothing more.
 func TestKillAfter(t *testing.T) {
-	if err := disk.Install(); err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	d, err := disk.Mount(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Unmount()
+	d, folder := disktest.Mount(t)
 	db := open(t, folder)
 	run(t, db, "CREATE TABLE some (n INTEGER)", "INSERT INTO some VALUES (1)")
 	told := 0
