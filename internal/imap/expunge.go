@@ -12,7 +12,7 @@ func (s *session) expunge(c *wire.Command) (outcome, error) {
 	if v.readOnly {
 		return readOnlyMailbox, nil
 	}
-	deleted := func(r mailbox.Reader) ([]mailbox.UID, error) { return mailbox.DeletedUIDs(r, v.folder) }
+	deleted := s.deletedUIDs
 	if args.UID {
 		spans, err := s.spans(c, args.Set, true)
 		if err != nil {
@@ -25,6 +25,11 @@ func (s *session) expunge(c *wire.Command) (outcome, error) {
 		return outcome{}, err
 	}
 	return s.afterExpunge("Expunged"), nil
+}
+
+// deletedUIDs are the messages of the selected folder that have the flag \Deleted.
+func (s *session) deletedUIDs(r mailbox.Reader) ([]mailbox.UID, error) {
+	return mailbox.DeletedUIDs(r, s.view.folder)
 }
 
 // expungeAll removes messages of the selected folder: those that have the flag \Deleted when their transaction is computed.

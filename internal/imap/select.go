@@ -171,13 +171,13 @@ func (s *session) closeFolder(*wire.Command) (outcome, error) {
 func (s *session) expungeDeleted() error {
 	var uids []mailbox.UID
 	err := s.mailbox.View(s.ctx, func(r mailbox.Reader) (err error) {
-		uids, err = mailbox.DeletedUIDs(r, s.view.folder)
+		uids, err = s.deletedUIDs(r)
 		return err
 	})
 	if err != nil || len(uids) == 0 {
 		return err
 	}
-	return s.expungeAll(func(r mailbox.Reader) ([]mailbox.UID, error) { return mailbox.DeletedUIDs(r, s.view.folder) })
+	return s.expungeAll(s.deletedUIDs)
 }
 
 func (s *session) unselect(*wire.Command) (outcome, error) {
