@@ -56,10 +56,10 @@ soak: build $(ENGINES) ## load and faults for MINUTES (default 10) on ENGINES; a
 mutate: ## take each rule away from the real code in turn, and have the simulation find it within SEEDS (default 200) seeds
 	$(GO) run ./internal/sim/mutate -seeds $(or $(SEEDS),200)
 
-bench: build ## measure against Dovecot and Cyrus and write docs/benchmarks.md; WITHOUT=cyrus,production ROUNDS=3 SECONDS=3 COPY=20000 REMARK='…', CHECK=1 to compare instead
+bench: build ## measure against Dovecot and Cyrus and write docs/benchmarks.md; WITHOUT=cyrus,production ROUNDS=3 WARM=20 SECONDS=3 COPY=20000 REMARK='…', CHECK=1 to compare instead
 	WITHOUT='$(WITHOUT)' ./scripts/bench
 	$(GO) build -o bin/ ./internal/bench
-	bin/bench run --bin bin --without '$(WITHOUT)' --rounds $(or $(ROUNDS),3) --for $(or $(SECONDS),3)s --copy $(or $(COPY),20000) \
+	bin/bench run --bin bin --without '$(WITHOUT)' --rounds $(or $(ROUNDS),3) --warm $(or $(WARM),20)s --for $(or $(SECONDS),3)s --copy $(or $(COPY),20000) \
 		--remark '$(REMARK)' $(if $(CHECK),--check)
 
 clean: ## remove bin/

@@ -21,7 +21,6 @@ const (
 	probePause    = 10 * time.Millisecond
 	loadAccounts  = 8 // connections that deliver while others are watched
 	connections   = 16
-	warmUpShare   = 3 // of a row's time that is spent on warming up
 	stepTimeShare = 2 // of a row's time that a step of IMAP work takes
 )
 
@@ -29,6 +28,7 @@ const (
 type options struct {
 	report.Options
 	length time.Duration // of a row
+	warm   time.Duration // of deliveries before the first row
 }
 
 // measurement measures one system in one round.
@@ -95,9 +95,13 @@ func (m *measurement) delivery(connections int, length time.Duration) load.Deliv
 		Acknowledged: m.given}
 }
 
+// warmUp delivers until caches are filled and Java is compiled, and waits for replicas that lag, so that the rows find each system as it is
+// after some time of work.
 func (m *measurement) warmUp(ctx context.Context) error {
-	_, err := m.delivery(connections, m.length/warmUpShare).Run(ctx)
-	return err
+	if _, err := m.delivery(connections, m.warm).Run(ctx); err != nil {
+		return err
+	}
+	return m.caughtUp(ctx)
 }
 
 func (m *measurement) acknowledged(connections string, r *load.Result) {

@@ -52,6 +52,7 @@ func runAll(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	flags.StringVar(&b.record.Remark, "remark", "", "`TEXT` to put on the page, about the machine for instance")
 	flags.IntVar(&b.Rounds, "rounds", 3, "how many rounds")
 	flags.DurationVar(&b.length, "for", 3*time.Second, "how long each row is measured in a round")
+	flags.DurationVar(&b.warm, "warm", 20*time.Second, "how long each system is delivered to in each round before it is measured")
 	flags.IntVar(&b.MessageBytes, "bytes", 8192, "size of a message")
 	flags.IntVar(&b.Accounts, "accounts", 50, "how many accounts")
 	flags.IntVar(&b.CopyMessages, "copy", defaultCopy, "how many messages the mailbox of the first copy has")
@@ -98,6 +99,8 @@ func (b *bench) check() string {
 		return fmt.Sprintf("--rounds is %d; want 1 to %d", b.Rounds, roundsMax)
 	case b.length < 100*time.Millisecond || b.length > time.Hour:
 		return fmt.Sprintf("--for is %s; want 100ms to 1h", b.length)
+	case b.warm < 100*time.Millisecond || b.warm > time.Hour:
+		return fmt.Sprintf("--warm is %s; want 100ms to 1h", b.warm)
 	case b.MessageBytes < messageMinB || b.MessageBytes > messageMaxB:
 		return fmt.Sprintf("--bytes is %d; want %d to %d", b.MessageBytes, messageMinB, messageMaxB)
 	case b.Accounts < accountsMin || b.Accounts > startAccountsMax:
@@ -143,7 +146,7 @@ func (b *bench) run(ctx context.Context) error {
 	}
 	b.messages = load.NewMessages(b.MessageBytes)
 	b.record.Begun = time.Now()
-	b.Seconds = b.length.Seconds()
+	b.Seconds, b.WarmSeconds = b.length.Seconds(), b.warm.Seconds()
 	b.record.Options = b.Options
 	if b.record.Machine, err = machine(base); err != nil {
 		return err

@@ -40,7 +40,8 @@ type Machine struct {
 // Options are the sizes of the load.
 type Options struct {
 	Rounds       int     `json:"rounds"`
-	Seconds      float64 `json:"seconds"`
+	Seconds      float64 `json:"seconds"`     // of a row
+	WarmSeconds  float64 `json:"warmSeconds"` // of deliveries before the first row of each system in each round
 	MessageBytes int     `json:"messageBytes"`
 	Accounts     int     `json:"accounts"`
 	CopyMessages int     `json:"copyMessages"`

@@ -38,8 +38,8 @@ func (r *Record) about(line func(string, ...any)) {
 	line("| machine | %s, %d cores, %d GiB, Linux %s, %s; servers and load generator share it |", m.Processor, m.Cores, m.MemoryGiB, m.Kernel, m.Disk)
 	line("| its disk, one thing at a time | %s files of 8 KiB made and synced a second, %s synced appends of 8 KiB |", number(m.SyncedFiles), number(m.SyncedAppends))
 	line("| other work on it | %.1f processes wanted to run over the minute before; 0 is a machine of its own |", m.Load)
-	line("| load | %d rounds, %g s a row, messages of %d bytes to %d accounts; first copy of %d messages in %d of the rounds |\n",
-		o.Rounds, o.Seconds, o.MessageBytes, o.Accounts, o.CopyMessages, o.CopyRounds)
+	line("| load | %d rounds, %g s of deliveries before and %g s a row, messages of %d bytes to %d accounts; first copy of %d messages in %d of the rounds |\n",
+		o.Rounds, o.WarmSeconds, o.Seconds, o.MessageBytes, o.Accounts, o.CopyMessages, o.CopyRounds)
 	line("## Systems\n")
 	for _, s := range r.Systems {
 		line("**%s** (`%s`), %s", s.Title, s.Name, s.Version)

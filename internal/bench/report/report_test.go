@@ -22,7 +22,7 @@ func sample() report.Record {
 	r := report.Record{
 		Begun: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), Took: "9m0s", Remark: "The machine had other work to do.",
 		Machine: report.Machine{Processor: "A processor", Cores: 2, MemoryGiB: 24, Kernel: "6.1", Disk: "ext4", Go: "go1.26", SyncedFiles: 3000, SyncedAppends: 16000, Load: 0.25},
-		Options: report.Options{Rounds: 2, Seconds: 3, MessageBytes: 8192, Accounts: 50, CopyMessages: 20000, CopyRounds: 1},
+		Options: report.Options{Rounds: 2, Seconds: 3, WarmSeconds: 20, MessageBytes: 8192, Accounts: 50, CopyMessages: 20000, CopyRounds: 1},
 	}
 	for i, name := range []string{"unreplicated", "replicated", "dovecot", "cyrus-sync"} {
 		factor := float64(4 - i)
