@@ -1,7 +1,6 @@
 package dir
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"hash/crc32"
@@ -113,11 +112,8 @@ func parseHeader(b []byte, pack string, at int64) (header, bool) {
 	return h, is && p.pack == pack && p.at == at && int64(p.blocks) == blocks
 }
 
-// body gives the bytes of the blob out of its record, if they are what was written.
-func (h header) body(record []byte) (*bytes.Reader, bool) {
-	if int64(len(record)) < headerBytes+h.size {
-		return nil, false
-	}
-	body := record[headerBytes : headerBytes+h.size]
-	return bytes.NewReader(body), crc32.Checksum(body, castagnoli) == h.sum
+// isWhole reports whether the bytes of the blob in its record are what was written.
+func (h header) isWhole(record []byte) bool {
+	end := headerBytes + h.size
+	return int64(len(record)) >= end && crc32.Checksum(record[headerBytes:end], castagnoli) == h.sum
 }

@@ -1,13 +1,13 @@
 package dir
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,24 +17,57 @@ import (
 
 // packedBlob is a blob of a pack, in memory: so it stays what it is when it is removed, and no reader sees the zeros that a removal
 // leaves behind.
-type packedBlob struct{ *bytes.Reader }
+type packedBlob struct {
+	size int64
 
-func (b packedBlob) Close() error { return nil }
+	mu     sync.RWMutex       // held by Close alone: afterwards the buffer is somebody else's
+	record *[bufferBytes]byte // nil when the blob is closed
+}
 
-// openPacked reads a blob out of a pack. fs.ErrNotExist: there is none at that place. The pack is opened anew each time: that is
-// when a filesystem that is shared over a network looks whether others have written to it.
+// Size implements blob.Blob.
+func (b *packedBlob) Size() int64 { return b.size }
+
+// ReadAt implements io.ReaderAt.
+func (b *packedBlob) ReadAt(p []byte, offset int64) (int, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.record == nil || offset < 0 {
+		return 0, fault.New(fault.Internal, "read of a blob after its end, or before its beginning")
+	}
+	n := copy(p, b.record[headerBytes+min(offset, b.size):headerBytes+b.size])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Close implements blob.Blob.
+func (b *packedBlob) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.record != nil {
+		buffers.Put(b.record)
+		b.record = nil
+	}
+	return nil
+}
+
+// openPacked reads a blob out of a pack. fs.ErrNotExist: there is none at that place.
 func (v *Volume) openPacked(p place) (blob.Blob, error) {
+	if kept := v.packs.of(p.pack); kept != nil {
+		if body, err := readRecord(kept, p); err == nil {
+			return body, nil
+		} // it may be as it was before others wrote to it, or removed it, or gave a backup its name
+	}
 	for again := false; ; again = true {
-		record, err := v.readRecord(p)
+		file, err := v.shards[p.shard()].Open(p.file())
 		if err != nil {
 			return nil, err
 		}
-		h, is := parseHeader(record, p.pack, p.at)
-		if !is || h.place != p {
-			return nil, fs.ErrNotExist
-		}
-		if body, whole := h.body(record); whole {
-			return packedBlob{body}, nil
+		body, err := readRecord(file, p)
+		v.packs.keep(p.pack, file)
+		if !errors.Is(err, errDamaged) {
+			return body, err
 		}
 		if again { // at first it may have been removed in this very moment
 			return nil, fault.New(fault.VolumeUnavailable, "volume %s: blob %s is damaged", v.id, p.name()).
@@ -43,18 +76,33 @@ func (v *Volume) openPacked(p place) (blob.Blob, error) {
 	}
 }
 
-func (v *Volume) readRecord(p place) ([]byte, error) {
-	file, err := v.shards[p.shard()].Open(p.file())
+var errDamaged = errors.New("the blob is not what was written")
+
+// readRecord reads a blob. fs.ErrNotExist: there is none. errDamaged: its bytes are not those that were written.
+func readRecord(file *os.File, p place) (blob.Blob, error) {
+	record := buffers.Get().(*[bufferBytes]byte)
+	size, err := readInto(record[:p.bytes()], file, p)
 	if err != nil {
+		buffers.Put(record)
 		return nil, err
 	}
-	defer file.Close()
-	record := make([]byte, p.bytes())
+	return &packedBlob{size: size, record: record}, nil
+}
+
+// readInto reads a record, and gives the size of its blob.
+func readInto(record []byte, file *os.File, p place) (size int64, err error) {
 	n, err := file.ReadAt(record, p.at)
 	if err != nil && err != io.EOF {
-		return nil, err
+		return 0, err
 	}
-	return record[:n], nil
+	h, is := parseHeader(record[:n], p.pack, p.at)
+	if !is || h.place != p {
+		return 0, fs.ErrNotExist
+	}
+	if !h.isWhole(record[:n]) {
+		return 0, errDamaged
+	}
+	return h.size, nil
 }
 
 // removePacked removes a blob from a pack, and the pack with the last one. fs.ErrNotExist: there is none at that place.

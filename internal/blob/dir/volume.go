@@ -60,6 +60,7 @@ type Volume struct {
 	dirs   [fanOut]*os.File
 
 	packer *packer
+	packs  openPacks
 	disk   disk
 }
 
@@ -109,6 +110,7 @@ func Create(path string, id string) (*Volume, error) {
 // Close ends the use of the volume; no other method is running or called after it.
 func (v *Volume) Close() {
 	v.packer.close()
+	v.packs.close()
 	for i := range fanOut {
 		if v.shards[i] != nil {
 			v.shards[i].Close()

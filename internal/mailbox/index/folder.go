@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+	"sync"
 
 	"mailreplica/internal/mailbox"
 )
@@ -14,6 +15,9 @@ type folder struct {
 	highest mailbox.Sequence // the folder's HighestSeq: as long as it stays, so do the messages
 	count   uint32
 	chunks  []*chunk
+
+	outlining sync.Once
+	outlined  mailbox.Outline // what outline found; of its slices the longest has 8 bytes for each gap between UIDs
 }
 
 // bytes is what a folder takes beside another, with which it may share chunks; nil is none.
@@ -88,8 +92,14 @@ func (f *folder) deletedUIDs() (uids []mailbox.UID) {
 	return uids
 }
 
-// outline looks at chunks, and at messages only where their UIDs have gaps.
-func (f *folder) outline() (o mailbox.Outline) {
+// outline is what SELECT asks for. It must not be altered.
+func (f *folder) outline() mailbox.Outline {
+	f.outlining.Do(func() { f.outlined = f.lookOver() })
+	return f.outlined
+}
+
+// lookOver looks at chunks, and at messages only where their UIDs have gaps.
+func (f *folder) lookOver() (o mailbox.Outline) {
 	for _, c := range f.chunks {
 		if o.Unseen == 0 && c.unseen < len(c.rows) {
 			o.Unseen = o.Messages + c.unseen + 1
