@@ -37,7 +37,7 @@ var layers = []struct {
 		"the promise is kept here, over the engines"},
 	{"engines", []string{"internal/eventlog", "internal/eventlog/broker", "internal/metadata", "internal/directory", "internal/mariadb", "internal/sqlite", "internal/blob", "internal/blob/dir", "internal/blob/s3", "internal/blob/cache", "internal/message"}, false,
 		"adapters never see each other: each can be replaced alone"},
-	{"domain", []string{"internal/protocol", "internal/event", "internal/mailbox", "internal/mailbox/index", "internal/account", "internal/fault", "internal/complaint", "internal/pause"}, true,
+	{"domain", []string{"internal/protocol", "internal/event", "internal/mailbox", "internal/mailbox/index", "internal/account", "internal/fault", "internal/complaint", "internal/pause", "internal/measure"}, true,
 		"the rules and the domain are pure: the standard library and each other only, so that they can be proven alone"},
 }
 

@@ -40,28 +40,31 @@ const (
 	kindEnd
 )
 
-var texts = [kindEnd]struct{ name, hint string }{
-	Internal:             {"internal error", "this is a defect: look at the mailstore's log, and report it"},
-	Invalid:              {"invalid argument", "correct the command; its help names what it takes"},
-	NotFound:             {"not found", "check the name"},
-	Exists:               {"already exists", "choose another name"},
-	Denied:               {"not permitted", "use a token or an account that has the role"},
-	Credentials:          {"wrong user name or password", "check the password, or set a new one with prov modifyAccount"},
-	TooLarge:             {"over a limit", "the message names the limit"},
-	Busy:                 {"busy", "try again in a moment"},
-	NotHome:              {"the account lives on another mailstore", "ask its home; getAccountStatus names it"},
-	HomeUnreachable:      {"the account's home mailstore does not answer", "start it, or promote the account"},
-	Unusable:             {"this copy cannot be used", "it is being repaired; MailReplica getAccountStatus shows its state"},
-	Paused:               {"replication of the account is paused", "run MailReplica restartReplicas first"},
-	NotReady:             {"still reading the event log", "try again in a moment"},
-	LogUnavailable:       {"the event log does not confirm writes", "check the brokers with MailReplica test"},
-	VolumeUnavailable:    {"the volume does not answer", "check the volume's filesystem or bucket"},
-	DirectoryUnavailable: {"the directory does not answer", "check the directory's database"},
-	DatabaseUnavailable:  {"the mailstore's database cannot be written", "check free disk space and the mailstore's log"},
-	Locked:               {"the account is locked", "set its status to active"},
-	Maintenance:          {"the account is in maintenance", "set its status to active"},
-	Closed:               {"the account is closed", "set its status to active"},
-	Interrupted:          {"interrupted", "repeat the command"},
+// Kinds is how many there are.
+const Kinds = int(kindEnd)
+
+var texts = [kindEnd]struct{ name, word, hint string }{
+	Internal:             {"internal error", "internal", "this is a defect: look at the mailstore's log, and report it"},
+	Invalid:              {"invalid argument", "invalid", "correct the command; its help names what it takes"},
+	NotFound:             {"not found", "not_found", "check the name"},
+	Exists:               {"already exists", "exists", "choose another name"},
+	Denied:               {"not permitted", "denied", "use a token or an account that has the role"},
+	Credentials:          {"wrong user name or password", "credentials", "check the password, or set a new one with prov modifyAccount"},
+	TooLarge:             {"over a limit", "too_large", "the message names the limit"},
+	Busy:                 {"busy", "busy", "try again in a moment"},
+	NotHome:              {"the account lives on another mailstore", "not_home", "ask its home; getAccountStatus names it"},
+	HomeUnreachable:      {"the account's home mailstore does not answer", "home_unreachable", "start it, or promote the account"},
+	Unusable:             {"this copy cannot be used", "unusable", "it is being repaired; MailReplica getAccountStatus shows its state"},
+	Paused:               {"replication of the account is paused", "paused", "run MailReplica restartReplicas first"},
+	NotReady:             {"still reading the event log", "not_ready", "try again in a moment"},
+	LogUnavailable:       {"the event log does not confirm writes", "log_unavailable", "check the brokers with MailReplica test"},
+	VolumeUnavailable:    {"the volume does not answer", "volume_unavailable", "check the volume's filesystem or bucket"},
+	DirectoryUnavailable: {"the directory does not answer", "directory_unavailable", "check the directory's database"},
+	DatabaseUnavailable:  {"the mailstore's database cannot be written", "database_unavailable", "check free disk space and the mailstore's log"},
+	Locked:               {"the account is locked", "locked", "set its status to active"},
+	Maintenance:          {"the account is in maintenance", "maintenance", "set its status to active"},
+	Closed:               {"the account is closed", "closed", "set its status to active"},
+	Interrupted:          {"interrupted", "interrupted", "repeat the command"},
 }
 
 // String is the kind in a few words, lower case.
@@ -70,6 +73,14 @@ func (k Kind) String() string {
 		return fmt.Sprintf("kind %d", int(k))
 	}
 	return texts[k].name
+}
+
+// Word is the kind in one word, for programs: log_unavailable.
+func (k Kind) Word() string {
+	if k < 0 || k >= kindEnd {
+		return texts[Internal].word
+	}
+	return texts[k].word
 }
 
 // Hint says what an operator can do about an error of this kind.
