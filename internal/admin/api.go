@@ -119,7 +119,7 @@ func (a *Admin) Handler() http.Handler {
 		fail(w, http.StatusNotFound, fault.New(fault.NotFound, "the admin API has no %s %.100q", r.Method, r.URL.Path).
 			WithHint("use the carbonio of the same version as the mailstore"))
 	})
-	return a.guard(mux)
+	return Guard(mux, "the token is missing, or it is not the one of the role admin", "put the mailstore's admin token into carbonio's configuration", a.Token)
 }
 
 // registerStorage makes the commands for buckets and volumes part of the API.
@@ -150,18 +150,26 @@ func unnamed[Out any](f func(context.Context) (Out, error)) func(context.Context
 	return func(ctx context.Context, _ nothing) (Out, error) { return f(ctx) }
 }
 
-// guard lets only holders of the token pass. Digests are compared, so that not even the length of the token shows.
-func (a *Admin) guard(next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(a.Token))
+// Guard lets only holders of a token pass; an empty one is nobody's. All others are told refusal, with a hint. Digests are compared,
+// so that not even the length of a token shows.
+func Guard(next http.Handler, refusal, hint string, tokens ...string) http.Handler {
+	var want [][sha256.Size]byte
+	for _, token := range tokens {
+		if token != "" {
+			want = append(want, sha256.Sum256([]byte(token)))
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(token))
-		if !bearer || a.Token == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		got, holds := sha256.Sum256([]byte(token)), 0
+		for _, digest := range want {
+			holds |= subtle.ConstantTimeCompare(got[:], digest[:])
+		}
+		if !bearer || holds != 1 {
 			// The server would read on, as slowly as a stranger likes, to use the connection again.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a recorder of a test has none
 			w.Header().Set("Connection", "close")
-			fail(w, http.StatusUnauthorized, fault.New(fault.Denied, "the token is missing, or it is not the one of the role admin").
-				WithHint("put the mailstore's admin token into carbonio's configuration"))
+			fail(w, http.StatusUnauthorized, fault.New(fault.Denied, "%s", refusal).WithHint("%s", hint))
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, requestBytesMax)

@@ -51,10 +51,11 @@ type Listen struct {
 	Peer  string `yaml:"peer"`
 }
 
-// Tokens names the files that hold the tokens of the admin and of the peer API; nobody but the owner may read them.
+// Tokens names the files that hold the tokens of the roles; nobody but the owner may read them.
 type Tokens struct {
-	Admin string `yaml:"admin"`
-	Peer  string `yaml:"peer"`
+	Admin   string `yaml:"admin"`
+	Peer    string `yaml:"peer"`
+	Metrics string `yaml:"metrics"` // optional: reads the metrics and nothing else; the admin's token reads them, too
 }
 
 // TLS names certificate and key in PEM. With them, IMAP and LMTP offer STARTTLS, and the admin and peer APIs speak HTTPS.
@@ -168,7 +169,7 @@ func Parse(data []byte) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Data, &c.Directory, &c.PIDFile, &c.Tokens.Admin, &c.Tokens.Peer, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.CA}
+	paths := []*string{&c.Data, &c.Directory, &c.PIDFile, &c.Tokens.Admin, &c.Tokens.Peer, &c.Tokens.Metrics, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.CA}
 	for i := range c.Volumes {
 		paths = append(paths, &c.Volumes[i].Path)
 	}

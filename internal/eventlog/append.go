@@ -68,6 +68,9 @@ func (l *Log) turnsOf(stream int32) *turns {
 	return t
 }
 
+// Waiting is how many records have been appended and not been answered by the brokers, and their bytes.
+func (l *Log) Waiting() (records, bytes int64) { return l.room.records.Load(), l.room.bytes.Load() }
+
 func (l *Log) send(record *kgo.Record, done func(error)) {
 	l.client.TryProduce(context.Background(), record, func(_ *kgo.Record, err error) { done(err) })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -32,6 +33,10 @@ type follower struct {
 	paused  bool
 	err     error // delivered after the queue
 	refused bool  // an error that does not end the follower was reported since the last entries
+
+	end   int64     // of the stream, as the brokers said with the last fetch
+	under []Entry   // with the handler now
+	last  time.Time // of the last entry that the handler was given
 }
 
 func newFollower(r *Reader, stream int32, from int64) *follower {
@@ -44,13 +49,14 @@ func newFollower(r *Reader, stream int32, from int64) *follower {
 
 // offer queues records, which must continue the stream without a hole. Nothing on this topic makes holes: there are no
 // transactions and no compaction. A hole would mean that records were lost or trimmed between two fetches.
-func (f *follower) offer(records []*kgo.Record) error {
+func (f *follower) offer(records []*kgo.Record, end int64) error {
 	if len(records) == 0 {
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.signal()
+	f.end = max(f.end, end)
 	for _, record := range records {
 		if record.Offset < f.next {
 			continue // a fetch returns whole batches
@@ -105,6 +111,7 @@ func (f *follower) run(previous <-chan struct{}) {
 		entries, err := f.take()
 		if len(entries) > 0 && f.ctx.Err() == nil {
 			f.reader.handler(f.ctx, Batch{Stream: f.stream, Entries: entries})
+			f.handled()
 		}
 		if err != nil && f.ctx.Err() == nil {
 			f.reader.handler(f.ctx, Batch{Stream: f.stream, Err: err})
@@ -120,11 +127,34 @@ func (f *follower) take() ([]Entry, error) {
 	defer f.mu.Unlock()
 	entries, err := f.queue, f.err
 	f.queue, f.bytes, f.err = nil, 0, nil
+	if f.under = entries; len(entries) > 0 {
+		f.last = entries[len(entries)-1].Timestamp
+	}
 	if f.paused {
 		f.paused = false
 		f.reader.client.ResumeFetchPartitions(f.partition())
 	}
 	return entries, err
+}
+
+// handled notes that the handler has done with what it was given.
+func (f *follower) handled() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.under = nil
+}
+
+// ahead is what the stream holds beyond what the handler has done with.
+func (f *follower) ahead() Ahead {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := Ahead{End: f.end, Since: f.last}
+	if len(f.under) > 0 {
+		a.Since = f.under[0].Timestamp
+	} else if len(f.queue) > 0 {
+		a.Since = f.queue[0].Timestamp
+	}
+	return a
 }
 
 func (f *follower) partition() map[string][]int32 {

@@ -52,9 +52,9 @@ type Reader struct {
 	interrupt context.CancelFunc // ends the poll in progress
 	closed    bool
 
-	// Only run touches what follows.
-	followers map[int32]*follower
-	last      map[int32]chan struct{} // closed when the stream's previous follower has ended
+	followers map[int32]*follower // altered by run alone, which reads it without mu
+
+	last map[int32]chan struct{} // closed when the stream's previous follower has ended; only run touches it
 }
 
 // request is what Follow (follow) and Unfollow ask of run.
@@ -180,7 +180,10 @@ func (r *Reader) carryOut(asked []request) {
 func (r *Reader) add(q request) {
 	f := newFollower(r, q.stream, max(0, q.from))
 	previous := r.last[q.stream]
-	r.followers[q.stream], r.last[q.stream] = f, f.ended
+	r.mu.Lock()
+	r.followers[q.stream] = f
+	r.mu.Unlock()
+	r.last[q.stream] = f.ended
 	go f.run(previous)
 }
 
@@ -188,14 +191,37 @@ func (r *Reader) drop(stream int32) bool {
 	f, followed := r.followers[stream]
 	if followed {
 		f.cancel()
-		delete(r.followers, stream)
+		r.forget(stream)
 	}
 	return followed
 }
 
+func (r *Reader) forget(stream int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.followers, stream)
+}
+
+// Ahead says what a stream holds beyond what the handler has done with, as far as fetches have told.
+type Ahead struct {
+	End   int64     // of the stream
+	Since time.Time // of the first entry that the handler has not done with, or of the last that it has; by the brokers' clock
+}
+
+// Ahead asks nobody. Of a stream that is not followed it says nothing.
+func (r *Reader) Ahead(stream int32) Ahead {
+	r.mu.Lock()
+	f := r.followers[stream]
+	r.mu.Unlock()
+	if f == nil {
+		return Ahead{}
+	}
+	return f.ahead()
+}
+
 // deliver hands what was fetched of one stream to its follower.
 func (r *Reader) deliver(f *follower, p kgo.FetchPartition) {
-	err := f.offer(p.Records)
+	err := f.offer(p.Records, p.HighWatermark)
 	if err == nil && p.Err != nil {
 		err = r.fetchError(f, p.Err)
 	}
@@ -205,7 +231,7 @@ func (r *Reader) deliver(f *follower, p kgo.FetchPartition) {
 	f.fail(err)
 	if errors.Is(err, ErrOffsetGone) || errors.Is(err, ErrTopicGone) {
 		// The follower ends by itself when it has delivered the error; nothing more is fetched for it.
-		delete(r.followers, f.stream)
+		r.forget(f.stream)
 		r.client.RemoveConsumePartitions(map[string][]int32{r.log.config.Topic: {f.stream}})
 	}
 }

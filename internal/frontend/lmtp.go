@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mailreplica/internal/account"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/lmtp"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/measure"
 )
 
 // localDeliveriesMax bounds the recipients of one mail that are served at once.
@@ -35,7 +37,18 @@ type LMTP struct {
 	flush  time.Duration
 	abroad *answersAbroad
 	wake   chan struct{} // has room for one: homes are to be told
+
+	measures LMTPMeasures
 }
+
+// LMTPMeasures are what a backend counts, by recipient.
+type LMTPMeasures struct {
+	Relayed measure.Outcomes // to homes elsewhere: what those answered, or that they did not
+	Repeats atomic.Uint64    // deliveries here that were recognised as repeats and dropped
+}
+
+// Measures are counted on while the backend is used.
+func (l *LMTP) Measures() *LMTPMeasures { return &l.measures }
 
 var _ lmtp.Backend = (*LMTP)(nil)
 
@@ -207,6 +220,7 @@ func (d *delivery) relayTo(ctx context.Context, route Route, indices []int) {
 	outcomes := d.l.relay.Deliver(ctx, lmtp.Home{FQDN: home.FQDN, Addr: home.LMTPAddr}, &part, receipts)
 	for k, i := range indices {
 		d.outcomes[i] = outcomes[k]
+		d.l.measures.Relayed.Add(outcomes[k].Err)
 	}
 }
 
@@ -242,6 +256,9 @@ func (l *LMTP) deliverHere(ctx context.Context, m *lmtp.Mail, r lmtp.Recipient, 
 	}
 	if err != nil {
 		return lmtp.Outcome{Err: notFinal(err)}
+	}
+	if repeated {
+		l.measures.Repeats.Add(1)
 	}
 	l.router.answers.done(r.Account, carried)
 	return lmtp.Outcome{Receipt: receipt}

@@ -63,7 +63,7 @@ func (s *session) startTLS(c *wire.Command) (outcome, error) {
 	conn := tls.Server(s.link.conn, s.server.config.TLS)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		s.log.Debug("imap tls handshake failed", "remote", s.remote, "error", err)
-		return outcome{answered: true, ends: true}, nil
+		return outcome{status: wire.NO, answered: true, ends: true}, nil
 	}
 	s.link.upgrade(conn)
 	s.secure = true
@@ -151,6 +151,7 @@ func (s *session) withPassword(c *wire.Command, user, password string) (outcome,
 	}
 	login, err := s.server.config.Backend.Login(s.ctx, user, password, s.remote)
 	if err != nil {
+		s.countLogin(err)
 		return s.loginFailed(c, user, err), nil
 	}
 	return s.enter(c, login)
@@ -166,10 +167,17 @@ func (s *session) loginFailed(c *wire.Command, user string, err error) outcome {
 		if s.failures++; s.failures >= s.server.config.LoginAttemptsMax {
 			s.out.Tagged(c.Tag, o.status, o.code, o.text)
 			s.out.Bye("", "Too many failed logins")
-			return outcome{answered: true, ends: true}
+			return outcome{status: o.status, answered: true, ends: true}
 		}
 	}
 	return o
+}
+
+// countLogin counts what became of a client's login, at the mailstore that the client has connected to.
+func (s *session) countLogin(err error) {
+	if !s.proxied {
+		s.server.measures.Logins.Add(err)
+	}
 }
 
 // enter begins the session of an account: here, or as a byte pipe to its home.
@@ -178,6 +186,7 @@ func (s *session) enter(c *wire.Command, login Login) (outcome, error) {
 		return s.forward(c, login)
 	}
 	mailbox, err := s.server.config.Backend.Open(s.ctx, login.Account)
+	s.countLogin(err)
 	if err != nil {
 		o := s.failed(c, err)
 		return o, nil

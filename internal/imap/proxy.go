@@ -151,6 +151,7 @@ func (s *session) forward(c *wire.Command, login Login) (outcome, error) {
 		return outcome{status: wire.NO, code: "UNAVAILABLE", text: "The mailbox has moved, connect again"}, nil
 	}
 	home, err := login.Proxy(s.ctx)
+	s.countLogin(err)
 	if err != nil {
 		s.log.Warn("a session could not be handed to its home", "remote", s.remote, "user", login.Name, "error", err)
 		return s.failed(c, err), nil

@@ -49,7 +49,8 @@ type Config struct {
 // Server serves IMAP on any number of listeners. Its Shutdown ends sessions with BYE, between commands where it can.
 type Server struct {
 	*listener.Server
-	config Config
+	config   Config
+	measures Measures
 }
 
 // New makes a server.
@@ -84,7 +85,7 @@ func New(config Config) *Server {
 	if config.Greeting == "" {
 		config.Greeting = "localhost"
 	}
-	s := &Server{config: config}
+	s := &Server{config: config, measures: Measures{Commands: newCommandMeasures()}}
 	s.Server = listener.New(listener.Config{
 		Name: "IMAP", SessionsMax: config.SessionsMax, Logger: config.Logger, Refuse: refuse,
 		Start: func(ctx context.Context, conn net.Conn) listener.Session { return newSession(ctx, s, conn) },

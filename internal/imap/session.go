@@ -171,6 +171,7 @@ func (s *session) next() (*wire.Command, error) {
 	var syntax *wire.SyntaxError
 	if errors.As(err, &syntax) {
 		s.refuseSyntax(syntax)
+		s.server.measures.of(Unknown).Bad.Add(1)
 		if s.bad >= badAfterLoginMax || s.mailbox == nil && s.bad >= badBeforeLoginMax {
 			return nil, &wire.ProtocolError{Text: "Too many invalid commands"}
 		}
@@ -238,9 +239,10 @@ func (s *session) proceed() error {
 // execute runs one command and reports whether the session goes on.
 func (s *session) execute(c *wire.Command) bool {
 	s.out.Hold()
-	d := commands[c.Name]
+	d, m, begun := commands[c.Name], s.server.measures.of(c.Name), time.Now()
 	if text := s.refusal(d); text != "" {
 		s.bad++
+		m.Bad.Add(1)
 		s.out.Tagged(c.Tag, wire.BAD, "", text)
 		return true
 	}
@@ -258,6 +260,7 @@ func (s *session) execute(c *wire.Command) bool {
 		}
 		s.out.Tagged(c.Tag, o.status, o.code, o.text)
 	}
+	m.count(o.status, begun)
 	if o.ends {
 		_ = s.out.Flush() // the connection is closed next
 		return false
@@ -286,13 +289,13 @@ func (s *session) failed(c *wire.Command, err error) outcome {
 	switch {
 	case s.in.Err() != nil: // nobody can tell what the client says next, or it says nothing
 		s.leave(s.in.Err())
-		return outcome{answered: true, ends: true}
+		return outcome{status: wire.NO, answered: true, ends: true}
 	case s.out.Err() != nil:
 		s.log.Warn("imap response broken off", "remote", s.remote, "command", c.Name, "error", err)
-		return outcome{answered: true, ends: true}
+		return outcome{status: wire.NO, answered: true, ends: true}
 	case errors.As(err, &syntax):
 		s.refuseSyntax(syntax)
-		return outcome{answered: true}
+		return outcome{status: wire.BAD, answered: true}
 	}
 	if fault.Is(err, fault.Internal) {
 		s.log.Error("imap command failed", "remote", s.remote, "command", c.Name, "error", err)
@@ -300,7 +303,7 @@ func (s *session) failed(c *wire.Command, err error) outcome {
 	r := replyTo(err, missingCode(c.Name))
 	if r.ends && s.mailbox != nil { // before login there is nothing to end: another account may do better
 		s.out.Bye(r.code, r.text)
-		return outcome{answered: true, ends: true}
+		return outcome{status: wire.NO, answered: true, ends: true}
 	}
 	return outcome{status: wire.NO, code: r.code, text: r.text}
 }

@@ -63,6 +63,7 @@ type Server struct {
 	closing   chan struct{}  // closed when shut is set
 	running   sync.WaitGroup // sessions
 	panics    atomic.Int64   // of sessions
+	refused   atomic.Int64   // connections, for want of room
 }
 
 // New makes a server.
@@ -110,6 +111,9 @@ func (s *Server) ServeConn(conn net.Conn) {
 	defer s.survive(conn) // what makes or refuses a session
 	session, full := s.add(conn)
 	if session == nil {
+		if full {
+			s.refused.Add(1)
+		}
 		s.config.Refuse(conn, full)
 		return
 	}
@@ -167,8 +171,14 @@ func (s *Server) Sessions() int {
 	return len(s.sessions)
 }
 
+// SessionsMax is how many there may be.
+func (s *Server) SessionsMax() int { return s.config.SessionsMax }
+
 // Panics is how many sessions have ended by a panic.
 func (s *Server) Panics() int { return int(s.panics.Load()) }
+
+// Refused is how many connections were turned away because too many were open.
+func (s *Server) Refused() int { return int(s.refused.Load()) }
 
 // close lets nothing in any more, and gives the sessions that are open.
 func (s *Server) close() []Session {

@@ -44,6 +44,15 @@ func replyTo(err error) reply {
 	return r
 }
 
+// Result is what an MTA is told of a recipient for whom something of this kind went wrong: that it is put off, and to be tried
+// again ("deferred"), or that the mail is to be given back ("refused").
+func Result(kind fault.Kind) string {
+	if r, known := replies[kind]; known && r.code >= 500 {
+		return "refused"
+	}
+	return "deferred"
+}
+
 // replyTextBytesMax keeps a reply line below the 512 bytes of RFC 5321 section 4.5.3.1.5.
 const replyTextBytesMax = 400
 

@@ -43,7 +43,8 @@ type Config struct {
 // after the delivery that is under way.
 type Server struct {
 	*listener.Server
-	config Config
+	config   Config
+	measures Measures
 }
 
 // New makes a server.

@@ -114,6 +114,7 @@ func (s *session) rcpt(argument string) {
 
 // refuse tells an error to an MTA, or all of it to another mailstore; the cause goes to the log alone.
 func (s *session) refuse(err error, address string) {
+	s.measures().Recipients.Add(err)
 	r := replyTo(err)
 	if r.code < 500 {
 		s.log.Warn("mail is refused for now", "recipient", address, "remote", s.raw.RemoteAddr(), "kind", fault.KindOf(err).String(),
@@ -223,6 +224,7 @@ func (s *session) readChunk(w io.Writer, size int64) error {
 // finish delivers the message and answers for each recipient.
 func (s *session) finish() {
 	defer s.reset()
+	begun := time.Now()
 	outcomes, early, ended := s.deliver()
 	receipts := make([]Receipt, 0, len(outcomes))
 	for i, o := range outcomes {
@@ -230,15 +232,18 @@ func (s *session) finish() {
 		switch {
 		case o.Err != nil:
 			s.refuse(o.Err, address)
+			continue
 		case s.relayed:
 			s.reply(250, "2.0.0", fmt.Sprintf("%d <%s> delivered", o.Receipt.Sequence, address))
-			receipts = append(receipts, o.Receipt)
 		default:
 			s.reply(250, "2.0.0", "<"+address+"> delivered")
-			receipts = append(receipts, o.Receipt)
 		}
+		s.measures().Recipients.Add(nil)
+		receipts = append(receipts, o.Receipt)
 	}
-	if s.out.Flush() != nil {
+	err := s.out.Flush()
+	s.measures().Deliveries.Since(begun)
+	if err != nil {
 		s.ended = true
 		return
 	}

@@ -3,17 +3,24 @@ package mailstore
 import (
 	"context"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"mailreplica/internal/blob"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/mailbox"
+	"mailreplica/internal/measure"
 	"mailreplica/internal/message"
 )
 
 // StoreBody puts a message's bytes into the primary volume, durably, and parses them on the way; only then may a change
 // name them (design section 4, step 1). Kinds: VolumeUnavailable, or the reader's own error.
-func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMessage, error) {
+func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (stored mailbox.NewMessage, err error) {
+	defer func() {
+		if fault.Is(err, fault.VolumeUnavailable) {
+			m.bodies.NotStored.Add(1)
+		}
+	}()
 	volume, err := m.volumes.Primary()
 	if err != nil {
 		return mailbox.NewMessage{}, err
@@ -27,10 +34,12 @@ func (m *Mailstore) StoreBody(ctx context.Context, r io.Reader) (mailbox.NewMess
 	if err != nil {
 		return mailbox.NewMessage{}, err
 	}
+	begun := time.Now()
 	name, size, err := w.Commit(ctx)
 	if err != nil {
 		return mailbox.NewMessage{}, err
 	}
+	m.bodies.Stored.Since(begun)
 	return mailbox.NewMessage{Volume: volume.ID(), Blob: name, Size: uint64(size), Summary: summary.Encode()}, nil
 }
 
@@ -72,10 +81,21 @@ func (t *tee) Read(p []byte) (int, error) {
 }
 
 // OpenBody opens the bytes of a message. Kinds: VolumeUnavailable, NotFound.
-func (m *Mailstore) OpenBody(ctx context.Context, c mailbox.Content) (blob.Blob, error) {
+func (m *Mailstore) OpenBody(ctx context.Context, c mailbox.Content) (body blob.Blob, err error) {
+	defer func() { m.bodies.Opened.Add(err) }()
 	volume, err := m.volumes.Find(c.Volume)
 	if err != nil {
 		return nil, err
 	}
 	return volume.Open(ctx, c.Blob)
 }
+
+// BodyMeasures are what a mailstore counts of messages' bodies.
+type BodyMeasures struct {
+	Stored    measure.Durations // what making a body durable took, after its last byte had come
+	NotStored atomic.Uint64     // that the volume did not take; not those whose sender broke off
+	Opened    measure.Outcomes
+}
+
+// Bodies are counted on while the mailstore is used.
+func (m *Mailstore) Bodies() *BodyMeasures { return &m.bodies }

@@ -88,6 +88,7 @@ type Mailstore struct {
 	holds   func(protocol.Stream) bool
 	confirm func(context.Context, protocol.Stream) error
 	open    openTransactions
+	bodies  BodyMeasures
 
 	mu       sync.RWMutex
 	accounts map[account.ID]*Account

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"mailreplica/internal/fault"
 )
@@ -18,9 +19,10 @@ import (
 // A copy competes for the disk with what mail waits for, and pages that change often are copied once each time: so copies are
 // rare. The last one before the log is to begin anew leaves little to the commit loop.
 const (
-	walPages        = 5_000  // 20 MiB: copy in the background
-	walRestartPages = 16_000 // 64 MiB: begin anew
-	writeBackPages  = 64     // 256 KiB: have the kernel begin to write them
+	pageBytes       = 4 << 10 // SQLite's default
+	walPages        = 5_000   // 20 MiB: copy in the background
+	walRestartPages = 16_000  // 64 MiB: begin anew
+	writeBackPages  = 64      // 256 KiB: have the kernel begin to write them
 )
 
 type checkpointer struct {
@@ -32,6 +34,7 @@ type checkpointer struct {
 
 	pages, restartPages int64 // walPages and walRestartPages, but for tests
 
+	held   atomic.Int64 // how many pages the log has
 	copied atomic.Int64 // how many pages of the log the last copy in the background found in the database, or brought there
 
 	// Owned by the commit loop: how many pages the log had when a copy was last asked for, and when it was last to begin
@@ -72,7 +75,9 @@ func (k *checkpointer) loop() {
 		select {
 		case <-k.due:
 			k.mu.Lock()
+			begun := time.Now()
 			_, copied, err := k.c.checkpoint("passive")
+			k.store.measures.Checkpoints.Since(begun)
 			k.mu.Unlock()
 			if err == nil {
 				k.copied.Store(copied)
@@ -92,6 +97,7 @@ func (k *checkpointer) afterCommit(writer *conn) {
 		return
 	}
 	pages := writer.link.(sqliteLink).c.LogPages()
+	k.held.Store(pages)
 	if pages < k.asked || pages < k.restarted || pages < k.written { // it has begun anew
 		k.asked, k.restarted, k.written = 0, 0, 0
 		k.copied.Store(0)
@@ -129,7 +135,9 @@ func (k *checkpointer) restart(writer *conn, grown int64) {
 		k.mu.Lock()
 	}
 	defer k.mu.Unlock()
+	begun := time.Now()
 	pages, copied, err := writer.checkpoint("restart")
+	k.store.measures.Checkpoints.Since(begun)
 	if err != nil {
 		k.store.logger.Error("the write-ahead log of the mailstore's database cannot begin anew", "error", err)
 		k.store.noteLoss(writer)

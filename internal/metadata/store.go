@@ -32,8 +32,8 @@ type Store struct {
 	close    sync.Once
 	closeErr error
 
-	writer *conn // owned by the commit loop; nil after a failure, until the next Update
-	away   bool  // as well: the database could not be reached when it was last tried
+	writer *conn       // owned by the commit loop; nil after a failure, until the next Update
+	away   atomic.Bool // written by it: the database could not be reached when it was last tried
 
 	unsynced atomic.Bool                 // something was committed that no fsync has covered
 	failed   atomic.Pointer[fault.Error] // why there are no Updates any more
@@ -44,6 +44,8 @@ type Store struct {
 	hot   hotRows
 	wal   *checkpointer // nil if the engine needs none
 	sweep chan struct{} // capacity 1: a mailbox was removed
+
+	measures Measures
 }
 
 // Open opens the database in a directory, made if it is missing, and locks it against every other process.

@@ -69,6 +69,9 @@ func (s *Store) Update(ctx context.Context, d Durability, fn func(*Tx) error) er
 		case tx := <-u.turn:
 			u.run(ctx, tx, fn)
 		case err := <-u.committed:
+			if fault.Is(err, fault.DatabaseUnavailable) {
+				s.measures.Failed.Add(1)
+			}
 			return err
 		}
 	}
@@ -178,6 +181,7 @@ func (s *Store) once(group []*update) (left []*update, err error, again bool) {
 		return done, err, again
 	}
 	s.hot.commit(written)
+	s.measures.Updates.Add(uint64(len(done)))
 	for _, u := range done {
 		u.committed <- nil
 	}
@@ -265,12 +269,12 @@ func (s *Store) begin(d Durability) (err error, again bool) {
 // noteAway says once that the database cannot be reached, and once that it is back.
 func (s *Store) noteAway(err error) {
 	switch {
-	case err != nil && !s.away:
+	case err != nil && !s.away.Load():
 		s.logger.Error("the mailstore's database cannot be reached", "error", err)
-	case err == nil && s.away:
+	case err == nil && s.away.Load():
 		s.logger.Info("the mailstore's database is back")
 	}
-	s.away = err != nil
+	s.away.Store(err != nil)
 }
 
 // end commits. SQLite does not fsync a transaction that changed no page, be it that it wrote nothing or what was there
@@ -289,6 +293,7 @@ func (s *Store) end(d Durability) (committed bool, err error, again bool) {
 	s.unsynced.Store(!t.syncsAlways)
 	s.gate.close()
 	defer s.gate.open()
+	begun := time.Now()
 	if err := s.dialect.commit(s.writer); err != nil {
 		committed, unknown := s.settle(err)
 		if unknown != nil {
@@ -296,6 +301,7 @@ func (s *Store) end(d Durability) (committed bool, err error, again bool) {
 		}
 		return committed, err, t.syncsAlways
 	}
+	s.measures.Commits.Since(begun)
 	s.unsynced.Store(d != Fsynced && !t.syncsAlways)
 	return true, nil, false
 }
@@ -308,7 +314,7 @@ func (s *Store) abandon(err error, group []*update) {
 	for _, u := range group {
 		u.committed <- err
 	}
-	if s.failed.Load() == nil && !s.away { // of a database that is away it is said once
+	if s.failed.Load() == nil && !s.away.Load() { // of a database that is away it is said once
 		s.logger.Error("a transaction of the mailstore's database was undone", "error", err, "changes", len(group))
 	}
 }

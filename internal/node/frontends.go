@@ -19,6 +19,13 @@ type server interface {
 	Shutdown(ctx context.Context) error
 }
 
+// frontends are what clients talk to.
+type frontends struct {
+	imap    *imap.Server
+	lmtp    *lmtp.Server
+	deliver *frontend.LMTP
+}
+
 // listenFrontends opens the listeners of mail clients and MTAs, as far as the configuration names them.
 func (n *Node) listenFrontends(ctx context.Context) error {
 	router := frontend.NewRouter(frontend.RouterConfig{
@@ -39,10 +46,12 @@ func (n *Node) listenLMTP(ctx context.Context, router *frontend.Router) error {
 	})
 	n.loops.Go(func() { backend.Run(n.ctx) })
 	c := n.config.LMTP
-	return n.serve(ctx, "lmtp", n.config.Listen.LMTP, nil, lmtp.New(lmtp.Config{
+	s := lmtp.New(lmtp.Config{
 		Backend: backend, Hostname: n.config.FQDN, TLS: n.tls.server(), Token: n.tokens.peer, SpoolDir: n.config.Data,
 		MessageBytesMax: c.MessageBytesMax, RecipientsMax: c.RecipientsMax, SessionsMax: c.SessionsMax, Logger: n.logger,
-	}))
+	})
+	n.frontends.lmtp, n.frontends.deliver = s, backend
+	return n.serve(ctx, "lmtp", n.config.Listen.LMTP, nil, s)
 }
 
 func (n *Node) listenIMAP(ctx context.Context, router *frontend.Router) error {
@@ -57,6 +66,7 @@ func (n *Node) listenIMAP(ctx context.Context, router *frontend.Router) error {
 		IdleTimeout: time.Duration(c.IdleTimeoutSec) * time.Second, Logger: n.logger,
 		Greeting: n.config.FQDN, Version: n.version, ProxyAuth: backend.ProxyAuth,
 	})
+	n.frontends.imap = s
 	if err := n.serve(ctx, "imap", n.config.Listen.IMAP, nil, s); err != nil {
 		return err
 	}

@@ -19,16 +19,16 @@ const (
 	idleWait       = 2 * time.Minute
 )
 
-// listen opens every listener, so that a taken address is an error of the start.
+// listen opens every listener, so that a taken address is an error of the start. The last one is that on which all others are told of.
 func (n *Node) listen(ctx context.Context) error {
 	err := n.serveHTTP(ctx, "peer", n.config.Listen.Peer, peer.Handler(peerService{n}, n.tokens.peer, n.logger))
 	if err != nil {
 		return err
 	}
-	if err := n.serveHTTP(ctx, "admin", n.config.Listen.Admin, n.withHealth(n.admin.Handler())); err != nil {
+	if err := n.listenFrontends(ctx); err != nil {
 		return err
 	}
-	return n.listenFrontends(ctx)
+	return n.serveHTTP(ctx, "admin", n.config.Listen.Admin, n.withHealth(n.admin.Handler()))
 }
 
 func (n *Node) open(ctx context.Context, what, addr string) (net.Listener, error) {

@@ -41,7 +41,7 @@ type Node struct {
 	config  config.Config
 	logger  *slog.Logger
 	version string
-	tokens  struct{ admin, peer string }
+	tokens  struct{ admin, peer, metrics string }
 	tls     *certificates
 	brokers brokerAccess
 	volumes volumes
@@ -57,6 +57,7 @@ type Node struct {
 	peers     *peer.Client
 	reclaimer *reclaim.Reclaimer
 	admin     *admin.Admin
+	frontends frontends
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -132,6 +133,11 @@ func (n *Node) readTokens(context.Context) (err error) {
 	}
 	if n.tokens.peer, err = config.ReadToken(n.config.Tokens.Peer); err != nil {
 		return err
+	}
+	if n.config.Tokens.Metrics != "" {
+		if n.tokens.metrics, err = config.ReadToken(n.config.Tokens.Metrics); err != nil {
+			return err
+		}
 	}
 	if n.tls, err = loadCertificates(n.config.TLS, n.logger); err != nil {
 		return err

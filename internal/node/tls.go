@@ -82,6 +82,16 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
+// notAfter is when the certificate is good no longer; zero without one.
+func (c *certificates) notAfter() time.Time {
+	if c == nil {
+		return time.Time{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current.Leaf.NotAfter
+}
+
 // server is the configuration of a listener, nil without TLS.
 func (c *certificates) server() *tls.Config {
 	if c == nil {

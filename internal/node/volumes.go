@@ -36,6 +36,16 @@ func (v *volumes) close() {
 	}
 }
 
+// cacheStats are zero while there is no cache.
+func (v *volumes) cacheStats() cache.Stats {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.cache == nil {
+		return cache.Stats{}
+	}
+	return v.cache.Stats()
+}
+
 // opened is an S3 volume, and the settings that it was opened with.
 type opened struct {
 	settings s3.Config

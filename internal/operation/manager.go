@@ -155,6 +155,24 @@ func (m *Manager) ended(id string) {
 	delete(m.running, id)
 }
 
+// Running counts the operations that run here, by type, and those that wait for others to end.
+func (m *Manager) Running() (byType map[string]int, waiting int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	byType = make(map[string]int, len(m.cfg.Runners))
+	for kind := range m.cfg.Runners {
+		byType[kind] = 0
+	}
+	for _, task := range m.running {
+		if task == nil {
+			waiting++
+		} else {
+			byType[task.kind]++
+		}
+	}
+	return byType, waiting
+}
+
 // Get gives an operation; one that runs here with its present counts, also while the directory does not answer.
 func (m *Manager) Get(ctx context.Context, id string) (Operation, error) {
 	m.mu.Lock()

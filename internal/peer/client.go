@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"mailreplica/internal/account"
@@ -29,6 +31,20 @@ type Client struct {
 	http   *http.Client
 	token  string
 	scheme string
+
+	requests sync.Map // *Requests by address
+}
+
+// Requests are how many requests to one mailstore were answered, and how many it left without an answer.
+type Requests struct{ Answered, Unanswered atomic.Uint64 }
+
+// Requests are counted on while the client is used.
+func (c *Client) Requests(addr string) *Requests {
+	found, known := c.requests.Load(addr)
+	if !known {
+		found, _ = c.requests.LoadOrStore(addr, new(Requests))
+	}
+	return found.(*Requests)
 }
 
 // NewClient makes a client that presents the peer token. Without a TLS configuration it speaks plain HTTP.
@@ -196,6 +212,12 @@ func (c *Client) post(ctx context.Context, addr, path string, query url.Values, 
 	request.Header.Set("Authorization", "Bearer "+c.token)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
+	switch {
+	case err == nil:
+		c.Requests(addr).Answered.Add(1)
+	case !errors.Is(err, context.Canceled): // else who asked has gone
+		c.Requests(addr).Unanswered.Add(1)
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.HomeUnreachable, err, "the mailstore at %s does not answer", addr)
 	}

@@ -37,6 +37,8 @@ type Agent struct {
 	silent *complaint.Complaint // about the brokers
 	frames frames
 
+	measures Measures
+
 	following sync.Mutex // held while it is decided from where a stream is read
 
 	mu       sync.Mutex

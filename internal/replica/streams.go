@@ -12,6 +12,14 @@ import (
 
 // Append implements mailstore.Streams. A record is appended to the log that its account's copy lies in, or not at all (rule 12).
 func (g *Agent) Append(number int32, key, value []byte, done func(error)) {
+	begun := time.Now()
+	g.append(number, key, value, func(err error) {
+		g.measures.count(err, begun)
+		done(err)
+	})
+}
+
+func (g *Agent) append(number int32, key, value []byte, done func(error)) {
 	g.mu.Lock()
 	log, id := g.log, g.identity
 	g.mu.Unlock()
