@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,7 @@ type Config struct {
 	Reclaim       Reclaim  `yaml:"reclaim"`
 	Log           Log      `yaml:"log"`
 	IMAP          IMAP     `yaml:"imap"`
+	Nginx         Nginx    `yaml:"nginx"`
 	LMTP          LMTP     `yaml:"lmtp"`
 	LogLevel      string   `yaml:"logLevel"` // debug, info, warn or error
 }
@@ -56,6 +58,7 @@ type Tokens struct {
 	Admin   string `yaml:"admin"`
 	Peer    string `yaml:"peer"`
 	Metrics string `yaml:"metrics"` // optional: reads the metrics and nothing else; the admin's token reads them, too
+	Nginx   string `yaml:"nginx"`   // optional: asks about logins (/nginx/auth) and nothing else
 }
 
 // TLS names certificate and key in PEM. With them, IMAP and LMTP offer STARTTLS, and the admin and peer APIs speak HTTPS.
@@ -89,11 +92,32 @@ type Log struct {
 
 // IMAP limits IMAP sessions.
 type IMAP struct {
-	AllowPlaintext   bool  `yaml:"allowPlaintext"` // passwords without TLS, from loopback addresses only
-	MessageBytesMax  int64 `yaml:"messageBytesMax"`
-	SessionsMax      int   `yaml:"sessionsMax"`
-	IdleTimeoutSec   int   `yaml:"idleTimeoutSec"`
-	LoginAttemptsMax int   `yaml:"loginAttemptsMax"`
+	AllowPlaintext   bool     `yaml:"allowPlaintext"` // passwords without TLS, from loopback addresses only
+	PlaintextFrom    []string `yaml:"plaintextFrom"`  // and from these networks: proxies that clients speak TLS to
+	MessageBytesMax  int64    `yaml:"messageBytesMax"`
+	SessionsMax      int      `yaml:"sessionsMax"`
+	IdleTimeoutSec   int      `yaml:"idleTimeoutSec"`
+	LoginAttemptsMax int      `yaml:"loginAttemptsMax"`
+}
+
+// PlaintextNetworks are those of PlaintextFrom: an address, or one with the length of its network.
+func (i IMAP) PlaintextNetworks() (all []netip.Prefix, err error) {
+	for _, text := range i.PlaintextFrom {
+		network, err := netip.ParsePrefix(text)
+		if alone, noLength := netip.ParseAddr(text); noLength == nil {
+			network, err = alone.WithZone("").Prefix(alone.BitLen())
+		}
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "imap.plaintextFrom: %q is no address and no network (10.0.0.7, 10.0.0.0/24)", text)
+		}
+		all = append(all, network)
+	}
+	return all, nil
+}
+
+// Nginx says where nginx's mail proxy sends whom /nginx/auth lets in. IMAP clients go to the homes of their accounts.
+type Nginx struct {
+	SMTP string `yaml:"smtp"` // optional: host:port of the mail server for those who send; without it they are not let in
 }
 
 // LMTP limits deliveries.
@@ -169,7 +193,7 @@ func Parse(data []byte) (Config, error) {
 
 // resolve makes paths absolute.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Data, &c.Directory, &c.PIDFile, &c.Tokens.Admin, &c.Tokens.Peer, &c.Tokens.Metrics, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.CA}
+	paths := []*string{&c.Data, &c.Directory, &c.PIDFile, &c.Tokens.Admin, &c.Tokens.Peer, &c.Tokens.Metrics, &c.Tokens.Nginx, &c.TLS.Certificate, &c.TLS.Key, &c.TLS.CA}
 	for i := range c.Volumes {
 		paths = append(paths, &c.Volumes[i].Path)
 	}
@@ -204,6 +228,12 @@ func (c *Config) validate() error {
 		if _, _, err := net.SplitHostPort(l.addr); l.addr != "" && err != nil {
 			return fault.New(fault.Invalid, "listen.%s: %q is not host:port", l.key, l.addr)
 		}
+	}
+	if _, _, err := net.SplitHostPort(c.Nginx.SMTP); c.Nginx.SMTP != "" && err != nil {
+		return fault.New(fault.Invalid, "nginx.smtp: %q is not host:port", c.Nginx.SMTP)
+	}
+	if _, err := c.IMAP.PlaintextNetworks(); err != nil {
+		return err
 	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return fault.New(fault.Invalid, "tls.certificate and tls.key go together")

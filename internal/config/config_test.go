@@ -45,6 +45,10 @@ func TestLoad(t *testing.T) {
 	if c.Directory != "/directory/directory.db" || c.TLS.CA != "" {
 		t.Errorf("got %s and %q", c.Directory, c.TLS.CA)
 	}
+	proxy := strings.Replace(least, "fqdn", "imap: {plaintextFrom: [10.0.0.7, \"fd00::/8\"]}\nnginx: {smtp: \"mail.example.com:25\"}\nfqdn", 1)
+	if c, _, err := load(t, proxy); err != nil || len(c.IMAP.PlaintextFrom) != 2 || c.Nginx.SMTP == "" {
+		t.Errorf("got %+v, %v, want what nginx needs", c, err)
+	}
 	if c, _, err := load(t, strings.Replace(least, "primaryVolume: blobs", "primaryVolume: own", 1)); err != nil || c.PrimaryVolume != "own" {
 		t.Errorf("got %+v, %v, want another primary volume", c, err)
 	}
@@ -114,6 +118,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"fqdn", "log: {topic: ''}\nfqdn", "log.topic is not set"},
 		{"fqdn", "tls: {key: k}\nfqdn", "go together"},
 		{`admin: "`, `imaps: "127.0.0.1:993", admin: "`, "listen.imaps needs"},
+		{"fqdn", "imap: {plaintextFrom: [10.0.0.300/8]}\nfqdn", `imap.plaintextFrom: "10.0.0.300/8" is no address`},
+		{"fqdn", "nginx: {smtp: mail}\nfqdn", `nginx.smtp: "mail" is not host:port`},
 		{"fqdn: ", "fqdn: [", "line"},
 		{"directory: /directory/directory.db\n", "", "either directory"},
 		{"fqdn", "directoryMariaDB: " + database("127.0.0.1:3306", "directory") + "\nfqdn", "either directory"},
@@ -187,5 +193,13 @@ func TestReadToken(t *testing.T) {
 		if strings.Contains(fault.Message(err), "0123456789abcdef") {
 			t.Errorf("the token is told: %v", err)
 		}
+	}
+}
+
+// TestPlaintextNetworks: an address stands for itself.
+func TestPlaintextNetworks(t *testing.T) {
+	got, err := config.IMAP{PlaintextFrom: []string{"10.0.0.7", "10.1.0.0/16", "fd00::1"}}.PlaintextNetworks()
+	if err != nil || len(got) != 3 || got[0].String() != "10.0.0.7/32" || got[1].Bits() != 16 || got[2].Bits() != 128 {
+		t.Errorf("got %v, %v", got, err)
 	}
 }

@@ -50,14 +50,22 @@ func NewIMAP(c IMAPConfig) *IMAP {
 
 // Login implements imap.Backend.
 func (b *IMAP) Login(ctx context.Context, user, password string, remote net.Addr) (imap.Login, error) {
-	address := addressOf(remote)
+	route, err := b.admit(ctx, user, password, addressOf(remote))
+	if err != nil {
+		return imap.Login{}, err
+	}
+	return b.login(route, remote), nil
+}
+
+// admit gives the account that a client may log in to, and its home. Clients whose logins fail wait.
+func (b *IMAP) admit(ctx context.Context, user, password string, address netip.Addr) (Route, error) {
 	name, err := account.ParseName(user)
 	if err != nil {
 		name = "" // all of them count as one
 	}
 	if wait := b.config.Throttle.Wait(address, name); wait > 0 {
 		if err := pause.For(ctx, wait); err != nil {
-			return imap.Login{}, fault.Wrap(fault.Interrupted, err, "the login was given up")
+			return Route{}, fault.Wrap(fault.Interrupted, err, "the login was given up")
 		}
 	}
 	a, err := b.authenticate(ctx, name, password)
@@ -65,20 +73,17 @@ func (b *IMAP) Login(ctx context.Context, user, password string, remote net.Addr
 		b.config.Throttle.Failed(address, name)
 	}
 	if err != nil {
-		return imap.Login{}, err
+		return Route{}, err
 	}
 	b.config.Throttle.Succeeded(address, name)
 	if err := mayLogIn(a); err != nil {
-		return imap.Login{}, err
+		return Route{}, err
 	}
 	route, err := b.config.Router.route(a)
-	if err == nil {
-		route, err = b.config.Router.confirm(ctx, route)
-	}
 	if err != nil {
-		return imap.Login{}, err
+		return Route{}, err
 	}
-	return b.login(route, remote), nil
+	return b.config.Router.confirm(ctx, route)
 }
 
 func (b *IMAP) login(route Route, remote net.Addr) imap.Login {

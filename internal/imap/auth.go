@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,13 +38,18 @@ func (s *session) capabilities() string {
 }
 
 // passwordsAllowed reports whether a password may cross the connection: under TLS, or where that is configured between
-// processes of this machine.
+// processes of this machine, or from a proxy.
 func (s *session) passwordsAllowed() bool {
-	if s.secure || !s.server.config.AllowPlaintext {
-		return s.secure
+	if s.secure {
+		return true
 	}
 	tcp, isTCP := s.remote.(*net.TCPAddr)
-	return !isTCP || tcp.IP.IsLoopback()
+	if !isTCP {
+		return s.server.config.AllowPlaintext
+	}
+	from := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return s.server.config.AllowPlaintext && from.IsLoopback() ||
+		slices.ContainsFunc(s.server.config.PlaintextFrom, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // startTLS upgrades the connection (RFC 3501 section 6.2.1). Commands sent ahead in the clear could be another's, so they

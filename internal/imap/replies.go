@@ -53,6 +53,12 @@ func replyTo(err error, missing string) reply {
 	return r
 }
 
+// Refusal is how an error is told to a client whose login fails: a response code, and a text.
+func Refusal(err error) (code, text string) {
+	r := replyTo(err, "")
+	return r.code, r.text
+}
+
 // byeTo is the text of BYE when a session ends for a reason that is not the client's.
 func byeTo(reason error) (code, text string) {
 	r := replyTo(reason, "")

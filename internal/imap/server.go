@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"mailreplica/internal/listener"
@@ -25,9 +26,10 @@ const (
 // Config says how a server behaves. The zero value of every field but Backend is usable.
 type Config struct {
 	Backend        Backend
-	TLS            *tls.Config // offers STARTTLS; nil does not
-	AllowPlaintext bool        // passwords are taken without TLS from loopback addresses
-	AppendBytesMax int64       // of one message
+	TLS            *tls.Config    // offers STARTTLS; nil does not
+	AllowPlaintext bool           // passwords are taken without TLS from loopback addresses
+	PlaintextFrom  []netip.Prefix // and from these: proxies that clients speak TLS to
+	AppendBytesMax int64          // of one message
 	SessionsMax    int
 	// LoginAttemptsMax is how often a client may fail on one connection. Slowing it down over connections is Backend's.
 	LoginAttemptsMax int

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -114,5 +115,23 @@ func TestImplicitTLS(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Errorf("Serve: %v", err)
+	}
+}
+
+// TestPlaintextFromAProxy: a password is taken in the clear from where it was said that it may be, and from nowhere else.
+func TestPlaintextFromAProxy(t *testing.T) {
+	b := memory.New()
+	b.AddAccount("test", "pass")
+	for _, test := range []struct {
+		from string
+		want string
+	}{
+		{"127.0.0.1/32", "x OK"}, {"127.0.0.0/8", "x OK"}, {"10.0.0.0/8", "x NO [PRIVACYREQUIRED]"}, {"::/0", "x NO [PRIVACYREQUIRED]"},
+	} {
+		_, address := startServer(t, imap.Config{Backend: b, PlaintextFrom: []netip.Prefix{netip.MustParsePrefix(test.from)}})
+		c := dial(t, address)
+		if got := c.ask("x LOGIN test pass")[0]; !strings.HasPrefix(got, test.want) {
+			t.Errorf("from %s: got %s, want %s", test.from, got, test.want)
+		}
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"time"
 
+	"mailreplica/internal/admin"
 	"mailreplica/internal/credential"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/frontend"
@@ -24,6 +26,7 @@ type frontends struct {
 	imap    *imap.Server
 	lmtp    *lmtp.Server
 	deliver *frontend.LMTP
+	nginx   *frontend.NginxAuth
 }
 
 // listenFrontends opens the listeners of mail clients and MTAs, as far as the configuration names them.
@@ -60,17 +63,31 @@ func (n *Node) listenIMAP(ctx context.Context, router *frontend.Router) error {
 		Verifier: credential.NewVerifier(credential.VerifierConfig{}), Throttle: credential.NewThrottle(credential.ThrottleConfig{}),
 	})
 	c := n.config.IMAP
+	proxies, err := c.PlaintextNetworks()
+	if err != nil {
+		return err
+	}
 	s := imap.New(imap.Config{
-		Backend: backend, TLS: n.tls.server(), AllowPlaintext: c.AllowPlaintext, AppendBytesMax: c.MessageBytesMax,
+		Backend: backend, TLS: n.tls.server(), AllowPlaintext: c.AllowPlaintext, PlaintextFrom: proxies, AppendBytesMax: c.MessageBytesMax,
 		SessionsMax: c.SessionsMax, LoginAttemptsMax: c.LoginAttemptsMax,
 		IdleTimeout: time.Duration(c.IdleTimeoutSec) * time.Second, Logger: n.logger,
 		Greeting: n.config.FQDN, Version: n.version, ProxyAuth: backend.ProxyAuth,
 	})
 	n.frontends.imap = s
+	n.frontends.nginx = frontend.NewNginxAuth(frontend.NginxConfig{
+		Logins: backend, AttemptsMax: c.LoginAttemptsMax, SMTP: n.config.Nginx.SMTP, Logger: n.logger,
+	})
 	if err := n.serve(ctx, "imap", n.config.Listen.IMAP, nil, s); err != nil {
 		return err
 	}
 	return n.serve(ctx, "imaps", n.config.Listen.IMAPS, n.tls.server(), s)
+}
+
+// nginxHandler answers nginx's mail proxy, which has to present the token of the role nginx: who holds it can try passwords in the name
+// of any address. Without such a token it answers nobody.
+func (n *Node) nginxHandler() http.Handler {
+	return admin.Guard(n.frontends.nginx, "the token is missing, or it is not the one of the role nginx",
+		"let nginx send the token in the file that tokens.nginx names: auth_http_header Authorization", n.tokens.nginx)
 }
 
 // serve opens one listener and serves it until the node stops. An empty address is not listened on.

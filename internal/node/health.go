@@ -23,7 +23,7 @@ type copies struct {
 	NotComplete         int // copies that are being made, in gap or diverged
 }
 
-// withHealth answers /healthz and /readyz, without a token, and /metrics, and hands everything else on. /healthz answers 200 as long as
+// withHealth answers /healthz and /readyz, without a token, /metrics and /nginx/auth, and hands everything else on. /healthz answers 200 as long as
 // the process does; /readyz answers 503 while something is wanting, and says what.
 func (n *Node) withHealth(next http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -37,6 +37,7 @@ func (n *Node) withHealth(next http.Handler) http.Handler {
 		writeJSON(w, status, h)
 	})
 	mux.Handle("GET /metrics", n.metricsHandler())
+	mux.Handle("GET /nginx/auth", n.nginxHandler())
 	mux.Handle("/", next)
 	return mux
 }

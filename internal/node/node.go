@@ -41,7 +41,7 @@ type Node struct {
 	config  config.Config
 	logger  *slog.Logger
 	version string
-	tokens  struct{ admin, peer, metrics string }
+	tokens  struct{ admin, peer, metrics, nginx string }
 	tls     *certificates
 	brokers brokerAccess
 	volumes volumes
@@ -128,14 +128,16 @@ func (n *Node) atStop(end func(context.Context) error) { n.closers = append(n.cl
 
 // readTokens reads tokens and certificates.
 func (n *Node) readTokens(context.Context) (err error) {
-	if n.tokens.admin, err = config.ReadToken(n.config.Tokens.Admin); err != nil {
-		return err
-	}
-	if n.tokens.peer, err = config.ReadToken(n.config.Tokens.Peer); err != nil {
-		return err
-	}
-	if n.config.Tokens.Metrics != "" {
-		if n.tokens.metrics, err = config.ReadToken(n.config.Tokens.Metrics); err != nil {
+	t := n.config.Tokens
+	for _, role := range []struct {
+		token    *string
+		file     string
+		optional bool
+	}{{&n.tokens.admin, t.Admin, false}, {&n.tokens.peer, t.Peer, false}, {&n.tokens.metrics, t.Metrics, true}, {&n.tokens.nginx, t.Nginx, true}} {
+		if role.optional && role.file == "" {
+			continue
+		}
+		if *role.token, err = config.ReadToken(role.file); err != nil {
 			return err
 		}
 	}
