@@ -1,5 +1,5 @@
 // Package engine owns where the real engines lie that the tests, the demo and the development cluster start: Apache Kafka,
-// MariaDB and an S3 server. Its subpackages start and stop one each, as processes of their own on free loopback ports.
+// MariaDB and an S3 server, and for one test nginx. Its subpackages start and stop one each, as processes of their own on free loopback ports.
 //
 // It must not know Mailreplica: a mailstore meets these engines only over their own protocols.
 package engine

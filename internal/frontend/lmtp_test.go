@@ -288,6 +288,9 @@ func TestRepeatsAreOneMail(t *testing.T) {
 		m.dies()
 	}
 	p.hosts[0].hasMessages(t, id, text)
+	if n := p.hosts[0].lmtp.Measures().Repeats.Load(); n != 4 {
+		t.Errorf("%d repeats counted, want 4", n)
+	}
 	m := p.mta(1)
 	m.delivers(text, "user@example.com") // still a repeat, but its MTA reads the answer
 	m.quits()
@@ -392,6 +395,9 @@ func TestVolumeUnavailable(t *testing.T) {
 	p.full.Store(false)
 	m.delivers("two\r\n", "user@example.com")
 	p.hosts[0].hasMessages(t, id, "one\r\n", "two\r\n")
+	if bodies := p.hosts[0].mailstore.Bodies(); bodies.NotStored.Load() != 1 || bodies.Stored.Read().Count != 2 {
+		t.Errorf("counted: %d stored, %d not, want 2 and 1", bodies.Stored.Read().Count, bodies.NotStored.Load())
+	}
 }
 
 // TestLostMailbox: a mailstore that lost its database makes no empty mailbox in place of the one that it had.

@@ -54,7 +54,7 @@ var families = []family{
 		labels{"result"}, func(r *reading, to sink) { to.outcomes(&r.frontends.imap.Measures().Logins) }),
 	counter("mailreplica_nginx_logins_total",
 		"Logins that nginx's mail proxy asked about (/nginx/auth): ok, credentials (wrong name or password), or why else it was told no. Those "+
-			"that are let in are counted as logins of IMAP, too, at their home.",
+			"who are let in to IMAP are counted there, too, at their home.",
 		labels{"result"}, func(r *reading, to sink) { to.outcomes(r.frontends.nginx.Logins()) }),
 	counter("mailreplica_imap_commands_total",
 		"IMAP commands that have ended, by their tagged answer: ok, no, or bad. unknown is what was no command.",

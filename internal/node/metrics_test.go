@@ -23,6 +23,7 @@ import (
 	"mailreplica/internal/config"
 	"mailreplica/internal/node"
 	"mailreplica/internal/node/nodetest"
+	"mailreplica/internal/protocol"
 )
 
 const metricsToken = "0123456789abcdef-metrics"
@@ -260,6 +261,61 @@ func TestMetricsWithoutBrokers(t *testing.T) {
 		s := scrape(t, c, 0)
 		return s.value(t, "mailreplica_ready") == 1 && s.value(t, "mailreplica_eventlog_waiting_records") == 0
 	})
+}
+
+// TestMetricsOfAPause: what is in a journal alone is counted.
+func TestMetricsOfAPause(t *testing.T) {
+	c := startMeasured(t, 2)
+	id := c.Account(0, "user@example.com")
+	c.Replicate(id, 1, 10)
+	if _, err := c.Directory.SetPaused(t.Context(), id, true); err != nil {
+		t.Fatal(err)
+	}
+	mode(t, c, 0, id, protocol.Paused)
+	for k := range 3 {
+		mustDeliver(t, c.Nodes[0], id, fmt.Sprint("message ", k))
+	}
+	s := scrape(t, c, 0)
+	s.want(t, 3, "mailreplica_journal_changes")
+	s.want(t, 1, "mailreplica_copies", "role", "primary", "state", "paused")
+	s.want(t, 0, "mailreplica_copies", "role", "primary", "state", "live")
+}
+
+// TestMetricsOfWhatIsAway takes a peer and the directory away, and restarts a mailstore without brokers.
+func TestMetricsOfWhatIsAway(t *testing.T) {
+	c := startMeasured(t, 2)
+	id := c.Account(0, "user@example.com")
+	c.Replicate(id, 1, 10)
+	s := scrape(t, c, 0)
+	s.want(t, 1, "mailreplica_directory_reachable")
+	s.want(t, 1, "mailreplica_database_writable")
+
+	c.StopNode(1)
+	get(t, c, 0, http.MethodPost, "/v1/getAccountStatus", nodetest.AdminToken) // asks the other mailstore
+	if n := scrape(t, c, 0).value(t, "mailreplica_peer_requests_total", "mailstore", nodetest.Name(1), "result", "unanswered"); n == 0 {
+		t.Error("the peer's silence is not counted")
+	}
+
+	directory := c.Config(0).Directory
+	if err := os.Rename(directory, directory+".away"); err != nil {
+		t.Fatal(err)
+	}
+	c.Eventually("the directory to be missed", func() bool {
+		s := scrape(t, c, 0)
+		return s.value(t, "mailreplica_directory_reachable") == 0 && s.value(t, "mailreplica_ready") == 0
+	})
+	if err := os.Rename(directory+".away", directory); err != nil {
+		t.Fatal(err)
+	}
+
+	c.StopNode(0)
+	c.StopBroker()
+	c.StartNode(0)
+	s = scrape(t, c, 0)
+	s.want(t, 1, "mailreplica_accounts_not_served")
+	s.want(t, 0, "mailreplica_eventlog_reachable")
+	c.StartBroker()
+	c.Eventually("the account to be served again", func() bool { return scrape(t, c, 0).value(t, "mailreplica_accounts_not_served") == 0 })
 }
 
 // TestMetricsAreForThoseWhoHoldAToken asks with every token there is, and with none.
