@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/eventlog/broker"
@@ -38,7 +40,7 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := writePID(c.PIDFile); err != nil {
+	if err := announce(c.PIDFile); err != nil {
 		return errors.Join(err, n.Stop(context.Background()))
 	}
 	logger.Info("ready", "version", version)
@@ -54,6 +56,18 @@ func serve(ctx context.Context, args []string, _, stderr io.Writer) error {
 
 func profileFlag(flags subcommand.Flags) *string {
 	return flags.String("profile", "", "answer Go's profiles on this loopback `ADDRESS`, IP:port, below /debug/pprof/")
+}
+
+// announce tells who waits for it that the process answers: those that look at its pid file, and systemd.
+func announce(pidFile string) error {
+	if err := writePID(pidFile); err != nil {
+		return err
+	}
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		return fault.Wrap(fault.Invalid, err, "systemd cannot be told that this process is ready").
+			WithHint("the unit must let it use sockets of AF_UNIX")
+	}
+	return nil
 }
 
 func writePID(path string) error {
@@ -91,11 +105,12 @@ func runBroker(ctx context.Context, args []string, _, stderr io.Writer) error {
 	defer stop()
 	return broker.Run(ctx, broker.Config{
 		Listen: *listen, Advertise: *advertise, DataDir: *data, SyncWrites: true, Logger: logger,
-		Ready: func(address string) {
-			if err := writePID(*pid); err != nil {
-				logger.Error("the pid file cannot be written", "error", err)
+		Ready: func(address string) error {
+			if err := announce(*pid); err != nil {
+				return err
 			}
 			logger.Info("ready", "listen", address)
+			return nil
 		},
 	})
 }

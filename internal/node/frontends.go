@@ -102,7 +102,12 @@ func (n *Node) serve(ctx context.Context, what, addr string, implicit *tls.Confi
 	if implicit != nil {
 		l = tls.NewListener(l, implicit)
 	}
-	n.atStop(s.Shutdown)
+	n.atStop(func(ctx context.Context) error {
+		if err := s.Shutdown(ctx); err != nil { // a client that is slow, or has gone silent, within a command: it was not answered
+			n.logger.Warn("sessions that did not end in time were cut", "protocol", what)
+		}
+		return nil
+	})
 	n.loops.Go(func() {
 		if err := s.Serve(l); err != nil && n.ctx.Err() == nil {
 			n.fail(fault.Wrap(fault.Internal, err, "the %s listener ended", what))

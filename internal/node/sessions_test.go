@@ -1,6 +1,10 @@
 package node_test
 
 import (
+	"bufio"
+	"context"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,5 +50,40 @@ func TestChangesThatEndSessions(t *testing.T) {
 				t.Error("the session goes on")
 			}
 		})
+	}
+}
+
+// TestStopWithASilentClient stops a mailstore in the middle of a message: the client is cut off when it has had its time, and the stop is
+// none that failed, which systemd would tell an operator of.
+func TestStopWithASilentClient(t *testing.T) {
+	c := nodetest.Start(t, 1)
+	c.Account(0, "user@example.com")
+	conn, err := net.Dial("tcp", c.Config(0).Listen.LMTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	replies := bufio.NewReader(conn)
+	for _, command := range []string{"", "LHLO mta.example.com", "MAIL FROM:<a@example.org>", "RCPT TO:<user@example.com>", "DATA"} {
+		if command != "" {
+			if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		line := "250-"
+		for err == nil && strings.HasPrefix(line, "250-") {
+			line, err = replies.ReadString('\n')
+		}
+		if err != nil || line[0] != '2' && line[0] != '3' {
+			t.Fatalf("%s: got %q, %v", command, line, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := c.Nodes[0].Stop(ctx); err != nil {
+		t.Errorf("the stop failed: %v", err)
+	}
+	if line, err := replies.ReadString('\n'); err == nil {
+		t.Errorf("got %q, want that the connection is cut", line)
 	}
 }

@@ -30,7 +30,7 @@ type Config struct {
 	DataDir    string // empty: in memory, for tests
 	SyncWrites bool   // nothing is confirmed, or given to readers, before it is synced
 	Logger     *slog.Logger
-	Ready      func(address string) // called once, when clients are answered; may be nil
+	Ready      func(address string) error // called once, when clients are answered; its error ends the broker; may be nil
 
 	// Network carries the connections of a simulation; nil is TCP.
 	Network Network
@@ -62,7 +62,10 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	if config.Ready != nil {
-		config.Ready(b.Address())
+		if err := config.Ready(b.Address()); err != nil {
+			b.Close()
+			return err
+		}
 	}
 	select {
 	case <-ctx.Done():

@@ -40,7 +40,7 @@ func runBroker(dir, listen string) int {
 	}()
 	err := broker.Run(ctx, broker.Config{
 		Listen: listen, DataDir: dir, SyncWrites: true,
-		Ready: func(address string) { fmt.Println(address) },
+		Ready: func(address string) error { _, err := fmt.Println(address); return err },
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
