@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"mailreplica/internal/fault"
@@ -19,6 +20,7 @@ const (
 	resolveWait = 2 * time.Second // for the address of a home that is known by its name
 	retryWait   = 2               // seconds that nginx lets a client wait for its refusal, after which it may try again
 	textBytes   = 300             // of a refusal: nginx takes no more than 1,024 bytes of an answer's head
+	loginsMax   = 10_000          // that are asked about at once: most of them wait, since they guess
 )
 
 // NginxConfig is what an NginxAuth is made of.
@@ -27,6 +29,7 @@ type NginxConfig struct {
 	AttemptsMax int    // failed logins on one connection, then nginx is to end it
 	SMTP        string // optional: host:port of the mail server that those are passed on to who send mail
 	Logger      *slog.Logger
+	LoginsMax   int // asked about at once; 10,000
 	// Resolve finds an address of a host; nil asks the system.
 	Resolve func(ctx context.Context, host string) (netip.Addr, error)
 }
@@ -36,12 +39,16 @@ type NginxConfig struct {
 type NginxAuth struct {
 	config NginxConfig
 	logins measure.Outcomes
+	under  atomic.Int64 // questions
 }
 
 // NewNginxAuth makes an NginxAuth.
 func NewNginxAuth(c NginxConfig) *NginxAuth {
 	if c.Resolve == nil {
 		c.Resolve = resolve
+	}
+	if c.LoginsMax <= 0 {
+		c.LoginsMax = loginsMax
 	}
 	return &NginxAuth{config: c}
 }
@@ -101,7 +108,10 @@ func readNginxLogin(h http.Header) (login nginxLogin, err error) {
 // decide gives the server that a client is to be passed on to. Failed logins are slowed down here, as those are that come without
 // nginx: it waits for the answer.
 func (n *NginxAuth) decide(ctx context.Context, login nginxLogin) (netip.AddrPort, error) {
+	defer n.under.Add(-1)
 	switch {
+	case n.under.Add(1) > int64(n.config.LoginsMax):
+		return netip.AddrPort{}, fault.New(fault.Busy, "too many logins at once")
 	case login.protocol != "imap" && (login.protocol != "smtp" || n.config.SMTP == ""):
 		return netip.AddrPort{}, fault.New(fault.Denied, "There is no %.20s here", login.protocol)
 	case login.method != "plain":

@@ -213,6 +213,26 @@ func TestNginxIsSlowedDown(t *testing.T) {
 	wantHome(t, ask(t, at, question{user: "user@example.com", password: password, client: "203.0.113.8"}), p.hosts[0].imapAddr)
 }
 
+// TestNginxAsksTooMuch: beyond a bound a login is put off, and is no wrong password.
+func TestNginxAsksTooMuch(t *testing.T) {
+	p := newPlatform(t, 1)
+	p.account(0, "user@example.com")
+	looking, proceed := make(chan struct{}), make(chan struct{})
+	at := asNginx(t, frontend.NginxConfig{Logins: p.hosts[0].imap, LoginsMax: 1, SMTP: "mail.example.com:25",
+		Resolve: func(context.Context, string) (netip.Addr, error) {
+			close(looking)
+			<-proceed
+			return netip.MustParseAddr("192.0.2.25"), nil
+		}})
+	first := make(chan http.Header)
+	go func() { first <- ask(t, at, question{user: "user@example.com", password: password, protocol: "smtp"}) }()
+	<-looking
+	wantRefusal(t, ask(t, at, question{user: "user@example.com", password: password}), "[UNAVAILABLE] ", "")
+	close(proceed)
+	wantHome(t, <-first, "192.0.2.25:25")
+	wantHome(t, ask(t, at, question{user: "user@example.com", password: password}), p.hosts[0].imapAddr)
+}
+
 // TestNginxOnly: what nginx would not ask is told nothing, and nginx is not told OK.
 func TestNginxOnly(t *testing.T) {
 	p := newPlatform(t, 1)
