@@ -14,6 +14,16 @@ func (r *reader) check(f *folder, from, to mailbox.UID) error {
 		func(yield func(mailbox.Message) bool) error { return r.Scanner.Messages(f.id, from, to, yield) })
 }
 
+func (r *reader) checkMessage(id mailbox.ItemID, uid mailbox.UID, known mailbox.Message, found bool) error {
+	return compare(fmt.Sprintf("message %d of folder %d", uid, id),
+		func(yield func(mailbox.Message) bool) {
+			if found {
+				yield(known)
+			}
+		},
+		func(yield func(mailbox.Message) bool) error { return r.Scanner.Messages(id, uid, uid, yield) })
+}
+
 func (r *reader) checkChanged(id mailbox.ItemID, since mailbox.Sequence, known iter.Seq[mailbox.Message]) error {
 	return compare(fmt.Sprintf("messages of folder %d that changed since %d", id, since), known,
 		func(yield func(mailbox.Message) bool) error { return r.Scanner.ChangedSince(id, since, yield) })

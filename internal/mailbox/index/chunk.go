@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	chunkRowsMax = 1024 // what a change of one message copies
-	chunkSetsMax = 255  // different sets of keywords in one chunk, for row.set has a byte
+	chunkRowsMax = 256 // what a change of one message copies
+	chunkSetsMax = 255 // different sets of keywords in one chunk, for row.set has a byte
 
 	rowBytes   = int64(unsafe.Sizeof(row{}))
 	chunkBytes = int64(unsafe.Sizeof(chunk{})) + int64(unsafe.Sizeof(&chunk{}))

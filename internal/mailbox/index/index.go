@@ -54,7 +54,8 @@ type kept struct {
 	bytes int64         // under Cache.mu
 
 	reading sync.Mutex // held while rows are read, so that they are read once for all who ask; taken before Cache.mu
-	newest  *folder    // this and before under Cache.mu
+	newest  *folder    // this and what follows under Cache.mu
+	ahead   []*step    // what transactions did to it since, without a hole
 	before  *folder
 }
 
@@ -121,25 +122,28 @@ func (c *Cache) drop(held *kept) {
 	delete(c.folders, held.key)
 }
 
-// at gives the folder as it is at a sequence of its own, if it is kept.
-func (c *Cache) at(k key, highest mailbox.Sequence) *folder {
+// at gives the folder as it is at a sequence of its own, if that is known.
+func (c *Cache) at(k key, highest mailbox.Sequence) state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	held := c.folders[k]
 	if held == nil {
-		return nil
+		return state{}
 	}
 	c.order.MoveToFront(held.place)
 	return held.at(highest)
 }
 
-func (h *kept) at(highest mailbox.Sequence) *folder {
+func (h *kept) at(highest mailbox.Sequence) state {
 	for _, f := range []*folder{h.newest, h.before} {
 		if f != nil && f.highest == highest {
-			return f
+			return state{folder: f}
 		}
 	}
-	return nil
+	if i, found := stepAt(h.ahead, highest); found {
+		return state{h.newest, h.ahead[: i+1 : i+1]}
+	}
+	return state{}
 }
 
 // holding gives what is kept of a folder; if nothing is, a new place for it where that is asked for.
@@ -179,8 +183,14 @@ func (c *Cache) put(held *kept, f *folder) {
 		return // forgotten meanwhile; or a Reader of an older snapshot read it
 	}
 	held.before, held.newest = before, f
-	c.bytes += size - held.bytes
-	held.bytes = size
+	held.leaveBehind()
+	c.resize(held, size+bytesOf(held.ahead))
+}
+
+// resize notes how large is what is kept of a folder, and drops others if that is too much. It is called with mu held.
+func (c *Cache) resize(held *kept, bytes int64) {
+	c.bytes += bytes - held.bytes
+	held.bytes = bytes
 	for c.bytes > c.config.BytesMax {
 		c.drop(c.order.Back().Value.(*kept))
 	}

@@ -130,6 +130,11 @@ type counting struct {
 	messages int
 }
 
+func (c *counting) Message(id mailbox.ItemID, uid mailbox.UID) (mailbox.Message, bool, error) {
+	c.messages++
+	return c.Scanner.Message(id, uid)
+}
+
 func (c *counting) Messages(id mailbox.ItemID, from, to mailbox.UID, yield func(mailbox.Message) bool) error {
 	return c.Scanner.Messages(id, from, to, func(m mailbox.Message) bool {
 		c.messages++
@@ -188,7 +193,7 @@ func testRowsAreReadOnce(t *testing.T, tells func(int) bool, changed int) {
 	})
 	read(changed)
 	update(t, s, func(d *mailbox.Draft) error {
-		_, err := d.Expunge(inbox, []mailbox.UID{1, 1024, 1025, n})
+		_, err := d.Expunge(inbox, []mailbox.UID{1, 256, 257, n})
 		return err
 	})
 	read(0)
@@ -207,7 +212,7 @@ func testRowsAreReadOnce(t *testing.T, tells func(int) bool, changed int) {
 func TestLargeFolderMovesOn(t *testing.T) {
 	mailbox.CheckMemory(false) // it would read rows, and they are counted
 	defer mailbox.CheckMemory(true)
-	const messages = 2500 // in three chunks
+	const messages = 700 // in three chunks
 	for name, tells := range map[string]func(int) bool{"told of all": always, "told of most": func(written int) bool { return written%4 > 0 }} {
 		rng := rand.New(rand.NewPCG(3, 4))
 		s := newIndexed(index.Config{BytesMax: 64 << 20, PastBytesMax: 64 << 20})
@@ -223,8 +228,8 @@ func TestLargeFolderMovesOn(t *testing.T) {
 			return err
 		}
 		some := func() []mailbox.UID {
-			from := pick(rng, 0, 0, 1000, 1024, 2048, rng.IntN(2400)) % len(uids)
-			return uids[from:min(len(uids), from+pick(rng, 1, 30, 1024, 1025, len(uids), len(uids)))]
+			from := pick(rng, 0, 0, 250, 256, 512, rng.IntN(600)) % len(uids)
+			return uids[from:min(len(uids), from+pick(rng, 1, 30, 256, 257, len(uids), len(uids)))]
 		}
 		for round := range 200 {
 			update(t, s, func(d *mailbox.Draft) error {
@@ -260,6 +265,45 @@ func TestLargeFolderMovesOn(t *testing.T) {
 			}
 			uids = uidsOf(t, over, inbox)
 		}
+	}
+}
+
+// Single messages of a folder that is kept are read of no row, however many transactions it was told of since, and what these did counts.
+func TestMessagesBehindManySteps(t *testing.T) {
+	mailbox.CheckMemory(false) // it would read rows, and they are counted
+	defer mailbox.CheckMemory(true)
+	rng := rand.New(rand.NewPCG(7, 8))
+	s := newIndexed(index.Config{BytesMax: 1 << 20, PastBytesMax: 1 << 20})
+	s.tells = always
+	inbox := fill(t, s, 700)
+	uids := uidsOf(t, s, inbox)
+	before, most := s.cache.Bytes(), int64(0)
+	for range 300 {
+		some := []mailbox.UID{uids[rng.IntN(len(uids))]}
+		update(t, s, func(d *mailbox.Draft) error {
+			if rng.IntN(5) == 0 {
+				_, err := d.Expunge(inbox, some)
+				return err
+			}
+			_, _, err := d.SetFlags(inbox, some, mailbox.AddFlags, mailbox.Flags{System: mailbox.SystemFlags(1 << rng.IntN(5))}, nil)
+			return err
+		})
+		most = max(most, s.cache.Bytes())
+		below := &counting{Scanner: s.rows}
+		over := s.cache.Over(1, below)
+		for _, uid := range append(some, uids[rng.IntN(len(uids))]) {
+			got, there, err := over.Message(inbox, uid)
+			want, exists, _ := s.rows.Message(inbox, uid)
+			if err != nil || there != exists || !reflect.DeepEqual(got, want) {
+				t.Fatalf("message %d: got %+v, %v, %v, want %+v, %v", uid, got, there, err, want, exists)
+			}
+		}
+		if below.messages > 0 {
+			t.Fatalf("%d messages were read of the rows", below.messages)
+		}
+	}
+	if most <= before || most > 3*before {
+		t.Errorf("%d bytes at first, %d at most: want what has happened to count, and not all of it to be kept", before, most)
 	}
 }
 
@@ -399,6 +443,27 @@ func BenchmarkChange(b *testing.B) {
 		if err := s.Messages(inbox, 50_000, 50_001, func(mailbox.Message) bool { return true }); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkTold tells of a change of one message's flags in a large folder that is kept.
+func BenchmarkTold(b *testing.B) {
+	s := newIndexed(index.Config{BytesMax: 64 << 20, PastBytesMax: 1 << 20})
+	inbox := fill(b, s, 100_000)
+	uidsOf(b, s, inbox)
+	op, uid := mailbox.AddFlags, mailbox.UID(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		if op == mailbox.AddFlags {
+			uid = (uid + 997) % 100_000
+		}
+		s.tells = func(int) bool { b.StartTimer(); return true }
+		update(b, s, func(d *mailbox.Draft) error {
+			_, _, err := d.SetFlags(inbox, []mailbox.UID{uid}, op, mailbox.Flags{Keywords: []string{"$Told"}}, nil)
+			return err
+		})
+		op = mailbox.AddFlags + mailbox.RemoveFlags - op
 	}
 }
 

@@ -94,25 +94,22 @@ func chunksOf(rows []mailbox.Touched[mailbox.MessageKey, mailbox.Message]) []*ch
 	return b.done
 }
 
-// moveOn brings what is kept of a folder to where a transaction led, unless somebody is reading its rows.
+// moveOn notes for a folder that is kept what a transaction did, and carries it out with others when they are many, unless somebody is
+// reading its rows.
 func (c *Cache) moveOn(s *step, now mailbox.Folder) {
-	held := c.holding(s.key, false)
-	if held == nil || !held.reading.TryLock() {
+	c.mu.Lock()
+	held := c.folders[s.key]
+	many := held != nil && c.follow(held, s) && isMuch(held.ahead)
+	c.mu.Unlock()
+	if !many || !held.reading.TryLock() {
 		return
 	}
 	defer held.reading.Unlock()
-	old := c.newest(held)
-	if old == nil || old.highest >= s.sequence {
-		return
+	there := c.at(s.key, s.sequence)
+	if there.folder == nil {
+		return // dropped meanwhile, or another step follows already
 	}
-	steps, known := []*step{s}, old.highest == s.was
-	if !known {
-		steps, known = c.past.between(s.key, old.highest, s.sequence)
-	}
-	if !known {
-		return
-	}
-	if made := old.behind(steps, now); made != nil {
+	if made := there.folder.behind(there.ahead, now); made != nil {
 		c.put(held, made)
 	}
 }
@@ -164,7 +161,7 @@ func (p *past) between(k key, since, now mailbox.Sequence) (steps []*step, known
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.folders[k]
-	end, found := slices.BinarySearchFunc(all, now, func(s *step, now mailbox.Sequence) int { return cmp.Compare(s.sequence, now) })
+	end, found := stepAt(all, now)
 	if !found {
 		return nil, false
 	}

@@ -17,19 +17,26 @@ type reader struct {
 
 // Message implements mailbox.Reader. One row is not worth bringing a folder up to date.
 func (r *reader) Message(id mailbox.ItemID, uid mailbox.UID) (mailbox.Message, bool, error) {
-	f, err := r.folder(id, asKept)
+	s, err := r.state(id)
 	if err != nil {
 		return mailbox.Message{}, false, err
 	}
-	if f == nil {
+	if s.folder == nil {
 		return r.Scanner.Message(id, uid)
 	}
-	m, found := f.message(uid)
-	return m, found, r.check(f, uid, uid)
+	m, found := s.message(uid)
+	return m, found, r.checkMessage(id, uid, m, found)
 }
 
 // Messages implements mailbox.Reader.
 func (r *reader) Messages(id mailbox.ItemID, from, to mailbox.UID, yield func(mailbox.Message) bool) error {
+	if from == to {
+		m, found, err := r.Message(id, from)
+		if found && err == nil {
+			yield(m)
+		}
+		return err
+	}
 	how := upToDate
 	if from <= 1 && to == uidMax { // it is read whole anyway
 		how = whole
@@ -128,26 +135,41 @@ func (r *reader) Tombstones(id mailbox.ItemID, since mailbox.Sequence, yield fun
 type effort int
 
 const (
-	asKept   effort = iota // nothing
-	upToDate               // read what has changed since it was kept
+	upToDate effort = iota // carry out, or read, what has changed since it was kept
 	whole                  // read it
 )
+
+// state gives what is known of a folder in this snapshot.
+func (r *reader) state(id mailbox.ItemID) (state, error) {
+	if f := r.found[id]; f != nil {
+		return state{folder: f}, nil
+	}
+	now, err := r.worth(id)
+	if err != nil || now.Messages == 0 {
+		return state{}, err
+	}
+	return r.cache.at(key{r.mailboxID, id}, now.HighestSeq), nil
+}
+
+// worth gives a folder as it is in this snapshot, if it is one that is kept; one without messages if it is not.
+func (r *reader) worth(id mailbox.ItemID) (mailbox.Folder, error) {
+	now, exists, err := r.Folder(id)
+	if err != nil || !exists || now.Messages < r.cache.config.MessagesMin || int64(now.Messages)*rowBytes > r.cache.config.BytesMax {
+		return mailbox.Folder{}, err
+	}
+	return now, nil
+}
 
 // folder gives a folder as it is in this snapshot, nil if the rows beneath are to be asked.
 func (r *reader) folder(id mailbox.ItemID, how effort) (*folder, error) {
 	if f := r.found[id]; f != nil {
 		return f, nil
 	}
-	now, exists, err := r.Folder(id)
-	if err != nil || !exists || now.Messages < r.cache.config.MessagesMin ||
-		int64(now.Messages)*rowBytes > r.cache.config.BytesMax {
+	now, err := r.worth(id)
+	if err != nil || now.Messages == 0 {
 		return nil, err
 	}
-	k := key{r.mailboxID, id}
-	f := r.cache.at(k, now.HighestSeq)
-	if f == nil && how != asKept {
-		f, err = r.bring(k, now, how)
-	}
+	f, err := r.bring(key{r.mailboxID, id}, now, how)
 	if f != nil {
 		if r.found == nil {
 			r.found = map[mailbox.ItemID]*folder{}
@@ -159,18 +181,24 @@ func (r *reader) folder(id mailbox.ItemID, how effort) (*folder, error) {
 
 // bring makes what is kept of a folder what the snapshot has.
 func (r *reader) bring(k key, now mailbox.Folder, how effort) (*folder, error) {
+	if there := r.cache.at(k, now.HighestSeq); there.folder != nil && len(there.ahead) == 0 {
+		return there.folder, nil
+	}
 	held := r.cache.holding(k, how == whole)
 	if held == nil {
 		return nil, nil
 	}
 	held.reading.Lock()
 	defer held.reading.Unlock()
-	if f := r.cache.at(k, now.HighestSeq); f != nil {
-		return f, nil // somebody else did
-	}
 	var f *folder
 	var err error
-	if old := r.cache.newest(held); old != nil {
+	there := r.cache.at(k, now.HighestSeq)
+	switch old := r.cache.newest(held); {
+	case there.folder != nil && len(there.ahead) == 0:
+		return there.folder, nil // somebody else did
+	case there.folder != nil:
+		f = there.folder.behind(there.ahead, now)
+	case old != nil:
 		f, err = r.after(old, now)
 	}
 	if f == nil && err == nil && how == whole {
