@@ -37,6 +37,7 @@ func TestCommandLines(t *testing.T) {
 		{"run --without steam", 2, "", `there is no system "steam"`},
 		{"run --without unreplicated,replicated,production,dovecot,cyrus", 2, "", "no system is left"},
 		{"run --rounds 0", 2, "", "--rounds is 0"},
+		{"run --warm 0s", 2, "", "--warm is 0s"},
 		{"run --copy-rounds 4", 2, "", "--copy-rounds is 4"},
 		{"run --accounts 3", 2, "", "--accounts is 3"},
 		{"run --check --docs /nowhere", 1, "", "record.json cannot be read"},

@@ -96,12 +96,16 @@ func (m *measurement) delivery(connections int, length time.Duration) load.Deliv
 }
 
 // warmUp delivers until caches are filled and Java is compiled, and waits for replicas that lag, so that the rows find each system as it is
-// after some time of work.
+// after some time of work. One that lags for longer is measured with that; the rows of its replica tell.
 func (m *measurement) warmUp(ctx context.Context) error {
 	if _, err := m.delivery(connections, m.warm).Run(ctx); err != nil {
 		return err
 	}
-	return m.caughtUp(ctx)
+	if err := m.caughtUp(ctx); err != nil {
+		m.say("after warming up: %v", err)
+	}
+	m.unwatch() // they end with this step
+	return nil
 }
 
 func (m *measurement) acknowledged(connections string, r *load.Result) {
@@ -215,6 +219,7 @@ func (m *measurement) unwatch() {
 	for _, w := range m.watchers {
 		_ = w.Close() // it has told what it saw
 	}
+	m.watchers = nil
 }
 
 func (m *measurement) visibleQuiet(ctx context.Context) error { return m.visible(ctx, "quiet") }
