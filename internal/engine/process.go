@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -170,11 +171,17 @@ const (
 // FreePort finds a port of 127.0.0.1 that nobody listens on.
 func FreePort() (int, error) { return FreePortAt("127.0.0.1") }
 
-// FreePortAt finds a port that nobody listens on at an address.
+// ports that were given by this process, and where it began: processes that run side by side begin elsewhere.
+var (
+	portsBegin = rand.Uint32N(portEnd - portMin)
+	portsGiven atomic.Uint32
+)
+
+// FreePortAt finds a port that nobody listens on at an address. One that it gave is not given again soon, for whoever has it may not listen yet.
 func FreePortAt(address string) (int, error) {
 	var err error
 	for range portTry {
-		port := portMin + rand.IntN(portEnd-portMin)
+		port := portMin + int((portsBegin+portsGiven.Add(1))%(portEnd-portMin))
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port))); err == nil {
 			return port, l.Close()
