@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,6 +26,7 @@ import (
 	"mailreplica/internal/credential"
 	"mailreplica/internal/directory"
 	"mailreplica/internal/engine"
+	"mailreplica/internal/engine/enginetest"
 	"mailreplica/internal/node/nodetest"
 )
 
@@ -83,69 +83,12 @@ func startNginx(t *testing.T) *behindNginx {
 	}
 	b := &behindNginx{}
 	folder := t.TempDir()
-	token := filepath.Join(folder, "nginx.token")
-	write(t, token, nginxToken)
-	mta := b.serveSMTP(t)
-	var certificate, key string
-	b.Cluster = nodetest.StartWith(t, 2, func(_ int, cfg *config.Config) {
-		address, _, _ := net.SplitHostPort(cfg.Listen.Admin)
-		if certificate == "" {
-			certificate, key = certified(t, folder, address)
-		}
-		cfg.TLS = config.TLS{Certificate: certificate, Key: key, CA: certificate}
-		cfg.Advertise, cfg.Tokens.Nginx, cfg.Nginx.SMTP = address, token, mta
-		cfg.IMAP.AllowPlaintext, cfg.IMAP.PlaintextFrom = false, []string{"127.0.0.0/8"}
-	})
-	text, err := os.ReadFile(certificate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.roots = x509.NewCertPool()
-	b.roots.AppendCertsFromPEM(text)
-
-	var at [4]string
-	for i := range at {
-		port, err := engine.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		at[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	}
-	b.imaps, b.imap, b.submission = at[0], at[1], at[2]
-	header := filepath.Join(folder, "header.conf")
-	write(t, header, `auth_http_header Authorization "Bearer `+nginxToken+`";`)
-	modules, err := engine.Find("nginx/usr/lib/nginx/modules")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf := read(t, "nginx", "nginx.conf")
-	for _, change := range [][2]string{ // what concerns the machine
-		{"modules/ngx_mail_module.so", modules + "/ngx_mail_module.so"},
-		{"user www-data;", "daemon off; master_process off;"},
-		{"/run/nginx.pid", folder + "/nginx.pid"},
-		{"/var/log/nginx/error.log", "stderr info"},
-		{"worker_connections 40000", "worker_connections 200"},
-		{"access_log off;", "access_log off; " + temporaries(folder)},
-		{"mbox1.example.com:7071", b.Config(0).Listen.Admin},
-		{"mbox2.example.com:7071", b.Config(1).Listen.Admin},
-		{"server mbox3.example.com:7071;", ""},
-		{"listen 127.0.0.1:7073", "listen " + at[3]},
-		{"http://127.0.0.1:7073", "http://" + at[3]},
-		{"/etc/nginx/mailreplica-ca.pem", certificate},
-		{"/etc/nginx/mailreplica-token.conf", header},
-		{"/etc/nginx/mail.example.com.pem", certificate},
-		{"/etc/nginx/mail.example.com.key", key},
-		{"listen 993 ssl", "listen " + b.imaps + " ssl"},
-		{"listen 143", "listen " + b.imap},
-		{"listen 587", "listen " + b.submission},
-	} {
-		if strings.Count(conf, change[0]) != 1 {
-			t.Fatalf("nginx.conf has %q %d times", change[0], strings.Count(conf, change[0]))
-		}
-		conf = strings.Replace(conf, change[0], change[1], 1)
+	certificate, key := b.startMailstores(t, folder)
+	for _, at := range []*string{&b.imaps, &b.imap, &b.submission} {
+		*at = enginetest.FreeAddress(t, enginetest.Loopback)
 	}
 	path, log := filepath.Join(folder, "nginx.conf"), filepath.Join(folder, "nginx.log")
-	write(t, path, conf)
+	write(t, path, b.configuration(t, folder, certificate, key))
 	process, err := engine.StartProcess(exec.Command(program, "-p", folder, "-c", path, "-e", "stderr"), log)
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +108,69 @@ func startNginx(t *testing.T) *behindNginx {
 		return err == nil
 	})
 	return b
+}
+
+// startMailstores starts what nginx stands before, and gives the files of the certificate that all of them have.
+func (b *behindNginx) startMailstores(t *testing.T, folder string) (certificate, key string) {
+	t.Helper()
+	token := filepath.Join(folder, "nginx.token")
+	write(t, token, nginxToken)
+	mta := b.serveSMTP(t)
+	b.Cluster = nodetest.StartWith(t, 2, func(_ int, cfg *config.Config) {
+		address, _, _ := net.SplitHostPort(cfg.Listen.Admin)
+		if certificate == "" {
+			certificate, key = certified(t, folder, address)
+		}
+		cfg.TLS = config.TLS{Certificate: certificate, Key: key, CA: certificate}
+		cfg.Advertise, cfg.Tokens.Nginx, cfg.Nginx.SMTP = address, token, mta
+		cfg.IMAP.AllowPlaintext, cfg.IMAP.PlaintextFrom = false, []string{"127.0.0.0/8"}
+	})
+	text, err := os.ReadFile(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.roots = x509.NewCertPool()
+	b.roots.AppendCertsFromPEM(text)
+	return certificate, key
+}
+
+// configuration is that of this folder, with what concerns the machine altered.
+func (b *behindNginx) configuration(t *testing.T, folder, certificate, key string) string {
+	t.Helper()
+	asks := enginetest.FreeAddress(t, enginetest.Loopback)
+	header := filepath.Join(folder, "header.conf")
+	write(t, header, `auth_http_header Authorization "Bearer `+nginxToken+`";`)
+	modules, err := engine.Find("nginx/usr/lib/nginx/modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := read(t, "nginx", "nginx.conf")
+	for _, change := range [][2]string{
+		{"modules/ngx_mail_module.so", modules + "/ngx_mail_module.so"},
+		{"user www-data;", "daemon off; master_process off;"},
+		{"/run/nginx.pid", folder + "/nginx.pid"},
+		{"/var/log/nginx/error.log", "stderr info"},
+		{"worker_connections 40000", "worker_connections 200"},
+		{"access_log off;", "access_log off; " + temporaries(folder)},
+		{"mbox1.example.com:7071", b.Config(0).Listen.Admin},
+		{"mbox2.example.com:7071", b.Config(1).Listen.Admin},
+		{"server mbox3.example.com:7071;", ""},
+		{"listen 127.0.0.1:7073", "listen " + asks},
+		{"http://127.0.0.1:7073", "http://" + asks},
+		{"/etc/nginx/mailreplica-ca.pem", certificate},
+		{"/etc/nginx/mailreplica-token.conf", header},
+		{"/etc/nginx/mail.example.com.pem", certificate},
+		{"/etc/nginx/mail.example.com.key", key},
+		{"listen 993 ssl", "listen " + b.imaps + " ssl"},
+		{"listen 143", "listen " + b.imap},
+		{"listen 587", "listen " + b.submission},
+	} {
+		if strings.Count(conf, change[0]) != 1 {
+			t.Fatalf("nginx.conf has %q %d times", change[0], strings.Count(conf, change[0]))
+		}
+		conf = strings.Replace(conf, change[0], change[1], 1)
+	}
+	return conf
 }
 
 // temporaries has nginx keep its temporary files where it may write.

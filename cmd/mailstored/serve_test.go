@@ -7,11 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
-	"mailreplica/internal/engine"
+	"mailreplica/internal/engine/enginetest"
 )
 
 // TestSystemd starts what systemd starts, as it does: it is told when the process answers, not before.
@@ -21,9 +20,9 @@ func TestSystemd(t *testing.T) {
 	if err := os.WriteFile(at("token"), []byte("a-token-of-a-test"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lmtp, broker := freeAddress(t), freeAddress(t)
+	lmtp, broker := enginetest.FreeAddress(t, enginetest.Loopback), enginetest.FreeAddress(t, enginetest.Loopback)
 	configuration := fmt.Sprintf("fqdn: mbox1.example.com\ndata: data\ndirectory: directory.db\ntokens: {admin: token, peer: token}\n"+
-		"listen: {lmtp: %q, admin: %q, peer: %q}\n", lmtp, freeAddress(t), freeAddress(t))
+		"listen: {lmtp: %q, admin: %q, peer: %q}\n", lmtp, enginetest.FreeAddress(t, enginetest.Loopback), enginetest.FreeAddress(t, enginetest.Loopback))
 	if err := os.WriteFile(at("mbox1.yaml"), []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -84,17 +83,8 @@ func TestSystemdCannotBeTold(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(folder, "none"))
 	var out, errors bytes.Buffer
-	code := run(t.Context(), []string{"broker", "--data", filepath.Join(folder, "data"), "--listen", freeAddress(t)}, &out, &errors)
+	code := run(t.Context(), []string{"broker", "--data", filepath.Join(folder, "data"), "--listen", enginetest.FreeAddress(t, enginetest.Loopback)}, &out, &errors)
 	if code != 1 || !bytes.Contains(errors.Bytes(), []byte("systemd cannot be told")) {
 		t.Errorf("exit %d: %s", code, errors.String())
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	port, err := engine.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }

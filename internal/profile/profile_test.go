@@ -3,28 +3,16 @@ package profile_test
 import (
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"strconv"
 	"testing"
 
-	"mailreplica/internal/engine"
+	"mailreplica/internal/engine/enginetest"
 	"mailreplica/internal/fault"
 	"mailreplica/internal/profile"
 )
 
-// freeAddress is one that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	port, err := engine.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-}
-
 func TestServe(t *testing.T) {
-	address := freeAddress(t)
+	address := enginetest.FreeAddress(t, enginetest.Loopback)
 	stop, err := profile.Serve(address, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -21,11 +21,7 @@ type openPack struct {
 }
 
 func (o *openPacks) group(pack string) *atomic.Pointer[openPack] {
-	sum := uint(0)
-	for _, digit := range []byte(pack) { // they are random
-		sum = 31*sum + uint(digit)
-	}
-	return &o[sum%openPacksMax]
+	return &o[shardOf(pack)%openPacksMax]
 }
 
 // of gives a pack that is open, nil if it is not. Whoever keeps another in its place closes it, which reading then tells.

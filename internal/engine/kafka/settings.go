@@ -54,16 +54,12 @@ func (c *Cluster) prepare() error {
 	return nil
 }
 
-// freePorts are all different.
 func freePorts(count int) ([]int, error) {
-	var ports []int
-	for len(ports) < count {
-		port, err := engine.FreePort()
-		if err != nil {
+	ports := make([]int, count)
+	for i := range ports {
+		var err error
+		if ports[i], err = engine.FreePort(); err != nil {
 			return nil, err
-		}
-		if !slices.Contains(ports, port) {
-			ports = append(ports, port)
 		}
 	}
 	return ports, nil

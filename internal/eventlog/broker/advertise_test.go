@@ -3,18 +3,17 @@ package broker_test
 import (
 	"io"
 	"net"
-	"strconv"
 	"sync/atomic"
 	"testing"
 
-	"mailreplica/internal/engine"
+	"mailreplica/internal/engine/enginetest"
 	"mailreplica/internal/eventlog/broker"
 	"mailreplica/internal/fault"
 )
 
 // TestAdvertise has clients come by another address than the broker's own: all of their connections do.
 func TestAdvertise(t *testing.T) {
-	own := freeAddress(t)
+	own := enginetest.FreeAddress(t, enginetest.Loopback)
 	way, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -63,13 +62,4 @@ func forward(conn net.Conn, to string) {
 		_, _ = io.Copy(conn, far)
 	}()
 	_, _ = io.Copy(far, conn)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	port, err := engine.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }

@@ -55,7 +55,7 @@ type kept struct {
 
 	reading sync.Mutex // held while rows are read, so that they are read once for all who ask; taken before Cache.mu
 	newest  *folder    // this and what follows under Cache.mu
-	ahead   []*step    // what transactions did to it since, without a hole
+	ahead   []*step    // what transactions did to it since, without a hole; past may have forgotten some of it
 	before  *folder
 }
 

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,7 +19,7 @@ import (
 	"mailreplica/internal/account"
 	"mailreplica/internal/config"
 	"mailreplica/internal/directory"
-	"mailreplica/internal/engine"
+	"mailreplica/internal/engine/enginetest"
 	"mailreplica/internal/eventlog/broker"
 	"mailreplica/internal/eventlog/broker/brokertest"
 	"mailreplica/internal/node"
@@ -114,11 +113,7 @@ func loopback() string {
 
 func (c *Cluster) freeAddress() string {
 	c.t.Helper()
-	port, err := engine.FreePortAt(c.address) // none that an outgoing connection is given
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return net.JoinHostPort(c.address, strconv.Itoa(port))
+	return enginetest.FreeAddress(c.t, c.address)
 }
 
 // Config is the configuration of the i-th mailstore.
